@@ -1,0 +1,41 @@
+//! What happened, as data. The shell turns each into a log line and its metrics.
+
+use crate::fleet::{Class, KeyId, ProviderId};
+use crate::time::Time;
+use crate::verdict::{Extent, Reason};
+
+/// A change that an operator may want to know of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A key rests for a class of models until then.
+    KeyCooled {
+        /// Its provider.
+        provider: ProviderId,
+        /// The key.
+        key: KeyId,
+        /// The models.
+        class: Class,
+        /// When it is ready again.
+        until: Time,
+    },
+    /// A key is out until a probe succeeds.
+    KeyBarred {
+        /// Its provider.
+        provider: ProviderId,
+        /// The key.
+        key: KeyId,
+        /// Why.
+        reason: Reason,
+        /// The whole key, or the class of the call only.
+        extent: Extent,
+        /// When one call asks again.
+        probe_at: Time,
+    },
+    /// A key that rested or was barred has served a call.
+    KeyBack {
+        /// Its provider.
+        provider: ProviderId,
+        /// The key.
+        key: KeyId,
+    },
+}

@@ -1,0 +1,198 @@
+//! The fleet: all providers, keys and models as configured. Immutable; it knows nothing that was learned.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::select::Strategy;
+
+/// All providers, in the order of the configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Fleet {
+    /// Those that are enabled and can be served.
+    pub providers: Vec<Provider>,
+    /// In which order providers are tried.
+    pub strategy: Strategy,
+    /// Which models belong to whom.
+    pub ownership: Ownership,
+    /// How long a call may wait for its turn.
+    pub max_wait: Duration,
+}
+
+impl Fleet {
+    /// The provider of that id.
+    pub fn provider(&self, id: ProviderId) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.id == id)
+    }
+}
+
+/// A configured upstream account with keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Provider {
+    /// Made from its name, so that it survives a reload and means the same on every relay.
+    pub id: ProviderId,
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its keys, in the order of the configuration.
+    pub keys: Vec<Key>,
+    /// How one of its keys is chosen.
+    pub strategy: Strategy,
+    /// Higher goes first, under strategies that look at it.
+    pub priority: u32,
+    /// Its share, under strategies that look at it; at least 1.
+    pub weight: u32,
+}
+
+/// An entry of a pool. Its secret is not here: core never sees one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Key {
+    /// Made from its provider and its secret or source.
+    pub id: KeyId,
+    /// What operators see: eight hexadecimal digits.
+    pub label: String,
+    /// Higher goes first, under strategies that look at it.
+    pub priority: u32,
+    /// Its share, under strategies that look at it; at least 1.
+    pub weight: u32,
+}
+
+/// Names a provider, for ever: a hash of its name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProviderId(u64);
+
+impl ProviderId {
+    /// The id of the provider of that name.
+    pub fn of(name: &str) -> Self {
+        Self(fnv1a(FNV_OFFSET, name.as_bytes()))
+    }
+}
+
+impl fmt::Debug for ProviderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "provider:{:016x}", self.0)
+    }
+}
+
+/// Names a key, for ever: a hash of its provider and of what identifies it (its secret, or the
+/// file or command it comes from). Never printed whole, for it is made from a secret.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(u64);
+
+impl KeyId {
+    /// The id of the key that `identity` identifies at that provider.
+    pub fn of(provider: ProviderId, identity: &[u8]) -> Self {
+        Self(fnv1a(fnv1a(FNV_OFFSET, &provider.0.to_le_bytes()), identity))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key:{:04x}", self.0 >> 48)
+    }
+}
+
+/// What operators see of a key: the high half of the 64-bit FNV-1a hash of its secret, as eight
+/// hexadecimal digits. The old program showed the same, and dashboards know it.
+pub fn label(secret: &[u8]) -> String {
+    format!("{:08x}", fnv1a(FNV_OFFSET, secret) >> 32)
+}
+
+/// Which providers own a model: a filter, applied before any strategy.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ownership {
+    /// Prefix of a model name, provider. The longest prefix decides. Only under `model_based`.
+    pub prefixes: Vec<(String, ProviderId)>,
+    /// Who serves a model that no prefix names. Only under `model_based`.
+    pub default: Option<ProviderId>,
+}
+
+/// A class of models that share one limit at a provider: `claude-opus-4-1` and `claude-opus-4-5` do.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Class(String);
+
+impl Class {
+    /// The class of a model. Models of Anthropic's fourth generation share a limit per family; a
+    /// dated snapshot shares the limit of its model; any other name is a class of its own.
+    /// (<https://platform.claude.com/docs/en/api/rate-limits>, read 2026-08-22.)
+    pub fn of(model: &str) -> Self {
+        const SHARED: [&str; 2] = ["claude-opus-4", "claude-sonnet-4"];
+        let model = model.strip_suffix("[1m]").unwrap_or(model);
+        for family in SHARED {
+            let rest = model.strip_prefix(family);
+            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '@'])) {
+                return Self(family.to_owned());
+            }
+        }
+        Self(undated(model).chars().take(Self::LONGEST).collect())
+    }
+
+    /// Client-made names are kept no longer than this, in characters.
+    const LONGEST: usize = 128;
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The model without the date of its snapshot: `claude-x-20250219` and `claude-x@20250219` are `claude-x`.
+fn undated(model: &str) -> &str {
+    match model.rsplit_once(['-', '@']) {
+        Some((name, date)) if date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => model,
+    }
+}
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// 64-bit FNV-1a (<https://datatracker.ietf.org/doc/html/rfc9923>), continued from `hash`.
+fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_those_of_the_old_program() {
+        let known = [
+            ("a", "af63dc4c"),
+            ("b", "af63df4c"),
+            ("k", "af63e64c"),
+            ("sk-z1", "9c6a0e40"),
+            ("sk-z2", "9c6a0f40"),
+            ("sk-ant-test-key-1", "4c7bb2af"),
+        ];
+        for (secret, expect) in known {
+            assert_eq!(label(secret.as_bytes()), expect, "{secret}");
+        }
+    }
+
+    #[test]
+    fn models_of_one_limit_are_of_one_class() {
+        let table = [
+            ("claude-opus-4-1-20250805", "claude-opus-4"),
+            ("claude-opus-4", "claude-opus-4"),
+            ("claude-sonnet-4-5[1m]", "claude-sonnet-4"),
+            ("claude-sonnet-4-5@20250929", "claude-sonnet-4"),
+            ("claude-opus-5", "claude-opus-5"),
+            ("claude-opus-5-5", "claude-opus-5-5"),
+            ("claude-haiku-4-5-20251001", "claude-haiku-4-5"),
+            ("claude-opus-42", "claude-opus-42"),
+            ("glm-5.3", "glm-5.3"),
+            ("", ""),
+        ];
+        for (model, expect) in table {
+            assert_eq!(Class::of(model).as_str(), expect, "{model}");
+        }
+    }
+
+    #[test]
+    fn the_same_secret_at_two_providers_is_two_keys() {
+        let here = KeyId::of(ProviderId::of("a"), b"sk");
+        let there = KeyId::of(ProviderId::of("b"), b"sk");
+        assert_ne!(here, there);
+        assert_eq!(here, KeyId::of(ProviderId::of("a"), b"sk"));
+    }
+}

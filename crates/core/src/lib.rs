@@ -1,0 +1,38 @@
+//! Decides: who may serve a call, when, and what was learned from the answer.
+//!
+//! Values in, values out. Nothing here knows what time it is, rolls dice, opens a socket or
+//! reads a file: a [`Time`] and a [`Roll`] are passed in, so every decision can be replayed.
+//! The modules are listed in reading order; [`State`] is the whole interface.
+
+pub mod time;
+
+pub mod fleet;
+pub mod select;
+
+pub mod quota;
+pub mod usage;
+
+pub mod verdict;
+
+mod key;
+mod owner;
+mod queue;
+
+pub mod fact;
+pub mod plan;
+
+pub mod event;
+pub mod state;
+
+pub use crate::event::Event;
+pub use crate::fact::{Fact, Learned};
+pub use crate::fleet::{Class, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
+pub use crate::key::{FIRST_REPROBE, LONGEST_UNPROBED, Totals, Unready};
+pub use crate::plan::{Exhausted, Lease, Met, Need, Plan, Step, Subject, Whose};
+pub use crate::queue::{Ticket, Woken};
+pub use crate::quota::{Gauge, Quota, Unified, UnifiedStatus};
+pub use crate::select::Strategy;
+pub use crate::state::{Ask, Count, KeyReport, ProviderReport, Report, State};
+pub use crate::time::{Roll, Time};
+pub use crate::usage::Usage;
+pub use crate::verdict::{Breakage, Effect, Extent, Fault, Reason, Verdict};

@@ -1,0 +1,238 @@
+//! The attempts of one call: who may be asked, who has been, and what each answered.
+
+use std::time::Duration;
+
+use crate::fleet::{Class, Fleet, KeyId, ProviderId};
+use crate::key::Probe;
+use crate::time::Time;
+use crate::usage::Usage;
+use crate::verdict::{Fault, Verdict};
+
+/// The most attempts one call may make, whatever happens. A backstop: every other rule ends a plan
+/// long before this on any fleet of reasonable size.
+pub const MOST_ATTEMPTS: usize = 32;
+
+/// The first pause before a provider that was overloaded is asked again by the same call; doubles
+/// each time. Claude Code itself begins with half a second.
+pub const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+
+/// What a call needs of whoever serves it.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// The class of its model.
+    pub class: Class,
+    /// The name of its model as the client wrote it, for ownership by prefix.
+    pub model: Option<String>,
+    /// The providers that can carry it at all, by what their adapters offer.
+    pub among: Vec<ProviderId>,
+    /// The key that owns a file, batch or container which it names.
+    pub pinned: Option<KeyId>,
+    /// What a 404 says of.
+    pub subject: Subject,
+    /// Whose credential it goes with.
+    pub credential: Whose,
+}
+
+/// What a call is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// A model: a 404 speaks of the whole provider.
+    Model,
+    /// Something that one organization owns: a 404 speaks of the key only.
+    Property,
+}
+
+/// Whose credential a call goes with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// One of ours.
+    Pool,
+    /// The client's own, passed on.
+    Client,
+}
+
+/// The attempts of one call.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) class: Class,
+    pub(crate) subject: Subject,
+    pub(crate) whose: Whose,
+    pub(crate) pinned: Option<KeyId>,
+    /// Who may be asked, in the order of the configuration.
+    pub(crate) providers: Vec<ProviderId>,
+    /// The last moment it may wait for.
+    pub(crate) wait_until: Time,
+    /// Keys not asked again.
+    pub(crate) done: Vec<KeyId>,
+    /// Providers not asked again.
+    pub(crate) left: Vec<ProviderId>,
+    /// Keys that this call lets rest, until when, and how often it has.
+    pub(crate) backed_off: Vec<BackedOff>,
+    /// Every answer so far.
+    pub(crate) met: Vec<Met>,
+    pub(crate) hops: u32,
+}
+
+/// A key that one call lets rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BackedOff {
+    pub(crate) key: Option<KeyId>,
+    pub(crate) provider: ProviderId,
+    pub(crate) until: Time,
+    pub(crate) times: u32,
+}
+
+/// What one attempt met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Met {
+    /// Who was asked.
+    pub provider: ProviderId,
+    /// With which key; none for the client's own credential.
+    pub key: Option<KeyId>,
+    /// What it answered.
+    pub verdict: Verdict,
+}
+
+impl Fleet {
+    /// The plan of a call that arrives now: who may be asked, and until when it may wait.
+    pub fn plan(&self, need: Need, now: Time) -> Plan {
+        let able = |id: &ProviderId| need.among.contains(id);
+        let all = || self.providers.iter().map(|provider| provider.id).filter(able);
+        let owner = need.model.as_deref().and_then(|model| self.ownership.owner(model));
+        let providers = match owner.filter(able) {
+            Some(owner) => vec![owner],
+            None => all().collect(),
+        };
+        Plan {
+            class: need.class,
+            subject: need.subject,
+            whose: need.credential,
+            pinned: need.pinned,
+            providers,
+            wait_until: now + self.max_wait,
+            done: Vec::new(),
+            left: Vec::new(),
+            backed_off: Vec::new(),
+            met: Vec::new(),
+            hops: 0,
+        }
+    }
+}
+
+impl crate::fleet::Ownership {
+    /// Who owns a model: the longest prefix, else the default, else nobody in particular.
+    pub fn owner(&self, model: &str) -> Option<ProviderId> {
+        let prefixed = self.prefixes.iter().filter(|(prefix, _)| model.starts_with(prefix.as_str()));
+        let longest = prefixed.max_by_key(|(prefix, _)| prefix.len()).map(|(_, owner)| *owner);
+        longest.or(self.default)
+    }
+}
+
+impl Plan {
+    /// What every attempt so far met, in order.
+    pub fn met(&self) -> &[Met] {
+        &self.met
+    }
+
+    /// The class of its model.
+    pub const fn class(&self) -> &Class {
+        &self.class
+    }
+
+    /// This call lets that key rest: until the provider's own word, or twice as long as the last time.
+    pub(crate) fn back_off(
+        &mut self,
+        provider: ProviderId,
+        key: Option<KeyId>,
+        until: Option<Time>,
+        now: Time,
+    ) {
+        let known = self.backed_off.iter_mut().find(|known| known.provider == provider && known.key == key);
+        let times = known.as_ref().map_or(0, |known| known.times);
+        let pause = FIRST_BACK_OFF.saturating_mul(1 << times.min(16));
+        let until = until.unwrap_or(Time::EPOCH).max(now + pause);
+        match known {
+            Some(known) => {
+                known.until = until;
+                known.times += 1;
+            }
+            None => self.backed_off.push(BackedOff { key, provider, until, times: 1 }),
+        }
+    }
+
+    /// Until when this call lets that key rest, if it does now.
+    pub(crate) fn resting(&self, provider: ProviderId, key: Option<KeyId>, now: Time) -> Option<Time> {
+        let known = self.backed_off.iter().find(|known| known.provider == provider && known.key == key);
+        known.map(|known| known.until).filter(|until| *until > now)
+    }
+
+    /// Has this call met trouble at that provider?
+    pub(crate) fn troubled(&self, provider: ProviderId) -> bool {
+        self.met.iter().any(|met| met.provider == provider && met.verdict.effect().fault == Fault::Provider)
+    }
+}
+
+/// The right to make one attempt. It is made only by [`crate::State::ask`], cannot be copied, and is
+/// used up by `judge` or `close`: so every lease ends exactly once.
+#[derive(Debug)]
+#[must_use = "a lease that is forgotten holds its key for ever"]
+pub struct Lease {
+    pub(crate) provider: ProviderId,
+    pub(crate) key: Option<KeyId>,
+    pub(crate) class: Class,
+    pub(crate) probe: Probe,
+    pub(crate) since: Time,
+    pub(crate) used: Usage,
+}
+
+impl Lease {
+    /// Whom to ask.
+    pub const fn provider(&self) -> ProviderId {
+        self.provider
+    }
+
+    /// With which key; none for the client's own credential.
+    pub const fn key(&self) -> Option<KeyId> {
+        self.key
+    }
+
+    /// When it was granted.
+    pub const fn since(&self) -> Time {
+        self.since
+    }
+}
+
+/// How a call goes on after an answer. After `Commit` there is no way back to asking: a reply which
+/// has begun cannot be retried.
+#[derive(Debug)]
+#[must_use]
+pub enum Step {
+    /// This is the answer; the lease lives until its body ends.
+    Commit(Lease),
+    /// Ask again.
+    Again,
+    /// This answer, a refusal, is for the client.
+    Stop,
+}
+
+/// Why nobody serves a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exhausted {
+    /// Nothing that is configured can carry it.
+    Nobody,
+    /// Every key that could rests; the first is ready then, which is later than the call may wait.
+    Spent {
+        /// A retry at that moment is served if nobody else came.
+        until: Time,
+    },
+    /// Keys are not accepted, or have no money behind them.
+    Barred,
+    /// What a provider said is the best answer there is.
+    Words,
+    /// Every provider has too much to do.
+    Overloaded,
+    /// No provider could be reached, or it failed.
+    Broken,
+    /// A provider took longer than its deadline.
+    Late,
+}

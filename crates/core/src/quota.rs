@@ -1,0 +1,104 @@
+//! What the head of an answer says about limits. It knows values, not header names: those are `wire`'s.
+
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// What one answer's headers tell about limits and who holds them. Every part may be missing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Quota {
+    /// `anthropic-organization-id`: who really holds the limits.
+    pub organization: Option<String>,
+    /// `anthropic-workspace-id`: a narrower limit inside it, and the scope of the prompt cache.
+    pub workspace: Option<String>,
+    /// Requests a minute.
+    pub requests: Gauge,
+    /// Uncached input tokens a minute.
+    pub input: Gauge,
+    /// Output tokens a minute.
+    pub output: Gauge,
+    /// The tightest token limit in force, whichever that is.
+    pub tokens: Gauge,
+    /// The subscription's windows.
+    pub unified: Option<Unified>,
+    /// How long the provider asks to wait.
+    pub retry_after: Option<Duration>,
+    /// `x-should-retry`.
+    pub should_retry: Option<bool>,
+}
+
+/// One bucket as its headers show it: a level rounded by the provider, not an exact number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Gauge {
+    /// What the bucket holds when full.
+    pub limit: Option<u64>,
+    /// What it held when the provider saw the request; token counts are rounded to 1,000.
+    pub remaining: Option<u64>,
+    /// When it will be full again.
+    pub reset: Option<Time>,
+}
+
+impl Gauge {
+    /// Did any of its headers arrive?
+    pub const fn is_known(&self) -> bool {
+        self.limit.is_some() || self.remaining.is_some() || self.reset.is_some()
+    }
+}
+
+/// `anthropic-ratelimit-unified-*`: the windows of a subscription.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unified {
+    /// `-status`.
+    pub status: Option<UnifiedStatus>,
+    /// `-reset`.
+    pub reset: Option<Time>,
+    /// `-representative-claim`: which window decided, as the provider names it.
+    pub claim: Option<String>,
+}
+
+/// `anthropic-ratelimit-unified-status`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnifiedStatus {
+    /// `allowed`.
+    Allowed,
+    /// `allowed_warning`.
+    Warning,
+    /// `rejected`.
+    Rejected,
+}
+
+impl Quota {
+    /// Does it speak of limits at all? A 429 that does not is about the request, not the key.
+    pub const fn speaks_of_limits(&self) -> bool {
+        self.retry_after.is_some()
+            || self.unified.is_some()
+            || self.requests.is_known()
+            || self.input.is_known()
+            || self.output.is_known()
+            || self.tokens.is_known()
+    }
+
+    /// Does it say that something is used up: a bucket at zero, or a window that rejected?
+    pub fn says_spent(&self) -> bool {
+        let empty = |gauge: &Gauge| gauge.remaining == Some(0);
+        let rejected =
+            self.unified.as_ref().is_some_and(|unified| unified.status == Some(UnifiedStatus::Rejected));
+        rejected || empty(&self.requests) || empty(&self.input) || empty(&self.output) || empty(&self.tokens)
+    }
+
+    /// When what is used up will be there again, as far as it says: the latest of the empty buckets' resets.
+    pub fn reset(&self) -> Option<Time> {
+        let buckets = [&self.requests, &self.input, &self.output, &self.tokens];
+        let bucket = buckets
+            .into_iter()
+            .filter(|gauge| gauge.remaining == Some(0))
+            .filter_map(|gauge| gauge.reset)
+            .max();
+        let window = self
+            .unified
+            .as_ref()
+            .filter(|unified| unified.status == Some(UnifiedStatus::Rejected))
+            .and_then(|unified| unified.reset);
+        bucket.max(window)
+    }
+}

@@ -1,0 +1,79 @@
+//! Taking over a new configuration, and trading what was learned with others and with the past.
+
+use crate::fact::{Fact, Learned};
+use crate::fleet::{Fleet, KeyId, Provider};
+use crate::key::Unready;
+use crate::select::Select;
+use crate::time::Time;
+
+use super::State;
+
+impl State {
+    /// Takes over a new configuration, keeping what is still true: a key that is still there keeps its
+    /// standing, a strategy that did not change keeps its cursor. Doing it twice is doing it once.
+    pub fn reconcile(&mut self, fleet: &Fleet) {
+        if self.fleet.strategy != fleet.strategy {
+            self.among_providers = None;
+        }
+        self.among_keys.retain(|id, select: &mut Select| {
+            fleet.provider(*id).is_some_and(|provider| provider.strategy == select.strategy())
+        });
+        self.fleet = fleet.clone();
+        let known: Vec<_> = self.keys.keys().copied().collect();
+        for key in known {
+            self.forget_if_gone(key);
+        }
+        self.queue.stir();
+    }
+
+    /// Takes in what another relay, or this one before a restart, knew of a key. True if it was news.
+    pub fn merge(&mut self, fact: &Fact, now: Time) -> bool {
+        let known = self.fleet.providers.iter().any(|provider| provider.has(fact.key));
+        if !known || fact.until <= now {
+            return false;
+        }
+        // What is known already must not be heard as if it were new: each time would put the next probe off.
+        let heard = |own: &Fact| own.class == fact.class && own.until >= fact.until;
+        if self.learned(fact.key, now).iter().any(heard) {
+            return false;
+        }
+        self.keys.entry(fact.key).or_default().cool(&fact.class, fact.until, now);
+        true
+    }
+
+    /// What other relays should know, and a restart must not forget.
+    pub fn export(&self, now: Time) -> Learned {
+        let mut all = Learned::default();
+        for key in self.keys.keys() {
+            for fact in self.learned(*key, now) {
+                all.merge(fact);
+            }
+        }
+        all
+    }
+
+    fn learned(&self, key: KeyId, now: Time) -> Vec<Fact> {
+        let Some(standing) = self.keys.get(&key) else { return Vec::new() };
+        let facts = standing.held(now).filter_map(|(class, unready)| match (class, unready) {
+            (Some(class), Unready::Cooling(until)) => Some(Fact { key, class: class.clone(), until }),
+            _ => None,
+        });
+        facts.collect()
+    }
+
+    /// A key that is no longer configured is forgotten when its last lease has ended.
+    pub(super) fn forget_if_gone(&mut self, key: KeyId) {
+        let idle = self.keys.get(&key).is_some_and(|standing| standing.in_flight == 0);
+        if idle && !self.fleet.providers.iter().any(|provider| provider.has(key)) {
+            self.keys.remove(&key);
+            self.quotas.remove(&key);
+        }
+    }
+}
+
+impl Provider {
+    /// Is that one of its keys?
+    pub fn has(&self, key: KeyId) -> bool {
+        self.keys.iter().any(|own| own.id == key)
+    }
+}

@@ -1,0 +1,56 @@
+//! Tokens, as a provider counts them. It knows the four kinds, which never overlap.
+
+use std::ops::{Add, AddAssign};
+
+/// What one call used, in tokens. The four never overlap: the whole prompt is
+/// `input + cache_write + cache_read`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Usage {
+    /// `input_tokens`: prompt tokens neither written to nor read from the cache.
+    pub input: u64,
+    /// `output_tokens`.
+    pub output: u64,
+    /// `cache_creation_input_tokens`.
+    pub cache_write: u64,
+    /// `cache_read_input_tokens`. Free of the input limit on current models.
+    pub cache_read: u64,
+}
+
+impl Usage {
+    /// Nothing used.
+    pub const ZERO: Self = Self { input: 0, output: 0, cache_write: 0, cache_read: 0 };
+
+    /// What counts against an input limit: everything in the prompt that was not read from the cache.
+    pub const fn uncached_input(&self) -> u64 {
+        self.input.saturating_add(self.cache_write)
+    }
+
+    /// This without `other`, but never below nothing.
+    pub const fn less(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_sub(other.input),
+            output: self.output.saturating_sub(other.output),
+            cache_write: self.cache_write.saturating_sub(other.cache_write),
+            cache_read: self.cache_read.saturating_sub(other.cache_read),
+        }
+    }
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+        }
+    }
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
