@@ -1,0 +1,284 @@
+//! What a request asks, found in one look at its body. It knows the few fields on which routing
+//! depends, and refuses to know the rest: roles, blocks, tools and whatever comes next week.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::scan::{self, Kind, Malformed, Value, is_escaped};
+
+/// How many places that look like a `file_id` are looked at. Ours: far more than a request attaches,
+/// and few enough that a body of nothing else costs neither time nor memory.
+pub const MAX_FILES: usize = 1024;
+
+/// The longest `file_id` that is taken for one, in bytes with its quotes. Ours: real ones have about
+/// thirty, and the bound keeps comparing them cheap.
+pub const MAX_FILE_ID: usize = 256;
+
+/// What a request asks, as far as the relay must understand it.
+///
+/// A field that is missing, or is not of the type it should be, reads as absent: what to make of it
+/// is for the provider to say. Of a field that stands twice the last counts, as in most parsers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Call {
+    /// `model`, with escapes resolved.
+    pub model: Option<String>,
+    /// Where the value of `model` lies in the body, in bytes and with its quotes. Present whenever
+    /// the field is, even if its value is no string.
+    pub model_span: Option<Range<usize>>,
+    /// `stream` is `true`.
+    pub stream: bool,
+    /// `max_tokens`, in tokens.
+    pub max_tokens: Option<u64>,
+    /// The session that `metadata.user_id` names.
+    pub session: Option<String>,
+    /// `thinking` is there, and its type is not `disabled`.
+    pub thinking: bool,
+    /// Every distinct `file_id` in the body, in order of appearance.
+    pub files: Vec<String>,
+    /// `container`, or its `id`.
+    pub container: Option<String>,
+    /// The length of the body in bytes.
+    pub len: usize,
+}
+
+impl Call {
+    /// Reads the body of a request to `/v1/messages` or its siblings.
+    ///
+    /// # Errors
+    /// [`Malformed`] if `body` is not a JSON object. Such a body is forwarded all the same, as
+    /// [`Call::opaque`]: the provider's own words are better than ours.
+    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+        let mut call = Self::opaque(body.len());
+        for member in scan::members(body)? {
+            let member = member?;
+            let value = member.value;
+            match member.key.as_str().as_deref() {
+                Some("model") => {
+                    call.model = value.as_str().map(Cow::into_owned);
+                    call.model_span = Some(value.span());
+                }
+                Some("stream") => call.stream = value.as_bool() == Some(true),
+                Some("max_tokens") => call.max_tokens = value.as_u64(),
+                Some("metadata") => call.session = session(value),
+                Some("thinking") => call.thinking = is_thinking(value),
+                Some("container") => call.container = container(value),
+                _ => {}
+            }
+        }
+        call.files = files(body);
+        Ok(call)
+    }
+
+    /// A request of `len` bytes of which nothing is known.
+    pub fn opaque(len: usize) -> Self {
+        Self { len, ..Self::default() }
+    }
+}
+
+/// The session inside `metadata.user_id`: Claude Code 2.1 writes a JSON text with `session_id`
+/// (protocol notes, 1.6); older versions wrote `user_…_account_…_session_<uuid>`.
+fn session(metadata: Value<'_>) -> Option<String> {
+    let user = metadata.get("user_id")?;
+    let user = user.as_str()?;
+    let session = match Value::read(user.as_bytes()) {
+        Ok(fields) => fields.get("session_id")?.as_str()?,
+        Err(_) => Cow::Borrowed(user.rsplit_once("_session_")?.1),
+    };
+    (!session.is_empty()).then(|| session.into_owned())
+}
+
+fn is_thinking(thinking: Value<'_>) -> bool {
+    let disabled = thinking.get("type").and_then(Value::as_str).is_some_and(|kind| kind == "disabled");
+    thinking.kind() != Kind::Null && !disabled
+}
+
+/// `container` is an id, or an object with an `id` beside the skills to load.
+fn container(container: Value<'_>) -> Option<String> {
+    container.get("id").unwrap_or(container).as_str().map(Cow::into_owned)
+}
+
+/// Every distinct `"file_id": "…"`, in order.
+///
+/// A search instead of a walk, because it costs next to nothing where there is none. In JSON a quote
+/// that is not escaped begins or ends a string, and nothing but a string's own quotes can enclose
+/// `file_id` here; a colon after it makes it a key. Text which merely speaks of a file has its quotes
+/// escaped. A key that is itself written with escapes (`"file\u005fid"`) is not found.
+fn files(body: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\"file_id\"";
+    let mut files: Vec<String> = Vec::new();
+    for at in memmem::find_iter(body, KEY).take(MAX_FILES) {
+        if is_escaped(body, at) {
+            continue;
+        }
+        let id = scan::string_after_colon(body, at + KEY.len())
+            .filter(|id| id.span().len() <= MAX_FILE_ID)
+            .and_then(Value::as_str);
+        if let Some(id) = id.filter(|id| !files.iter().any(|known| known == id)) {
+            files.push(id.into_owned());
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Call {
+        Call::read(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_read_in_one_look() {
+        let body = r#" {"model":"claude-opus-5-5","messages":[{"role":"system","content":"x"}],
+            "metadata":{"user_id":"{\"device_id\":\"d\",\"session_id\":\"5f1c\"}"},
+            "max_tokens":128000,"thinking":{"type":"adaptive"},"stream":true} "#;
+        let call = read(body);
+        let span = call.model_span.clone().unwrap();
+        assert_eq!(&body[span.clone()], "\"claude-opus-5-5\"");
+        let expect = Call {
+            model: Some("claude-opus-5-5".to_owned()),
+            model_span: Some(span),
+            stream: true,
+            max_tokens: Some(128_000),
+            session: Some("5f1c".to_owned()),
+            thinking: true,
+            files: Vec::new(),
+            container: None,
+            len: body.len(),
+        };
+        assert_eq!(call, expect);
+    }
+
+    #[test]
+    fn an_empty_object_asks_for_nothing() {
+        assert_eq!(read("{}"), Call::opaque(2));
+    }
+
+    #[test]
+    fn what_is_no_object_is_malformed() {
+        for (body, expect) in [
+            ("", Malformed::Ended { at: 0 }),
+            ("[]", Malformed::NotAnObject { at: 0 }),
+            (" \"a\"", Malformed::NotAnObject { at: 1 }),
+            (r#"{"model":"a""#, Malformed::Ended { at: 12 }),
+            (r#"{"model":"a"} x"#, Malformed::Unexpected { at: 14 }),
+            (r#"{"model":"a",}"#, Malformed::Unexpected { at: 13 }),
+        ] {
+            assert_eq!(Call::read(body.as_bytes()), Err(expect), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_another_type_reads_as_absent() {
+        let call = read(
+            r#"{"model":7,"stream":"true","max_tokens":1e3,"metadata":[],"thinking":null,"container":{}}"#,
+        );
+        let expect = Call { model_span: Some(9..10), ..Call::opaque(call.len) };
+        assert_eq!(call, expect);
+    }
+
+    #[test]
+    fn of_a_field_that_stands_twice_the_last_counts() {
+        let body = r#"{"model":"a","stream":true,"model":"b","stream":false}"#;
+        let call = read(body);
+        assert_eq!(call.model.as_deref(), Some("b"));
+        assert_eq!(&body[call.model_span.unwrap()], "\"b\"");
+        assert!(!call.stream);
+    }
+
+    #[test]
+    fn escapes_in_keys_and_values_are_resolved() {
+        let body = r#"{"mod\u0065l":"cl\u0061ude","str\u0065am":true}"#;
+        let call = read(body);
+        assert_eq!(call.model.as_deref(), Some("claude"));
+        assert_eq!(&body[call.model_span.unwrap()], r#""cl\u0061ude""#);
+        assert!(call.stream);
+    }
+
+    #[test]
+    fn only_the_top_level_is_asked() {
+        let call = read(r#"{"messages":[{"model":"x","stream":true,"max_tokens":1,"container":"c"}]}"#);
+        assert_eq!(call, Call::opaque(call.len));
+    }
+
+    #[test]
+    fn a_session_is_read_in_both_its_forms() {
+        for (user, expect) in [
+            (r#""{\"session_id\":\"0b6f-11\",\"account_uuid\":\"\"}""#, Some("0b6f-11")),
+            (r#""user_8d3f_account__session_0b6f-11""#, Some("0b6f-11")),
+            (r#""{\"session_id\":\"\"}""#, None),
+            (r#""{\"session_id\":7}""#, None),
+            (r#""user_8d3f_account__session_""#, None),
+            (r#""somebody""#, None),
+            ("7", None),
+        ] {
+            let call = read(&format!(r#"{{"metadata":{{"user_id":{user}}}}}"#));
+            assert_eq!(call.session.as_deref(), expect, "{user}");
+        }
+    }
+
+    #[test]
+    fn thinking_counts_unless_it_is_disabled() {
+        for (thinking, expect) in [
+            (r#"{"type":"adaptive","display":"omitted"}"#, true),
+            (r#"{"budget_tokens":31999,"type":"enabled"}"#, true),
+            (r#"{"type":"next-year"}"#, true),
+            (r#"{"type":"disabled"}"#, false),
+            ("null", false),
+        ] {
+            assert_eq!(read(&format!(r#"{{"thinking":{thinking}}}"#)).thinking, expect, "{thinking}");
+        }
+    }
+
+    #[test]
+    fn a_container_is_an_id_or_an_object_with_one() {
+        for (container, expect) in [
+            (r#""container_011C""#, Some("container_011C")),
+            (r#"{"id":"container_011C","skills":[]}"#, Some("container_011C")),
+            (r#"{"skills":[]}"#, None),
+            ("null", None),
+        ] {
+            let call = read(&format!(r#"{{"container":{container}}}"#));
+            assert_eq!(call.container.as_deref(), expect, "{container}");
+        }
+    }
+
+    #[test]
+    fn files_are_found_wherever_they_stand_and_once_each() {
+        let call = read(
+            r#"{"messages":[{"content":[{"source":{"type":"file","file_id":"file_a"}},
+                {"source":{"file_id" :  "file_b"}},{"source":{"file_id":"file_a"}}]}]}"#,
+        );
+        assert_eq!(call.files, ["file_a", "file_b"]);
+    }
+
+    #[test]
+    fn text_that_speaks_of_a_file_names_none() {
+        for body in [
+            r#"{"text":"{\"file_id\":\"file_a\"}"}"#,
+            r#"{"text":"C:\\\"file_id\":\"file_a\""}"#,
+            r#"{"type":"file_id","next":"file_a"}"#,
+            r#"{"list":["file_id","file_a"]}"#,
+            r#"{"file_id":7}"#,
+            r#"{"file_id":{"file":"file_a"}}"#,
+            r#"{"file_id":null}"#,
+        ] {
+            assert_eq!(read(body).files, Vec::<String>::new(), "{body}");
+        }
+        // The same letters after a string that ends in a backslash are a key again.
+        assert_eq!(read(r#"{"path":"C:\\","file_id":"file_a"}"#).files, ["file_a"]);
+    }
+
+    #[test]
+    fn only_so_many_files_of_only_such_length_are_read() {
+        let many: Vec<String> = (0..=MAX_FILES).map(|n| format!(r#"{{"file_id":"{n}"}}"#)).collect();
+        assert_eq!(read(&format!(r#"{{"files":[{}]}}"#, many.join(","))).files.len(), MAX_FILES);
+
+        let longest = "f".repeat(MAX_FILE_ID - 2);
+        assert_eq!(read(&format!(r#"{{"file_id":"{longest}"}}"#)).files, std::slice::from_ref(&longest));
+        assert!(read(&format!(r#"{{"file_id":"{longest}f"}}"#)).files.is_empty());
+    }
+}

@@ -1,0 +1,491 @@
+//! What an answer used, from a whole message or from a stream as it passes. It knows the events that
+//! carry counts and how the counts of several add up to one; it refuses to parse the content, of
+//! which only the length is looked at.
+
+use relay_core::Usage;
+use serde_json::value::RawValue;
+
+use crate::refusal::{self, Refusal};
+use crate::scan::{self, Kind, Value};
+use crate::sse::Event;
+
+/// How many bytes of streamed text make a token, until the provider has counted. A seed: English prose
+/// and code have between three and four and a half.
+pub const BYTES_PER_TOKEN: u64 = 4;
+
+/// What surrounds the text of a delta, in bytes; taken off before tokens are estimated.
+const ENVELOPE: usize =
+    br#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}"#.len();
+
+/// What was seen of one answer: its counts, its names, and how it began and ended.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    usage: Usage,
+    /// `output_tokens` of the last `message_delta`, or of a whole message.
+    output: Option<u64>,
+    /// Bytes of text in the deltas.
+    streamed: u64,
+    model: Option<String>,
+    id: Option<String>,
+    container: Option<String>,
+    stop_reason: Option<String>,
+    error: Option<Refusal>,
+    bad_frames: u64,
+    started: bool,
+    content: bool,
+    stopped: bool,
+}
+
+/// The counts that one `usage` object gives.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Counts {
+    input: Option<u64>,
+    output: Option<u64>,
+    cache_write: Option<u64>,
+    cache_read: Option<u64>,
+}
+
+/// The tokens that a whole JSON message used. `None` if it does not say.
+pub fn from_message(message: &[u8]) -> Option<Usage> {
+    let mut counts = Counts::default();
+    for member in scan::members(message).ok()? {
+        let member = member.ok()?;
+        if member.is("usage") {
+            counts = Counts::read(member.value);
+        }
+    }
+    let mut usage = Usage::ZERO;
+    counts.replace(&mut usage);
+    usage.output = counts.output.unwrap_or_default();
+    (counts != Counts::default()).then_some(usage)
+}
+
+impl Tally {
+    /// What a whole JSON message says, as if its stream had been read to the end. Some providers answer
+    /// 200 and give an error for a message: it is then [`Tally::error`], and nothing has started.
+    pub fn of_message(message: &[u8]) -> Self {
+        let mut tally = Self::default();
+        let Some(value) = tally.parse(Some(message)) else { return tally };
+        if value.get("error").is_some_and(|error| error.kind() != Kind::Null) {
+            tally.error = Some(refusal::read(message));
+            return tally;
+        }
+        (tally.started, tally.content, tally.stopped) = (true, true, true);
+        tally.learn(value);
+        tally.output = value.get("usage").and_then(|usage| Counts::read(usage).output);
+        tally
+    }
+
+    /// Reads the next event of a stream.
+    ///
+    /// What it is, its name says; only where it has none, the `type` in its data. Only the few
+    /// events that carry counts or an error are parsed.
+    pub fn read(&mut self, event: &Event<'_>) {
+        let text = event.text();
+        match (event.name, text) {
+            (b"", Some(text)) => match named(text) {
+                Some(name) => self.note(name, Some(text)),
+                None => self.bad_frames += 1,
+            },
+            (name, text) => self.note(name, text),
+        }
+    }
+
+    /// The tokens used so far. Until the provider has counted its output, that part is an estimate
+    /// from the length of what was streamed.
+    pub fn usage(&self) -> Usage {
+        let estimate = self.usage.output.max(self.streamed / BYTES_PER_TOKEN);
+        Usage { output: self.output.unwrap_or(estimate), ..self.usage }
+    }
+
+    /// Has the provider counted the output, so that [`Tally::usage`] holds no estimate?
+    pub const fn is_counted(&self) -> bool {
+        self.output.is_some()
+    }
+
+    /// The model that answers, as it calls itself.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The id of the message.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The id of the container in which the provider ran code for it.
+    pub fn container(&self) -> Option<&str> {
+        self.container.as_deref()
+    }
+
+    /// Why the message ended.
+    pub fn stop_reason(&self) -> Option<&str> {
+        self.stop_reason.as_deref()
+    }
+
+    /// The error with which the stream ended, if it did.
+    pub const fn error(&self) -> Option<&Refusal> {
+        self.error.as_ref()
+    }
+
+    /// How many of the events that had to be parsed could not be.
+    pub const fn bad_frames(&self) -> u64 {
+        self.bad_frames
+    }
+
+    /// Was `message_start` seen?
+    pub const fn has_started(&self) -> bool {
+        self.started
+    }
+
+    /// Was any content seen?
+    pub const fn has_content(&self) -> bool {
+        self.content
+    }
+
+    /// Was `message_stop` seen? A stream that ends without it was cut.
+    pub const fn has_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Takes in an event called `name`; without its data, if that was too long to be read.
+    fn note(&mut self, name: &[u8], text: Option<&[u8]>) {
+        match name {
+            b"content_block_delta" => {
+                self.content = true;
+                let len = text.map_or(0, <[u8]>::len).saturating_sub(ENVELOPE);
+                self.streamed = self.streamed.saturating_add(len as u64);
+            }
+            b"content_block_start" => self.content = true,
+            b"message_start" => {
+                self.started = true;
+                if let Some(message) = self.parse(text).and_then(|event| event.get("message")) {
+                    self.learn(message);
+                }
+            }
+            b"message_delta" => {
+                if let Some(event) = self.parse(text) {
+                    self.close(event);
+                }
+            }
+            b"message_stop" => self.stopped = true,
+            b"error" => {
+                self.parse(text);
+                self.error = Some(text.map(refusal::read).unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+
+    /// The data as a value, if it is JSON through and through; counts it as bad if not.
+    fn parse<'t>(&mut self, text: Option<&'t [u8]>) -> Option<Value<'t>> {
+        let text = text?;
+        let is_json = serde_json::from_slice::<&RawValue>(text).is_ok();
+        self.bad_frames += u64::from(!is_json);
+        Value::read(text).ok().filter(|_| is_json)
+    }
+
+    /// Takes in a message, whole or at its start.
+    fn learn(&mut self, message: Value<'_>) {
+        let word = |name| Some(message.get(name)?.as_str()?.into_owned());
+        self.model = word("model").or(self.model.take());
+        self.id = word("id").or(self.id.take());
+        self.learn_end(message);
+        if let Some(usage) = message.get("usage") {
+            let counts = Counts::read(usage);
+            counts.replace(&mut self.usage);
+            self.usage.output = counts.output.unwrap_or(self.usage.output);
+        }
+    }
+
+    /// Takes in a `message_delta`. Its counts are of the whole message, not of what was added.
+    fn close(&mut self, event: Value<'_>) {
+        if let Some(delta) = event.get("delta") {
+            self.learn_end(delta);
+        }
+        if let Some(usage) = event.get("usage") {
+            let counts = Counts::read(usage);
+            counts.replace(&mut self.usage);
+            self.output = counts.output.or(self.output);
+        }
+    }
+
+    /// Takes in the fields which stand in a message as well as in the delta that ends it.
+    fn learn_end(&mut self, part: Value<'_>) {
+        let word = |value: Value<'_>| value.as_str().map(std::borrow::Cow::into_owned);
+        self.stop_reason = part.get("stop_reason").and_then(word).or(self.stop_reason.take());
+        let container = part.get("container").and_then(|container| container.get("id"));
+        self.container = container.and_then(word).or(self.container.take());
+    }
+}
+
+impl Counts {
+    fn read(usage: Value<'_>) -> Self {
+        let mut counts = Self::default();
+        let mut lifetimes = None;
+        for member in usage.members().map_while(Result::ok) {
+            let count = member.value.as_u64();
+            match member.key.as_str().as_deref() {
+                Some("input_tokens") => counts.input = count,
+                Some("output_tokens") => counts.output = count,
+                Some("cache_creation_input_tokens") => counts.cache_write = count,
+                Some("cache_read_input_tokens") => counts.cache_read = count,
+                Some("cache_creation") => lifetimes = sum(member.value),
+                _ => {}
+            }
+        }
+        // The same tokens, told apart by how long they are kept.
+        counts.cache_write = counts.cache_write.or(lifetimes);
+        counts
+    }
+
+    /// Puts the counts of the prompt into `usage`, but for those it does not give. If all it gives are
+    /// zero, as some compatible providers write at the end of a stream, it says nothing of the prompt.
+    fn replace(self, usage: &mut Usage) {
+        let prompt = [self.input, self.cache_write, self.cache_read];
+        if prompt.iter().flatten().all(|count| *count == 0) {
+            return;
+        }
+        usage.input = self.input.unwrap_or(usage.input);
+        usage.cache_write = self.cache_write.unwrap_or(usage.cache_write);
+        usage.cache_read = self.cache_read.unwrap_or(usage.cache_read);
+    }
+}
+
+/// The sum of the numbers in an object; `None` if there are none.
+fn sum(value: Value<'_>) -> Option<u64> {
+    let counts = value.members().map_while(Result::ok).filter_map(|member| member.value.as_u64());
+    counts.reduce(u64::saturating_add)
+}
+
+/// The `type` that the data of an event without a name begins with; an empty one if it has none.
+/// `None` if it is no object.
+fn named(text: &[u8]) -> Option<&[u8]> {
+    for member in scan::members(text).ok()? {
+        let member = member.ok()?;
+        if member.is("type") {
+            let name = member.value.text();
+            return Some(
+                name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or_default(),
+            );
+        }
+    }
+    Some(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sse::Reader;
+
+    fn tally(stream: &str) -> Tally {
+        let mut tally = Tally::default();
+        Reader::default().feed(stream.as_bytes(), |event| tally.read(&event));
+        tally
+    }
+
+    /// A stream of events, each given as its data; the name is the `type` in it.
+    fn stream(events: &[&str]) -> String {
+        let event = |data: &&str| {
+            let name = Value::read(data.as_bytes()).unwrap().get("type").unwrap().as_str().unwrap();
+            format!("event: {name}\ndata: {data}\n\n")
+        };
+        events.iter().map(event).collect()
+    }
+
+    const START: &str = r#"{"type":"message_start","message":{"id":"msg_1","model":"claude-opus-5-5","stop_reason":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":100,"cache_read_input_tokens":3000,"output_tokens":2}}}"#;
+    const PROMPT: Usage = Usage { input: 25, output: 0, cache_write: 100, cache_read: 3000 };
+
+    #[test]
+    fn a_whole_message_tells_its_usage() {
+        for (message, expect) in [
+            (
+                r#"{"usage":{"input_tokens":1,"output_tokens":2,"cache_creation_input_tokens":3,"cache_read_input_tokens":4,"server_tool_use":{"web_search_requests":9}}}"#,
+                Some(Usage { input: 1, output: 2, cache_write: 3, cache_read: 4 }),
+            ),
+            (
+                r#"{"usage":{"input_tokens":1,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3}}}"#,
+                Some(Usage { input: 1, output: 0, cache_write: 5, cache_read: 0 }),
+            ),
+            (
+                r#"{"usage":{"cache_creation_input_tokens":null,"input_tokens":7}}"#,
+                Some(Usage { input: 7, ..Usage::ZERO }),
+            ),
+            (r#"{"usage":{"output_tokens":5,"input_tokens":0}}"#, Some(Usage { output: 5, ..Usage::ZERO })),
+            (r#"{"usage":{"input_tokens":0,"output_tokens":0}}"#, Some(Usage::ZERO)),
+            (r#"{"content":[{"usage":{"input_tokens":1}}]}"#, None),
+            (r#"{"usage":{}}"#, None),
+            (r#"{"usage":null}"#, None),
+            (r#"{"usage":{"input_tokens":1}"#, None),
+            ("", None),
+        ] {
+            assert_eq!(from_message(message.as_bytes()), expect, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_last_count_replaces_the_first_and_is_not_added() {
+        let end =
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":40}}"#;
+        let later = r#"{"type":"message_delta","delta":{},"usage":{"input_tokens":30,"cache_creation_input_tokens":100,"cache_read_input_tokens":3000,"output_tokens":60}}"#;
+        let seen = tally(&stream(&[START]));
+        assert_eq!(seen.usage(), Usage { output: 2, ..PROMPT });
+        assert!(!seen.is_counted());
+
+        let seen = tally(&stream(&[START, end]));
+        assert_eq!(seen.usage(), Usage { output: 40, ..PROMPT });
+        assert!(seen.is_counted());
+
+        let seen = tally(&stream(&[START, end, later]));
+        assert_eq!(seen.usage(), Usage { input: 30, output: 60, ..PROMPT });
+        assert_eq!(seen.stop_reason(), Some("end_turn"));
+    }
+
+    #[test]
+    fn a_count_of_nothing_does_not_undo_the_prompt() {
+        let end = r#"{"type":"message_delta","usage":{"input_tokens":0,"cache_read_input_tokens":0,"output_tokens":9}}"#;
+        assert_eq!(tally(&stream(&[START, end])).usage(), Usage { output: 9, ..PROMPT });
+
+        // But where the whole prompt is counted, a zero in it counts.
+        let end = r#"{"type":"message_delta","usage":{"input_tokens":0,"cache_read_input_tokens":3125,"output_tokens":9}}"#;
+        let expect = Usage { input: 0, output: 9, cache_write: 100, cache_read: 3125 };
+        assert_eq!(tally(&stream(&[START, end])).usage(), expect);
+    }
+
+    #[test]
+    fn output_is_estimated_until_it_is_counted() {
+        let delta = |text: &str| {
+            format!(
+                r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{text}"}}}}"#
+            )
+        };
+        let long = delta(&"x".repeat(396));
+        let empty = delta("");
+        let seen = tally(&stream(&[START, &long, &empty, &delta("four"), &delta("four")]));
+        assert_eq!(seen.usage(), Usage { output: 101, ..PROMPT });
+        assert!(seen.has_content() && !seen.is_counted());
+
+        let end = r#"{"type":"message_delta","usage":{"output_tokens":90}}"#;
+        assert_eq!(tally(&stream(&[START, &long, end])).usage().output, 90);
+        assert_eq!(tally(&stream(&[START, &empty])).usage().output, 2);
+    }
+
+    #[test]
+    fn how_far_a_stream_came_is_known() {
+        let block = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+        let ping = r#"{"type": "ping"}"#;
+        let stop = r#"{"type":"message_stop"}"#;
+        for (events, expect) in [
+            (&[][..], (false, false, false)),
+            (&[ping], (false, false, false)),
+            (&[START, ping], (true, false, false)),
+            (&[START, block], (true, true, false)),
+            (&[START, block, stop], (true, true, true)),
+        ] {
+            let seen = tally(&stream(events));
+            assert_eq!((seen.has_started(), seen.has_content(), seen.has_stopped()), expect, "{events:?}");
+            assert_eq!(seen.bad_frames(), 0);
+            assert!(seen.error().is_none());
+        }
+    }
+
+    #[test]
+    fn the_names_of_an_answer_are_remembered() {
+        let start = r#"{"type":"message_start","message":{"id":"msg_1","model":"m","container":{"id":"container_1","expires_at":"x"}}}"#;
+        let end =
+            r#"{"type":"message_delta","delta":{"stop_reason":"tool_use","container":{"id":"container_2"}}}"#;
+        let seen = tally(&stream(&[start]));
+        assert_eq!(
+            (seen.id(), seen.model(), seen.container()),
+            (Some("msg_1"), Some("m"), Some("container_1"))
+        );
+        assert_eq!(seen.stop_reason(), None);
+        let seen = tally(&stream(&[start, end]));
+        assert_eq!(
+            (seen.id(), seen.container(), seen.stop_reason()),
+            (Some("msg_1"), Some("container_2"), Some("tool_use"))
+        );
+        // An end that names none leaves what was known.
+        let end = r#"{"type":"message_delta","delta":{"stop_reason":null,"container":null}}"#;
+        assert_eq!(tally(&stream(&[start, end])).container(), Some("container_1"));
+    }
+
+    #[test]
+    fn an_error_in_a_stream_is_read() {
+        let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        let seen = tally(&stream(&[error]));
+        let refusal = seen.error().unwrap();
+        assert_eq!(refusal.kind.as_deref(), Some("overloaded_error"));
+        assert_eq!(refusal.message.as_deref(), Some("Overloaded"));
+        assert!(!seen.has_started());
+        assert_eq!(tally("event: error\ndata: <html>\n\n").error(), Some(&Refusal::default()));
+    }
+
+    #[test]
+    fn an_event_without_a_name_is_known_by_its_data() {
+        let error = r#"{"error":{"type":"api_error"},"type":"error"}"#;
+        let seen =
+            tally(&format!("data: {START}\n\ndata: {error}\n\ndata: {{}}\n\ndata: {{\"type\":7}}\n\n"));
+        assert!(seen.has_started());
+        assert_eq!(seen.error().unwrap().kind.as_deref(), Some("api_error"));
+        assert_eq!(seen.usage(), Usage { output: 2, ..PROMPT });
+        assert_eq!(seen.bad_frames(), 0);
+    }
+
+    #[test]
+    fn only_events_that_must_be_read_can_be_bad() {
+        for (events, expect) in [
+            ("event: message_start\ndata: {\"message\":{\"id\":\"a\",}}\n\n", 1),
+            ("event: message_delta\ndata: {\"usage\":{\n\n", 1),
+            ("event: error\ndata: {\n\n", 1),
+            ("data: nonsense\n\ndata: [\n\n", 2),
+            ("event: content_block_delta\ndata: {\n\n", 0),
+            ("event: content_block_start\ndata: {\n\n", 0),
+            ("event: message_stop\ndata: {\n\n", 0),
+            ("event: ping\ndata: {\n\nevent: next_year\ndata: {\n\n", 0),
+        ] {
+            let seen = tally(events);
+            assert_eq!(seen.bad_frames(), expect, "{events}");
+            assert_eq!((seen.id(), seen.usage()), (None, Usage::ZERO));
+        }
+    }
+
+    #[test]
+    fn an_event_too_long_to_be_read_is_known_by_its_name() {
+        let seen = |name: &[u8]| {
+            let mut tally = Tally::default();
+            tally.read(&Event { name, data: crate::sse::Text::Oversized, end: 0 });
+            tally
+        };
+        assert!(seen(b"message_start").has_started());
+        assert!(seen(b"content_block_delta").has_content());
+        assert!(seen(b"content_block_start").has_content());
+        assert!(seen(b"message_stop").has_stopped());
+        assert_eq!(seen(b"error").error(), Some(&Refusal::default()));
+        for name in [&b"message_start"[..], b"message_delta", b"error", b""] {
+            assert_eq!(seen(name).bad_frames(), 0);
+        }
+    }
+
+    #[test]
+    fn a_whole_message_reads_as_a_finished_stream() {
+        let seen = Tally::of_message(
+            br#"{"type":"message","id":"msg_1","model":"m","stop_reason":"end_turn","container":{"id":"c"},"usage":{"input_tokens":4,"output_tokens":0}}"#,
+        );
+        assert!(seen.has_started() && seen.has_content() && seen.has_stopped() && seen.is_counted());
+        assert_eq!(
+            (seen.id(), seen.model(), seen.stop_reason()),
+            (Some("msg_1"), Some("m"), Some("end_turn"))
+        );
+        assert_eq!((seen.container(), seen.usage()), (Some("c"), Usage { input: 4, ..Usage::ZERO }));
+
+        let seen = Tally::of_message(br#"{"type":"error","error":{"type":"api_error"}}"#);
+        assert_eq!(seen.error().unwrap().kind.as_deref(), Some("api_error"));
+        assert!(!seen.has_started() && !seen.has_content() && !seen.has_stopped());
+
+        let seen = Tally::of_message(br#"{"id":"msg_1","error":null}"#);
+        assert!(seen.error().is_none() && seen.has_started() && !seen.is_counted());
+
+        assert_eq!(Tally::of_message(b"{").bad_frames(), 1);
+    }
+}
