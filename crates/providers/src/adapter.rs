@@ -1,0 +1,171 @@
+//! The one shape of a provider: its facts, how a request to it is written, what its answers mean.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Uri};
+use relay_core::{Quota, Time, Verdict};
+use relay_wire::call::Call;
+use relay_wire::edit::Edits;
+
+use crate::kind::Kind;
+use crate::secret::Secret;
+use crate::{anthropic, compatible};
+
+/// What differs between providers, and nothing else. No method does I/O or reads a clock.
+pub trait Adapter: Send + Sync + 'static {
+    /// The `type:` in the configuration file.
+    fn kind(&self) -> Kind;
+
+    /// Where it is, how it wants a key, and what it offers.
+    fn facts(&self) -> &'static Facts;
+
+    /// Writes the upstream request: where it goes, its headers, and what changes in the client's bytes.
+    fn prepare(&self, ask: &Ask<'_>, target: &Target, credential: &Credential) -> Result<Upstream, Unsupported> {
+        compatible::prepare(self.facts(), ask, target, credential)
+    }
+
+    /// Reads the head and a bounded first piece of an answer. Most providers speak as Anthropic does.
+    fn judge(&self, head: &Head<'_>, piece: Piece<'_>, now: Time) -> Verdict {
+        anthropic::judge(head, piece, now)
+    }
+}
+
+/// What a provider is, apart from any account.
+#[derive(Debug)]
+pub struct Facts {
+    /// Where it is, if the configuration does not say; none if that depends on the account.
+    pub base_url: Option<&'static str>,
+    /// The models it is listed with, if the configuration does not say.
+    pub models: &'static [&'static str],
+    /// Who makes them, in the words of the old program's listing.
+    pub owner: &'static str,
+    /// How long it may take to the first byte, if the configuration does not say.
+    pub first_byte: Duration,
+    /// How it wants its key.
+    pub auth: Auth,
+    /// What it has besides messages.
+    pub offers: &'static [Offer],
+}
+
+impl Facts {
+    /// Does it have that?
+    pub fn offers(&self, offer: Offer) -> bool {
+        self.offers.contains(&offer)
+    }
+}
+
+/// How a provider wants its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Auth {
+    /// `x-api-key`.
+    ApiKey,
+    /// `authorization: Bearer`.
+    Bearer,
+    /// As `Bearer`, but it also serves without a key.
+    OptionalBearer,
+    /// In a way of its own.
+    Cloud,
+}
+
+/// What a provider may have besides messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Offer {
+    /// `/v1/messages/count_tokens`.
+    CountTokens,
+    /// `/v1/messages/batches`.
+    Batches,
+    /// `/v1/files`.
+    Files,
+    /// A client's own credential may go there.
+    OwnCredential,
+}
+
+/// What the client asked, as HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The path, as it came.
+    pub path: &'a str,
+    /// The query, as it came.
+    pub query: Option<&'a str>,
+    /// The headers, as they came.
+    pub headers: &'a HeaderMap,
+    /// What its body asks, and the body; none for a body that is not looked at.
+    pub call: Option<(&'a Call, &'a Bytes)>,
+}
+
+/// One provider as configured: where it is, and what it calls its models.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Scheme, authority, and perhaps a path and a query.
+    pub base: Uri,
+    /// Model asked for, model sent. Exact names.
+    pub models: Vec<(String, String)>,
+}
+
+impl Target {
+    /// What this provider calls that model, if something else.
+    pub fn mapped(&self, model: &str) -> Option<&str> {
+        let found = self.models.iter().find(|(asked, _)| asked == model)?;
+        Some(found.1.as_str())
+    }
+}
+
+/// What authorises one upstream request. Exactly one is ever set.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Credential {
+    /// A key of ours.
+    Key(Secret),
+    /// The client's own `authorization: Bearer`, passed on.
+    OwnBearer(Secret),
+    /// The client's own `x-api-key`, passed on.
+    OwnKey(Secret),
+    /// None: the provider asks for nothing.
+    None,
+}
+
+/// An upstream request, but for its body.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Path and query on the provider's host.
+    pub path: PathAndQuery,
+    /// Its headers; `host` and `content-length` are the transport's.
+    pub headers: HeaderMap,
+    /// What changes in the client's bytes; none if nothing does.
+    pub edits: Option<Edits>,
+}
+
+/// The head of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// Its status.
+    pub status: http::StatusCode,
+    /// What its headers say of limits.
+    pub quota: &'a Quota,
+}
+
+/// The bounded first piece of an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// Nothing was looked at.
+    Nothing,
+    /// The beginning of a body, decoded.
+    Body(&'a [u8]),
+    /// The data of the first event of a stream that is not a ping; `error` if that is its name.
+    Error(&'a [u8]),
+}
+
+/// A call that a provider cannot carry: this pair does not fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unsupported {
+    /// The path and query do not make a URL with the provider's base.
+    #[error("the path cannot be sent to this provider")]
+    Path,
+    /// The credential holds a byte that a header cannot.
+    #[error("the key holds a character that a header cannot carry")]
+    Credential,
+    /// The edits overlap.
+    #[error("the body cannot be edited for this provider")]
+    Body,
+}

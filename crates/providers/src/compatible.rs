@@ -1,0 +1,257 @@
+//! How a request to a provider that speaks as Anthropic does is written: every header of the client's
+//! but for those that end here, one credential, and the model under the name that the provider has for it.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use relay_wire::call::Call;
+use relay_wire::edit::{Edits, quoted};
+
+use crate::adapter::{Ask, Auth, Credential, Facts, Target, Unsupported, Upstream};
+use crate::secret::Secret;
+
+/// `x-api-key`.
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// `x-cc-relay-key`: the client's key to the relay when `authorization` is taken by a subscription.
+pub const X_CC_RELAY_KEY: HeaderName = HeaderName::from_static("x-cc-relay-key");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Headers that end at the relay: those of one hop (RFC 9110, section 7.6.1), those that name the
+/// client's network or its cookies, those that the transport writes, and every credential.
+const STOPPED: [HeaderName; 18] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HOST,
+    CONTENT_LENGTH,
+    EXPECT,
+    COOKIE,
+    FORWARDED,
+    HeaderName::from_static("x-real-ip"),
+    AUTHORIZATION,
+    X_API_KEY,
+    X_CC_RELAY_KEY,
+];
+
+/// Writes the request.
+pub(crate) fn prepare(
+    facts: &Facts,
+    ask: &Ask<'_>,
+    target: &Target,
+    credential: &Credential,
+) -> Result<Upstream, Unsupported> {
+    let mut headers = forwarded(ask.headers);
+    if ask.call.is_some() {
+        // A compressed stream cannot be watched.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    authorise(&mut headers, facts.auth, credential)?;
+    let edits = match ask.call {
+        Some((call, body)) => mapped(call, body, target)?,
+        None => None,
+    };
+    Ok(Upstream { path: join(target, ask)?, headers, edits })
+}
+
+/// The client's headers without those that end here.
+pub(crate) fn forwarded(client: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(client.len() + 2);
+    for (name, value) in client {
+        let stopped = STOPPED.contains(name) || name.as_str().starts_with("x-forwarded-");
+        if !stopped && !named_by_connection(client, name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    // A doubled version is refused upstream; the first is the one the client's own code set.
+    if client.get_all(&ANTHROPIC_VERSION).iter().nth(1).is_some()
+        && let Some(first) = client.get(&ANTHROPIC_VERSION)
+    {
+        kept.insert(ANTHROPIC_VERSION, first.clone());
+    }
+    kept
+}
+
+/// Does the client's `connection` header make `name` a header of this hop only?
+fn named_by_connection(client: &HeaderMap, name: &HeaderName) -> bool {
+    let Some(connection) = client.get(CONNECTION) else { return false };
+    // The usual values name nothing else.
+    if connection == "keep-alive" || connection == "close" {
+        return false;
+    }
+    let values = client.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
+}
+
+/// Sets the one credential.
+fn authorise(headers: &mut HeaderMap, auth: Auth, credential: &Credential) -> Result<(), Unsupported> {
+    match (credential, auth) {
+        (Credential::None, _) => {}
+        (Credential::OwnKey(secret), _) | (Credential::Key(secret), Auth::ApiKey) => {
+            headers.insert(X_API_KEY, plain(secret)?);
+        }
+        (Credential::OwnBearer(secret) | Credential::Key(secret), _) => {
+            headers.insert(AUTHORIZATION, bearer(secret)?);
+        }
+    }
+    Ok(())
+}
+
+fn plain(secret: &Secret) -> Result<HeaderValue, Unsupported> {
+    sensitive(secret.expose().to_owned())
+}
+
+fn bearer(secret: &Secret) -> Result<HeaderValue, Unsupported> {
+    sensitive(format!("Bearer {}", secret.expose()))
+}
+
+/// A header value that its own `Debug` does not print and HTTP/2 does not index.
+fn sensitive(value: String) -> Result<HeaderValue, Unsupported> {
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| Unsupported::Credential)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The edit that gives the model the provider's name for it, if it has another.
+fn mapped(call: &Call, body: &Bytes, target: &Target) -> Result<Option<Edits>, Unsupported> {
+    let (Some(model), Some(span)) = (&call.model, &call.model_span) else { return Ok(None) };
+    let Some(name) = target.mapped(model) else { return Ok(None) };
+    let mut edits = Edits::new(body);
+    edits.replace(span.clone(), quoted(name)).map_err(|_| Unsupported::Body)?;
+    Ok(Some(edits))
+}
+
+/// The base's path before the client's, the base's query before the client's.
+fn join(target: &Target, ask: &Ask<'_>) -> Result<PathAndQuery, Unsupported> {
+    let base = target.base.path().trim_end_matches('/');
+    let mut joined = String::with_capacity(base.len() + ask.path.len() + 16);
+    joined.push_str(base);
+    joined.push_str(ask.path);
+    let queries = [target.base.query(), ask.query].into_iter().flatten().filter(|query| !query.is_empty());
+    for (index, query) in queries.enumerate() {
+        joined.push(if index == 0 { '?' } else { '&' });
+        joined.push_str(query);
+    }
+    PathAndQuery::from_maybe_shared(Bytes::from(joined)).map_err(|_| Unsupported::Path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |&(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs.iter().map(pair) {
+            map.append(name, value);
+        }
+        map
+    }
+
+    fn ask<'a>(headers: &'a HeaderMap, path: &'a str, query: Option<&'a str>) -> Ask<'a> {
+        Ask { path, query, headers, call: None }
+    }
+
+    fn target(base: &'static str) -> Target {
+        Target { base: http::Uri::from_static(base), models: Vec::new() }
+    }
+
+    fn prepared(client: &HeaderMap, credential: &Credential) -> HeaderMap {
+        let facts = crate::adapter(crate::Kind::Anthropic).unwrap().facts();
+        prepare(facts, &ask(client, "/v1/messages", None), &target("https://a.example"), credential).unwrap().headers
+    }
+
+    /// W8 of the old program: it told the provider the client's address and forwarded its cookies.
+    #[test]
+    fn w8_cookies_and_forwarded_headers_stop_here() {
+        let client = headers(&[
+            ("cookie", "a=b"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-host", "inner"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("host", "127.0.0.1:8787"),
+            ("content-length", "2"),
+            ("anthropic-beta", "one"),
+            ("anthropic-beta", "two"),
+            ("x-unknown", "kept"),
+        ]);
+        let sent = prepared(&client, &Credential::None);
+        assert_eq!(sent, headers(&[("anthropic-beta", "one"), ("anthropic-beta", "two"), ("x-unknown", "kept")]));
+    }
+
+    #[test]
+    fn exactly_one_credential_is_ever_set() {
+        let client =
+            headers(&[("authorization", "Bearer relay"), ("x-api-key", "relay"), ("x-cc-relay-key", "relay")]);
+        let secret = || Secret::new("sk-up");
+        let table = [
+            (Credential::Key(secret()), headers(&[("x-api-key", "sk-up")])),
+            (Credential::OwnKey(secret()), headers(&[("x-api-key", "sk-up")])),
+            (Credential::OwnBearer(secret()), headers(&[("authorization", "Bearer sk-up")])),
+            (Credential::None, HeaderMap::new()),
+        ];
+        for (credential, expect) in table {
+            assert_eq!(prepared(&client, &credential), expect, "{credential:?}");
+        }
+        let broken = Credential::Key(Secret::new("sk\n"));
+        let facts = crate::adapter(crate::Kind::Anthropic).unwrap().facts();
+        let refused = prepare(facts, &ask(&client, "/", None), &target("https://a.example"), &broken);
+        assert_eq!(refused.unwrap_err(), Unsupported::Credential);
+    }
+
+    /// W43 of the old program: a mapped model cost the rest of the body its order and its numbers.
+    #[test]
+    fn w43_a_mapped_model_changes_nothing_else() {
+        let body = Bytes::from_static(br#"{"z":12345678901234567890,"model":"claude-x","a":1.0,"t":"<&>"}"#);
+        let call = Call::read(&body).unwrap();
+        let client = HeaderMap::new();
+        let ask = Ask { path: "/v1/messages", query: None, headers: &client, call: Some((&call, &body)) };
+        let models = vec![("claude-x".to_owned(), "glm-5.3".to_owned())];
+        let target = Target { models, ..target("https://a.example") };
+        let facts = crate::adapter(crate::Kind::Zai).unwrap().facts();
+        let sent = prepare(facts, &ask, &target, &Credential::None).unwrap();
+        let text = sent.edits.unwrap().apply().to_bytes();
+        assert_eq!(&text[..], br#"{"z":12345678901234567890,"model":"glm-5.3","a":1.0,"t":"<&>"}"#);
+        assert_eq!(sent.headers.get("accept-encoding").unwrap(), "identity");
+    }
+
+    #[test]
+    fn a_doubled_version_goes_once() {
+        let client = headers(&[("anthropic-version", "2023-06-01"), ("anthropic-version", "2026-10-21")]);
+        let sent = prepared(&client, &Credential::None);
+        assert_eq!(sent, headers(&[("anthropic-version", "2023-06-01")]));
+    }
+
+    #[test]
+    fn paths_and_queries_are_joined() {
+        let client = HeaderMap::new();
+        let table = [
+            ("https://a.example", "/v1/messages", None, "/v1/messages"),
+            ("https://a.example/", "/v1/messages", Some("beta=true"), "/v1/messages?beta=true"),
+            ("https://a.example/api/anthropic/", "/v1/messages", None, "/api/anthropic/v1/messages"),
+            ("https://a.example/x?k=v", "/v1/messages", Some("beta=true"), "/x/v1/messages?k=v&beta=true"),
+            ("https://a.example/x?k=v", "/v1/messages", Some(""), "/x/v1/messages?k=v"),
+        ];
+        for (base, path, query, expect) in table {
+            assert_eq!(join(&target(base), &ask(&client, path, query)).unwrap().as_str(), expect);
+        }
+    }
+}
