@@ -1,0 +1,171 @@
+//! The keys of a provider: where each secret comes from, and what it may carry.
+
+use relay_providers::adapter::{Auth, Offer};
+use relay_providers::{Kind, facts};
+
+use crate::checked::{Key, KeySource, Limits};
+use crate::problem::{Findings, Spot};
+use crate::raw;
+use crate::raw::read::Field;
+use crate::raw::table::Section;
+
+/// The keys of a provider, and what its first key says about the provider itself.
+pub(super) struct Pool {
+    pub(super) keys: Vec<Key>,
+    pub(super) priority: u32,
+    pub(super) weight: u32,
+}
+
+/// Where the secret of an entry comes from.
+enum Source {
+    /// From there.
+    Known(KeySource),
+    /// From nowhere: the entry stands for the credential of the client, or for none.
+    Keyless,
+    /// It could not be read; that has been reported.
+    Unread,
+}
+
+/// A key without a priority is of the middle one, as in the old program.
+const PRIORITY: u32 = 1;
+
+pub(super) fn pool(
+    raw: &raw::providers::Provider,
+    name: Option<&str>,
+    kind: Kind,
+    findings: &mut Findings,
+) -> Pool {
+    let mut keys: Vec<(Key, String)> = Vec::new();
+    for (spot, entry) in &raw.keys.items {
+        if let Source::Known(source) = source(entry, spot, kind, findings) {
+            refuse_twins(&source, spot, &keys, findings);
+            keys.push((key(entry, source), spot.path.clone()));
+        }
+    }
+    let n_written = raw.keys.items.len();
+    let name = name.unwrap_or("?");
+    let pooling = raw.pooling.enabled.get().map(|enabled| enabled.0);
+    if n_written == 0 && raw.keys.whole {
+        if pooling == Some(true) {
+            findings
+                .problem(&raw.pooling.enabled.spot, format!("the provider `{name}` has no keys to pool"))
+                .hint("add `keys`, or remove `pooling.enabled`");
+        } else if needs_key(kind) {
+            findings
+                .problem(raw.spot(), format!("the provider `{name}` has no `keys`"))
+                .hint("add `keys` with a `key`, a `key_file` or a `key_command`");
+        }
+    }
+    if pooling == Some(false) && keys.len() > 1 {
+        findings
+            .notice(&raw.pooling.enabled.spot, "only the first key is used, because pooling is off")
+            .hint("remove `enabled: false` to use them all");
+        keys.truncate(1);
+    }
+    let first = raw.keys.items.first().map(|(_, entry)| entry);
+    Pool {
+        keys: keys.into_iter().map(|(key, _)| key).collect(),
+        priority: first.and_then(|entry| entry.priority.get()).map_or(0, |priority| number(priority.0)),
+        weight: first.map_or(1, weight),
+    }
+}
+
+/// Can it not be asked without a key?
+fn needs_key(kind: Kind) -> bool {
+    let facts = facts(kind);
+    facts.auth != Auth::OptionalBearer && !facts.offers(Offer::OwnCredential)
+}
+
+/// A number whose range the table has checked.
+pub(super) fn number(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn weight(entry: &raw::providers::Entry) -> u32 {
+    entry.weight.get().map_or(1, |weight| number(weight.0).max(1))
+}
+
+/// Exactly one of `key`, `key_file` and `key_command`; none where no key is needed.
+fn source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findings: &mut Findings) -> Source {
+    let key = entry.key.get().filter(|hidden| !hidden.secret.is_empty());
+    let command = entry.key_command.get().filter(|command| !command.text.trim().is_empty());
+    let given = [
+        ("key", key.map(|hidden| KeySource::Value(hidden.secret.clone()))),
+        ("key_file", entry.key_file.get().map(|path| KeySource::File(path.0.clone()))),
+        ("key_command", command.map(|command| KeySource::Command(command.text.clone()))),
+    ];
+    let names: Vec<_> = given.iter().filter(|(_, source)| source.is_some()).map(|(name, _)| *name).collect();
+    if let [first, second, ..] = names[..] {
+        findings.problem(spot, format!("has both `{first}` and `{second}`")).hint("keep one of them");
+        return Source::Unread;
+    }
+    if let Some(source) = given.into_iter().find_map(|(_, source)| source) {
+        return Source::Known(source);
+    }
+    if entry.key.is_bad() || entry.key_file.is_bad() || entry.key_command.is_bad() {
+        return Source::Unread;
+    }
+    without_source(entry, spot, kind, findings)
+}
+
+/// An entry that names no secret.
+fn without_source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findings: &mut Findings) -> Source {
+    let variable = entry.key.get().and_then(|hidden| hidden.variable.as_deref());
+    if needs_key(kind) {
+        match variable {
+            Some(variable) => findings
+                .problem(&entry.key.spot, format!("environment variable `{variable}` is empty"))
+                .hint("a provider of this type needs a key"),
+            None => findings
+                .problem(spot, format!("a key of type `{}` is missing its secret", kind.as_str()))
+                .hint("write `key`, `key_file` or `key_command`"),
+        }
+        return Source::Unread;
+    }
+    let meant = entry.key.get().is_none_or(|hidden| hidden.defaulted);
+    if let Some(variable) = variable.filter(|_| !meant) {
+        findings
+            .notice(
+                &entry.key.spot,
+                format!("environment variable `{variable}` is empty: this key is left out"),
+            )
+            .hint(format!("write `${{{variable}:-}}` if that is meant"));
+    }
+    Source::Keyless
+}
+
+/// The same secret twice would be one key with two limits.
+fn refuse_twins(source: &KeySource, spot: &Spot, keys: &[(Key, String)], findings: &mut Findings) {
+    let Some((_, twin)) = keys.iter().find(|(key, _)| key.source == *source) else { return };
+    let what = match source {
+        KeySource::Value(secret) => format!("is the same key as `{twin}` (<{}>)", secret.label()),
+        KeySource::File(_) | KeySource::Command(_) => format!("has the same source as `{twin}`"),
+    };
+    findings.problem(spot, what).hint("remove one of them");
+}
+
+fn key(entry: &raw::providers::Entry, source: KeySource) -> Key {
+    let text = |field: &Field<raw::leaf::Text>| {
+        field.get().map(|text| text.text.clone()).filter(|text| !text.is_empty())
+    };
+    Key {
+        source,
+        limits: limits(entry),
+        priority: entry.priority.get().map_or(PRIORITY, |priority| number(priority.0)),
+        weight: weight(entry),
+        limit_group: text(&entry.limit_group),
+        workspace: text(&entry.workspace),
+    }
+}
+
+/// The limits of a key. The old `tpm_limit` counts only where neither of its successors is set: half of it
+/// for input, half for output, and never so little that it would mean no limit.
+fn limits(entry: &raw::providers::Entry) -> Limits {
+    let (requests, input, output) =
+        (entry.rpm_limit.value.0, entry.itpm_limit.value.0, entry.otpm_limit.value.0);
+    let together = entry.tpm_limit.get().map_or(0, |limit| limit.0);
+    if input > 0 || output > 0 || together == 0 {
+        return Limits { requests, input, output };
+    }
+    Limits { requests, input: together.div_ceil(2), output: (together / 2).max(1) }
+}

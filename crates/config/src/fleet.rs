@@ -1,0 +1,72 @@
+//! A configuration as `core` sees it: ids, labels and shares, and no secret.
+
+use std::borrow::Cow;
+
+use relay_core::{Fleet, KeyId, Ownership, ProviderId};
+use relay_providers::Secret;
+
+use crate::checked::{Config, Key, KeySource, Provider};
+
+impl Config {
+    /// The fleet of this configuration. `secrets` gives the secret that a `key_file` or `key_command` holds
+    /// right now, by the index of the provider and of the key; a key without one is left out.
+    pub fn fleet(&self, secrets: &dyn Fn(usize, usize) -> Option<Secret>) -> Fleet {
+        let providers = self.providers.iter().enumerate();
+        let id = |place: usize| self.providers.get(place).map(|provider| ProviderId::of(&provider.name));
+        let ownership = if self.routing.model_based {
+            let prefixes = self.routing.prefixes.iter();
+            Ownership {
+                prefixes: prefixes
+                    .filter_map(|(prefix, place)| Some((prefix.clone(), id((*place)?)?)))
+                    .collect(),
+                default: self.routing.default_provider.and_then(id),
+            }
+        } else {
+            Ownership::default()
+        };
+        Fleet {
+            providers: providers
+                .map(|(place, provider)| provider.in_fleet(&|key| secrets(place, key)))
+                .collect(),
+            strategy: self.routing.strategy,
+            ownership,
+            max_wait: self.queue.max_wait,
+        }
+    }
+}
+
+impl Provider {
+    fn in_fleet(&self, secrets: &dyn Fn(usize) -> Option<Secret>) -> relay_core::Provider {
+        let id = ProviderId::of(&self.name);
+        let keys = self.keys.iter().enumerate();
+        relay_core::Provider {
+            id,
+            name: self.name.clone(),
+            keys: keys.filter_map(|(place, key)| key.in_fleet(id, &|| secrets(place))).collect(),
+            strategy: self.pooling,
+            priority: self.priority,
+            weight: self.weight,
+        }
+    }
+}
+
+impl Key {
+    /// Its id at that provider: made from the secret that is written, or from the place it comes from, so
+    /// that a key whose file changes stays the same key.
+    pub fn id(&self, provider: ProviderId) -> KeyId {
+        let identity: Cow<'_, [u8]> = match &self.source {
+            KeySource::Value(secret) => Cow::Borrowed(secret.expose().as_bytes()),
+            KeySource::File(path) => Cow::Owned([b"file:", path.as_os_str().as_encoded_bytes()].concat()),
+            KeySource::Command(command) => Cow::Owned([b"command:", command.as_bytes()].concat()),
+        };
+        KeyId::of(provider, &identity)
+    }
+
+    fn in_fleet(&self, provider: ProviderId, secret: &dyn Fn() -> Option<Secret>) -> Option<relay_core::Key> {
+        let label = match &self.source {
+            KeySource::Value(secret) => secret.label(),
+            KeySource::File(_) | KeySource::Command(_) => secret()?.label(),
+        };
+        Some(relay_core::Key { id: self.id(provider), label, priority: self.priority, weight: self.weight })
+    }
+}

@@ -1,0 +1,165 @@
+//! The effective configuration as YAML: every default filled in, every secret shown as its label.
+
+use std::time::Duration;
+
+use relay_providers::Secret;
+use serde_json::{Map, Value, json};
+
+use crate::checked::{Auth, Config, Key, KeySource, Log, Output, Provider, Routing, Server};
+use crate::emit;
+use crate::raw::leaf::word_of;
+use crate::raw::routing::{Order, Pick};
+use crate::raw::unit::{size_text, time_text};
+
+/// What `cc-relay config show` prints. With the labels replaced by secrets it would load as the same
+/// configuration again.
+pub fn effective(config: &Config) -> String {
+    emit::document(&json!({
+        "server": server(&config.server, &config.auth),
+        "routing": routing(config),
+        "providers": config.providers.iter().map(provider).collect::<Vec<_>>(),
+        "queue": { "max_wait_ms": millis(config.queue.max_wait) },
+        "logging": log(&config.log),
+    }))
+}
+
+fn server(server: &Server, auth: &Auth) -> Value {
+    let mut shown = json!({
+        "listen": server.listen.to_string(),
+        "auth": self::auth(auth),
+        "max_concurrent": server.max_concurrent.map_or(0, std::num::NonZero::get),
+        "max_body_bytes": limit(server.max_body),
+        "max_batch_body_bytes": limit(server.max_batch_body),
+        "max_file_body_bytes": limit(server.max_file_body),
+        "head_after_ms": millis(server.head_after),
+        "ping_interval_ms": millis(server.ping_every),
+        "drain_timeout_ms": millis(server.drain),
+        "enable_http2": server.http2,
+    });
+    if let Some(tls) = &server.tls {
+        shown["tls"] = json!({ "certificate": tls.certificate, "key": tls.key });
+        if let Some(client_ca) = &tls.client_ca {
+            shown["tls"]["client_ca"] = json!(client_ca);
+        }
+    }
+    shown
+}
+
+fn auth(auth: &Auth) -> Value {
+    let known =
+        auth.clients.iter().map(|client| json!({ "name": client.name, "key": masked(&client.secret) }));
+    let files =
+        auth.client_files.iter().map(|client| json!({ "name": client.name, "key_file": client.path }));
+    json!({
+        "clients": known.chain(files).collect::<Vec<_>>(),
+        "allow_bearer": auth.any_bearer,
+        "open": auth.open,
+        "passthrough": auth.passthrough,
+        "unknown_key": word_of(auth.unknown_key),
+    })
+}
+
+fn routing(config: &Config) -> Value {
+    let Routing { strategy, model_based, prefixes, default_provider, debug } = &config.routing;
+    let name = |place: Option<usize>| Some(config.providers.get(place?)?.name.as_str());
+    let order = Order { strategy: *strategy, model_based: *model_based };
+    let mut shown = json!({ "strategy": word_of(order), "debug": debug });
+    let mapping: Map<String, Value> = prefixes
+        .iter()
+        .filter_map(|(prefix, place)| Some((prefix.clone(), Value::from(name(*place)?))))
+        .collect();
+    if !mapping.is_empty() {
+        shown["model_mapping"] = Value::Object(mapping);
+    }
+    if let Some(default) = name(*default_provider) {
+        shown["default_provider"] = Value::from(default);
+    }
+    shown
+}
+
+fn provider(provider: &Provider) -> Value {
+    let mapping: Map<String, Value> = provider
+        .model_mapping
+        .iter()
+        .map(|(asked, sent)| (asked.clone(), Value::from(sent.as_str())))
+        .collect();
+    json!({
+        "name": provider.name,
+        "type": provider.kind.as_str(),
+        "enabled": true,
+        "base_url": base_url(&provider.base_url),
+        "models": provider.models,
+        "model_mapping": mapping,
+        "keys": provider.keys.iter().map(key).collect::<Vec<_>>(),
+        "pooling": { "strategy": word_of(Pick(provider.pooling)) },
+        "priority": provider.priority,
+        "weight": provider.weight,
+        "timeouts": {
+            "connect": time_text(provider.deadlines.connect),
+            "first_byte": time_text(provider.deadlines.first_byte),
+            "idle": time_text(provider.deadlines.idle),
+        },
+    })
+}
+
+/// A query may hold a credential: it is shown as a secret is.
+fn base_url(url: &http::Uri) -> String {
+    let text = url.to_string();
+    match text.split_once('?') {
+        Some((before, query)) => format!("{before}?{}", masked(&Secret::new(query))),
+        None => text,
+    }
+}
+
+fn key(key: &Key) -> Value {
+    let (name, source) = match &key.source {
+        KeySource::Value(secret) => ("key", masked(secret)),
+        KeySource::File(path) => ("key_file", path.display().to_string()),
+        KeySource::Command(command) => ("key_command", command.clone()),
+    };
+    let mut shown = json!({
+        name: source,
+        "rpm_limit": key.limits.requests,
+        "itpm_limit": key.limits.input,
+        "otpm_limit": key.limits.output,
+        "priority": key.priority,
+        "weight": key.weight,
+    });
+    for (name, text) in [("limit_group", &key.limit_group), ("workspace", &key.workspace)] {
+        if let Some(text) = text {
+            shown[name] = Value::from(text.as_str());
+        }
+    }
+    shown
+}
+
+fn log(log: &Log) -> Value {
+    let output = match &log.output {
+        Output::Stdout => "stdout".to_owned(),
+        Output::Stderr => "stderr".to_owned(),
+        Output::File(path) => path.display().to_string(),
+    };
+    json!({
+        "level": word_of(log.level),
+        "format": word_of(log.format),
+        "output": output,
+        "debug_options": {
+            "log_request_body": log.debug.request_body,
+            "log_response_headers": log.debug.response_headers,
+            "log_tls_metrics": log.debug.tls_metrics,
+            "max_body_log_size": log.debug.max_body,
+        },
+    })
+}
+
+fn masked(secret: &Secret) -> String {
+    format!("<{}>", secret.label())
+}
+
+fn limit(bytes: u64) -> Value {
+    if bytes == u64::MAX { json!(0) } else { json!(size_text(bytes)) }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
