@@ -1,0 +1,176 @@
+//! Where lines go: a bounded buffer that a thread of its own writes out in batches.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The most that may wait to be written, in bytes. Beyond it lines are dropped and counted: a slow disk
+/// must not slow a relay or fill its memory.
+const MOST: usize = 8 << 20;
+
+/// After the first line of a batch, this long for others to join it: one write instead of many.
+const BATCH: Duration = Duration::from_millis(10);
+
+/// Where lines are written.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, appended to, created with mode 0600.
+    File(PathBuf),
+}
+
+impl Target {
+    fn open(&self) -> io::Result<Box<dyn Write + Send>> {
+        Ok(match self {
+            Self::Stdout => Box::new(io::stdout()),
+            Self::Stderr => Box::new(io::stderr()),
+            Self::File(path) => Box::new(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?),
+        })
+    }
+}
+
+/// Takes lines.
+#[derive(Clone)]
+pub(crate) struct Sink(Arc<Shared>);
+
+struct Shared {
+    pending: Mutex<Pending>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    dropped: u64,
+    closed: bool,
+}
+
+/// Writes out what is left when it is dropped.
+pub struct Guard {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sink {
+    /// Opens the target and starts the thread that writes to it.
+    pub(crate) fn open(target: &Target) -> io::Result<(Self, Guard)> {
+        Self::start(target.open()?)
+    }
+
+    fn start(mut out: Box<dyn Write + Send>) -> io::Result<(Self, Guard)> {
+        let shared = Arc::new(Shared { pending: Mutex::default(), arrived: Condvar::new() });
+        let writer = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            let mut batch = Vec::new();
+            while let Some(dropped) = writer.next(&mut batch) {
+                if dropped > 0 {
+                    batch.extend_from_slice(format!("{{\"level\":\"warn\",\"message\":\"log lines dropped\",\"count\":{dropped}}}\n").as_bytes());
+                }
+                // Nobody is left to tell when the log itself cannot be written.
+                let _ = out.write_all(&batch).and_then(|()| out.flush());
+                batch.clear();
+            }
+        })?;
+        Ok((Self(Arc::clone(&shared)), Guard { shared, thread: Some(thread) }))
+    }
+
+    /// Takes a line, which ends in a newline.
+    pub(crate) fn write(&self, line: &[u8]) {
+        let mut pending = self.0.lock();
+        if pending.bytes.len() + line.len() > MOST {
+            pending.dropped += 1;
+            return;
+        }
+        let first = pending.bytes.is_empty();
+        pending.bytes.extend_from_slice(line);
+        drop(pending);
+        if first {
+            self.0.arrived.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        // A panic while a line was appended leaves at worst half a line.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for lines and takes them all; none when the sink is closed and empty.
+    fn next(&self, batch: &mut Vec<u8>) -> Option<u64> {
+        let mut pending = self.lock();
+        while pending.bytes.is_empty() && pending.dropped == 0 {
+            if pending.closed {
+                return None;
+            }
+            pending = self.arrived.wait(pending).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !pending.closed {
+            let wait = self.arrived.wait_timeout_while(pending, BATCH, |pending| !pending.closed);
+            pending = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::swap(batch, &mut pending.bytes);
+        Some(std::mem::take(&mut pending.dropped))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.arrived.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_taken_is_written_before_the_guard_is_gone() {
+        let kept = Kept::default();
+        let (sink, guard) = Sink::start(Box::new(kept.clone())).unwrap();
+        sink.write(b"one\n");
+        sink.write(b"two\n");
+        drop(guard);
+        assert_eq!(*kept.0.lock().unwrap(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn a_full_buffer_drops_lines_and_says_how_many() {
+        let shared = Arc::new(Shared { pending: Mutex::default(), arrived: Condvar::new() });
+        let sink = Sink(Arc::clone(&shared));
+        sink.write(&vec![b'x'; MOST]);
+        sink.write(b"lost\n");
+        sink.write(b"lost\n");
+        shared.lock().closed = true;
+        let mut batch = Vec::new();
+        assert_eq!(shared.next(&mut batch), Some(2));
+        assert_eq!(batch.len(), MOST);
+        batch.clear();
+        assert_eq!(shared.next(&mut batch), None);
+    }
+}
