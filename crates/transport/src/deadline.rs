@@ -1,0 +1,80 @@
+//! The three deadlines of a request, and one lazily armed timer that watches them.
+//!
+//! Knows only Tokio's clock, so that paused time governs it. Refuses to register a timer for each
+//! chunk: a deadline that moves on is noticed when the timer fires, not when it moves.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep};
+
+/// How long each part of a request may take. None of them limits a body that flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// From the start until a connection is usable: name, TCP, proxy tunnel, TLS.
+    pub connect: Duration,
+    /// From the last byte of the request that could be written until the head of the response.
+    /// It therefore also ends an upload that the upstream stopped reading.
+    pub first_byte: Duration,
+    /// The longest silence inside a body.
+    pub idle: Duration,
+}
+
+/// A timer that outlives requests. It is moved back only when it fires too early, and moved
+/// forward only when the new deadline is nearer, so a connection in steady use never touches
+/// the timer wheel.
+#[derive(Default)]
+pub(crate) struct Watchdog(Option<Pin<Box<Sleep>>>);
+
+impl Watchdog {
+    /// Ready once `due` has passed; until then wakes the task in time. `None` is never due.
+    pub(crate) fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = due else { return Poll::Pending };
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        loop {
+            if due < sleep.deadline() {
+                sleep.as_mut().reset(due);
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Waker};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watchdog_waits_for_the_deadline_as_it_is_now() {
+        let start = Instant::now();
+        let mut watchdog = Watchdog::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let after = |secs| Some(start + Duration::from_secs(secs));
+        assert!(watchdog.poll(after(10), &mut cx).is_pending());
+        // Moved back: the timer fires at 10 s and is armed anew.
+        poll_fn(|cx| watchdog.poll(after(30), cx)).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(30));
+        // Moved forward, after having been armed for later.
+        assert!(watchdog.poll(after(1000), &mut cx).is_pending());
+        poll_fn(|cx| watchdog.poll(after(40), cx)).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_is_never_due_is_never_due() {
+        let mut watchdog = Watchdog::default();
+        assert!(watchdog.poll(None, &mut Context::from_waker(Waker::noop())).is_pending());
+    }
+}

@@ -1,0 +1,22 @@
+//! HTTP/1.1 as a client speaks it, on one connection, without a task of its own.
+//!
+//! Knows how to write a request while reading its response, and when a connection can carry the
+//! next one. Everything happens in the poll of whoever waits: nothing is spawned, no channel is
+//! crossed, and no byte of a body is copied. Refuses to know pools and origins' addresses.
+//!
+//! Why not `hyper::client::conn`: measured with the same proxy around both, hyper's connection
+//! costs 20,000 user instructions for a short JSON answer and 170,000 for an answer of 55 events;
+//! this one 10,000 and 76,000. The difference is the channels between hyper's connection and its
+//! callers, which buy nothing when both sit in one task. It also says exactly what was sent, and
+//! gives the connection back with the last byte of a body. The heads are parsed by the same
+//! `httparse`; a test holds the two against each other.
+
+mod body;
+mod exchange;
+mod head;
+mod link;
+mod upload;
+
+pub(crate) use exchange::Exchange;
+pub(crate) use head::{Target, is_ours, take};
+pub(crate) use link::{Failure, Link};

@@ -1,0 +1,218 @@
+//! The body of an HTTP/1.1 response, taken out of the bytes as they come.
+//!
+//! Knows the three framings of RFC 9112 sections 6 and 7, and looks ahead: framing that is already
+//! here is consumed with the data before it, so that the end is known with the last byte. Copies
+//! nothing. Refuses to know connections.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
+
+use super::head;
+use crate::error::Malformed;
+
+/// The longest line that begins a chunk: 16 digits and room for extensions nobody reads.
+const MAX_CHUNK_LINE: usize = 4 * 1024;
+
+/// The largest trailer section, in bytes.
+const MAX_TRAILERS: usize = 16 * 1024;
+
+/// The largest number of trailers.
+const MAX_TRAILER_LINES: usize = 64;
+
+/// Where a body is.
+pub(crate) struct Decoder {
+    state: State,
+    trailers: Option<HeaderMap>,
+}
+
+/// A piece of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Length(u64),
+    UntilClose,
+    ChunkSize,
+    ChunkData(u64),
+    ChunkEnd,
+    Trailers,
+    End,
+    /// The framing was wrong; what came before it was good.
+    Broken(Malformed),
+}
+
+impl Decoder {
+    /// A response without a body.
+    pub(crate) fn empty() -> Self {
+        Self::at(State::End)
+    }
+
+    pub(crate) fn length(length: u64) -> Self {
+        Self::at(if length == 0 { State::End } else { State::Length(length) })
+    }
+
+    pub(crate) fn until_close() -> Self {
+        Self::at(State::UntilClose)
+    }
+
+    pub(crate) fn chunked() -> Self {
+        Self::at(State::ChunkSize)
+    }
+
+    fn at(state: State) -> Self {
+        Self { state, trailers: None }
+    }
+
+    /// The next piece, if it is here. After it, the framing behind it has been consumed as far as
+    /// it is here; what is wrong there is told by the next call, for the data before it is good.
+    pub(crate) fn next(&mut self, inbox: &mut BytesMut) -> Result<Option<Piece>, Malformed> {
+        self.settle(inbox);
+        if let Some(data) = self.take_data(inbox) {
+            self.settle(inbox);
+            return Ok(Some(Piece::Data(data)));
+        }
+        match self.state {
+            State::Broken(malformed) => Err(malformed),
+            _ => Ok(self.take_trailers().map(Piece::Trailers)),
+        }
+    }
+
+    /// Trailers that came with the last byte and are not yet given out.
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+
+    /// Whether the last byte of the body has been taken. Trailers may still be held.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.state == State::End
+    }
+
+    /// Whether nothing more will be given.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.is_complete() && self.trailers.is_none()
+    }
+
+    /// The bytes still to come, where they are counted.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        match self.state {
+            State::Length(remaining) => Some(remaining),
+            State::End => Some(0),
+            _ => None,
+        }
+    }
+
+    /// The upstream has closed in order. Whether that is an end, rather than a cut.
+    pub(crate) fn close(&mut self) -> bool {
+        if self.state == State::UntilClose {
+            self.state = State::End;
+        }
+        self.is_complete()
+    }
+
+    fn take_data(&mut self, inbox: &mut BytesMut) -> Option<Bytes> {
+        let (State::Length(limit) | State::ChunkData(limit)) = self.state else {
+            let whole = self.state == State::UntilClose && !inbox.is_empty();
+            return whole.then(|| inbox.split().freeze());
+        };
+        let size = usize::try_from(limit).unwrap_or(usize::MAX).min(inbox.len());
+        if size == 0 {
+            return None;
+        }
+        let left = limit - size as u64;
+        self.state = match self.state {
+            State::Length(_) if left == 0 => State::End,
+            State::Length(_) => State::Length(left),
+            _ if left == 0 => State::ChunkEnd,
+            _ => State::ChunkData(left),
+        };
+        Some(inbox.split_to(size).freeze())
+    }
+
+    /// Consumes framing until data, or until more bytes are needed.
+    fn settle(&mut self, inbox: &mut BytesMut) {
+        loop {
+            match self.step(inbox) {
+                Ok(Some(state)) => self.state = state,
+                Ok(None) => return,
+                Err(malformed) => {
+                    self.state = State::Broken(malformed);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The state after the next piece of framing, if that is here.
+    fn step(&mut self, inbox: &mut BytesMut) -> Result<Option<State>, Malformed> {
+        Ok(match self.state {
+            State::ChunkSize => take_chunk_size(inbox)?
+                .map(|size| if size == 0 { State::Trailers } else { State::ChunkData(size) }),
+            State::ChunkEnd => match inbox.get(..2) {
+                Some(b"\r\n") => {
+                    inbox.advance(2);
+                    Some(State::ChunkSize)
+                }
+                Some(_) => return Err(Malformed::ChunkEnd),
+                None => None,
+            },
+            State::Trailers => take_trailers(inbox)?.map(|trailers| {
+                self.trailers = Some(trailers).filter(|trailers| !trailers.is_empty());
+                State::End
+            }),
+            State::Length(_) | State::UntilClose | State::ChunkData(_) | State::End | State::Broken(_) => None,
+        })
+    }
+}
+
+fn take_chunk_size(inbox: &mut BytesMut) -> Result<Option<u64>, Malformed> {
+    let Some(end) = memchr::memchr(b'\n', inbox) else {
+        return if MAX_CHUNK_LINE < inbox.len() { Err(Malformed::ChunkSize) } else { Ok(None) };
+    };
+    let line = inbox.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::ChunkSize)?;
+    let (size, extension) = match line.iter().position(|byte| !byte.is_ascii_hexdigit()) {
+        Some(at) => line.split_at(at),
+        None => (line, &[][..]),
+    };
+    let blank = extension.trim_ascii_start();
+    if size.is_empty() || 16 < size.len() || !(blank.is_empty() || blank.starts_with(b";")) {
+        return Err(Malformed::ChunkSize);
+    }
+    let size = size.iter().fold(0, |sum, digit| (sum << 4) | u64::from(hex_value(*digit)));
+    inbox.advance(end + 1);
+    Ok(Some(size))
+}
+
+/// The value of an ASCII hexadecimal digit.
+fn hex_value(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}
+
+fn take_trailers(inbox: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
+    // The empty line alone: by far the usual case.
+    match inbox.get(..2) {
+        Some(b"\r\n") => {
+            inbox.advance(2);
+            return Ok(Some(HeaderMap::new()));
+        }
+        Some(_) => {}
+        None => return Ok(None),
+    }
+    let Some(end) = inbox.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return if MAX_TRAILERS < inbox.len() { Err(Malformed::Trailers) } else { Ok(None) };
+    };
+    let section = inbox.split_to(end + 4).freeze();
+    let mut lines = [httparse::EMPTY_HEADER; MAX_TRAILER_LINES];
+    match httparse::parse_headers(&section, &mut lines) {
+        Ok(httparse::Status::Complete((size, lines))) if size == section.len() => {
+            head::collect(&section, lines).map(Some).ok_or(Malformed::Trailers)
+        }
+        _ => Err(Malformed::Trailers),
+    }
+}
