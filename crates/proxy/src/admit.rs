@@ -1,0 +1,302 @@
+//! Who may ask. It knows the relay's own credentials, and which of the client's may go upstream.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use relay_config::checked::{Auth, UnknownKey};
+use relay_core::Time;
+use relay_providers::compatible::{X_API_KEY, X_CC_RELAY_KEY};
+use relay_providers::{Credential, Secret};
+
+use crate::reject::{Denied, Reject};
+
+/// What `config cc init` writes into Claude Code's settings: it opens nothing and never goes upstream.
+pub const PLACEHOLDER: &str = "managed-by-cc-relay";
+
+/// The beginning of a subscription's access token.
+const SUBSCRIPTION: &str = "sk-ant-oat";
+
+/// Who asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Client {
+    /// Its name in logs.
+    pub(crate) name: String,
+    /// Its own credential, for the provider; none means that a key of the pool is used.
+    pub(crate) own: Option<Credential>,
+}
+
+/// The credentials that a request brought.
+#[derive(Debug, Default)]
+struct Brought {
+    relay_key: Option<Secret>,
+    api_key: Option<Secret>,
+    bearer: Option<Secret>,
+    /// `authorization` was there, but of another scheme.
+    other_scheme: bool,
+    /// `authorization: Bearer` without a token.
+    empty_bearer: bool,
+}
+
+/// Whether a pool has a key to use in place of one that a client brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pool {
+    /// It has.
+    Stocked,
+    /// It has none.
+    Empty,
+}
+
+/// Who asks, and with whose credential it goes on.
+pub(crate) fn client(auth: &Auth, pool: Pool, headers: &HeaderMap) -> Result<Client, Reject> {
+    let brought = Brought::read(headers);
+    let known = |secret: &Option<Secret>| secret.as_ref().and_then(|secret| recognised(auth, secret));
+    let subscription = || own_subscription(auth, &brought);
+
+    if brought.relay_key.is_some() {
+        let name = known(&brought.relay_key).ok_or(Reject::Denied(Denied::RelayKey))?;
+        return Ok(Client { name, own: subscription() });
+    }
+    if let Some(name) = known(&brought.api_key).or_else(|| known(&brought.bearer)) {
+        return Ok(Client { name, own: subscription() });
+    }
+    if let Some(own) = subscription() {
+        return Ok(Client { name: "subscription".to_owned(), own: Some(own) });
+    }
+    if auth.any_bearer && brought.bearer.is_some() {
+        return Ok(Client { name: "bearer".to_owned(), own: None });
+    }
+    if auth.asks() {
+        return Err(Reject::Denied(brought.fault(auth)));
+    }
+    let own = if auth.unknown_key == UnknownKey::Pass || pool == Pool::Empty { brought.own() } else { None };
+    Ok(Client { name: "open".to_owned(), own })
+}
+
+/// The name of the client whose key that is. Every key is compared, whichever matches.
+fn recognised(auth: &Auth, secret: &Secret) -> Option<String> {
+    let mut name = None;
+    for client in &auth.clients {
+        if client.secret == *secret && !secret.is_empty() {
+            name = Some(&client.name);
+        }
+    }
+    name.cloned()
+}
+
+/// The client's subscription, if it brought one that may be passed through.
+fn own_subscription(auth: &Auth, brought: &Brought) -> Option<Credential> {
+    let bearer = brought.bearer.as_ref().filter(|bearer| bearer.expose().starts_with(SUBSCRIPTION))?;
+    let passed = auth.passthrough && recognised(auth, bearer).is_none();
+    passed.then(|| Credential::OwnBearer(bearer.clone()))
+}
+
+impl Brought {
+    fn read(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| std::str::from_utf8(http::HeaderValue::as_bytes(value)).ok());
+        let secret = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(Secret::new);
+        let mut brought = Self {
+            relay_key: text(X_CC_RELAY_KEY).and_then(secret),
+            api_key: text(X_API_KEY).and_then(secret),
+            ..Self::default()
+        };
+        if let Some(authorization) = text(AUTHORIZATION) {
+            let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+            if scheme.eq_ignore_ascii_case("bearer") {
+                brought.bearer = secret(token);
+                brought.empty_bearer = brought.bearer.is_none();
+            } else {
+                brought.other_scheme = true;
+            }
+        }
+        brought
+    }
+
+    /// What is wrong with what was brought, in the client's own terms.
+    fn fault(&self, auth: &Auth) -> Denied {
+        match self {
+            Self { api_key: Some(_), .. } => Denied::ApiKey,
+            Self { bearer: Some(_), .. } => Denied::Bearer,
+            Self { empty_bearer: true, .. } => Denied::EmptyBearer,
+            Self { other_scheme: true, .. } => Denied::Scheme,
+            _ if auth.clients.is_empty() => Denied::EmptyBearer,
+            _ => Denied::Missing,
+        }
+    }
+
+    /// The client's own credential for the provider: exactly one, and never the placeholder.
+    fn own(self) -> Option<Credential> {
+        let real = |secret: &Secret| secret.expose() != PLACEHOLDER;
+        let key = self.api_key.filter(real).map(Credential::OwnKey);
+        key.or_else(|| self.bearer.filter(real).map(Credential::OwnBearer))
+    }
+}
+
+/// Slows guessing down: each wrong credential from an address doubles the time until it hears so.
+#[derive(Debug, Default)]
+pub(crate) struct Penalties {
+    by_address: Mutex<BTreeMap<IpAddr, Penalty>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Penalty {
+    strikes: u32,
+    last: Time,
+}
+
+impl Penalties {
+    /// The first wrong credential costs this.
+    const FIRST: Duration = Duration::from_millis(100);
+    /// None costs more than this.
+    const MOST: Duration = Duration::from_secs(5);
+    /// After this long without one, an address begins anew.
+    const FORGOTTEN: Duration = Duration::from_mins(1);
+    /// The most addresses that are remembered; beyond it the oldest are forgotten.
+    const ADDRESSES: usize = 10_000;
+
+    /// That address sent a wrong credential: how long until it is told.
+    pub(crate) fn strike(&self, address: IpAddr, now: Time) -> Duration {
+        let mut known = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= Self::ADDRESSES {
+            known.retain(|_, penalty| now.since(penalty.last) < Self::FORGOTTEN);
+        }
+        if known.len() >= Self::ADDRESSES {
+            known.clear();
+        }
+        let penalty = known.entry(address).or_insert(Penalty { strikes: 0, last: now });
+        if now.since(penalty.last) >= Self::FORGOTTEN {
+            penalty.strikes = 0;
+        }
+        let delay = Self::FIRST.saturating_mul(1 << penalty.strikes.min(16)).min(Self::MOST);
+        *penalty = Penalty { strikes: penalty.strikes.saturating_add(1), last: now };
+        delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderName;
+    use relay_config::checked;
+
+    const OAT: &str = "sk-ant-oat01-user";
+
+    fn auth(clients: &[(&str, &str)]) -> Auth {
+        let client = |(name, secret): &(&str, &str)| checked::Client {
+            name: (*name).to_owned(),
+            secret: Secret::new(*secret),
+        };
+        Auth {
+            clients: clients.iter().map(client).collect(),
+            client_files: Vec::new(),
+            any_bearer: false,
+            open: false,
+            passthrough: true,
+            unknown_key: UnknownKey::Pool,
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
+        pairs.iter().map(pair).collect()
+    }
+
+    fn bearer(token: &str) -> Credential {
+        Credential::OwnBearer(Secret::new(token))
+    }
+
+    fn key(key: &str) -> Credential {
+        Credential::OwnKey(Secret::new(key))
+    }
+
+    #[track_caller]
+    fn admits(auth: &Auth, pairs: &[(&'static str, &str)], name: &str, own: Option<Credential>) {
+        let expect = Ok(Client { name: name.to_owned(), own });
+        assert_eq!(client(auth, Pool::Stocked, &headers(pairs)), expect);
+    }
+
+    #[track_caller]
+    fn denies(auth: &Auth, pairs: &[(&'static str, &str)], why: Denied) {
+        assert_eq!(client(auth, Pool::Stocked, &headers(pairs)), Err(Reject::Denied(why)));
+    }
+
+    #[test]
+    fn a_key_of_the_relay_opens_it_in_any_header_and_never_goes_on() {
+        let auth = auth(&[("team-a", "relay-a"), ("team-b", "relay-b")]);
+        admits(&auth, &[("x-api-key", "relay-b")], "team-b", None);
+        admits(&auth, &[("authorization", "Bearer relay-a")], "team-a", None);
+        admits(&auth, &[("authorization", "bearer relay-a")], "team-a", None);
+        admits(&auth, &[("x-cc-relay-key", "relay-a")], "team-a", None);
+        admits(&auth, &[("x-api-key", "relay-a"), ("authorization", "Bearer relay-a")], "team-a", None);
+        admits(&auth, &[("x-api-key", "wrong"), ("authorization", "Bearer relay-a")], "team-a", None);
+    }
+
+    /// W59 of the old program: any separator after `Bearer`, and an error about a header nobody sent.
+    #[test]
+    fn w59_what_is_wrong_is_said_of_what_was_sent() {
+        let auth = auth(&[("default", "relay")]);
+        denies(&auth, &[], Denied::Missing);
+        denies(&auth, &[("x-api-key", "wrong")], Denied::ApiKey);
+        denies(&auth, &[("authorization", "Bearer wrong")], Denied::Bearer);
+        denies(&auth, &[("authorization", "BearerXrelay")], Denied::Scheme);
+        denies(&auth, &[("authorization", "Basic cmVsYXk=")], Denied::Scheme);
+        denies(&auth, &[("authorization", "Bearer ")], Denied::EmptyBearer);
+        denies(&auth, &[("x-cc-relay-key", "wrong"), ("x-api-key", "relay")], Denied::RelayKey);
+        denies(&auth, &[("x-api-key", PLACEHOLDER)], Denied::ApiKey);
+    }
+
+    #[test]
+    fn a_subscription_passes_through_and_may_prove_itself_beside() {
+        let asked = auth(&[("default", "relay")]);
+        let authorization = format!("Bearer {OAT}");
+        let sent = ("authorization", authorization.as_str());
+        admits(&asked, &[sent], "subscription", Some(bearer(OAT)));
+        admits(&asked, &[sent, ("x-cc-relay-key", "relay")], "default", Some(bearer(OAT)));
+        admits(&asked, &[sent, ("x-api-key", "relay")], "default", Some(bearer(OAT)));
+        let closed = Auth { passthrough: false, ..asked };
+        denies(&closed, &[sent], Denied::Bearer);
+        admits(&closed, &[sent, ("x-cc-relay-key", "relay")], "default", None);
+    }
+
+    /// W19 of the old program: any credential of the client's switched the pool off and went upstream,
+    /// also the relay's own and the placeholder.
+    #[test]
+    fn w19_what_the_relay_itself_recognises_never_goes_upstream() {
+        let asked = auth(&[("default", "sk-ant-oat-like-relay-key")]);
+        admits(&asked, &[("authorization", "Bearer sk-ant-oat-like-relay-key")], "default", None);
+        let open = auth(&[]);
+        admits(&open, &[("authorization", "Bearer managed-by-cc-relay")], "open", None);
+        let bare = client(&open, Pool::Empty, &headers(&[("authorization", "Bearer managed-by-cc-relay")]));
+        assert_eq!(bare.unwrap().own, None);
+        let any = Auth { any_bearer: true, ..auth(&[]) };
+        admits(&any, &[("authorization", "Bearer managed-by-cc-relay")], "bearer", None);
+    }
+
+    #[test]
+    fn an_open_relay_replaces_an_unknown_key_or_passes_it_as_configured() {
+        let open = auth(&[]);
+        admits(&open, &[], "open", None);
+        admits(&open, &[("x-api-key", "sk-ant-api-own")], "open", None);
+        let pass = Auth { unknown_key: UnknownKey::Pass, ..auth(&[]) };
+        admits(&pass, &[("x-api-key", "sk-ant-api-own")], "open", Some(key("sk-ant-api-own")));
+        admits(&pass, &[("authorization", "Bearer sk-ant-api-own")], "open", Some(bearer("sk-ant-api-own")));
+        let both = [("x-api-key", "own"), ("authorization", "Bearer own")];
+        admits(&pass, &both, "open", Some(key("own")));
+        let bare = client(&open, Pool::Empty, &headers(&[("x-api-key", "own")]));
+        assert_eq!(bare.unwrap().own, Some(key("own")));
+    }
+
+    #[test]
+    fn guesses_are_answered_more_and_more_slowly() {
+        let penalties = Penalties::default();
+        let address = |last| IpAddr::from([10, 0, 0, last]);
+        let now = Time::EPOCH + Duration::from_secs(1_000);
+        let delays: Vec<_> = (0..8).map(|_| penalties.strike(address(1), now).as_millis()).collect();
+        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(penalties.strike(address(2), now).as_millis(), 100);
+        assert_eq!(penalties.strike(address(1), now + Duration::from_mins(1)).as_millis(), 100);
+    }
+}

@@ -1,0 +1,235 @@
+//! What a client asks, as one value: its HTTP, its body, what the body says, and who it is. An attempt
+//! takes from it as often as needed; a body that is passed on as it comes can be taken only once.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request};
+use hyper::body::Incoming;
+use relay_core::{Class, Need, Subject, Whose};
+use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
+use relay_transport::RequestBody;
+use relay_wire::call::Call;
+
+use crate::admit::Client;
+use crate::body::{self, Limited, Overrun};
+use crate::decode::{self, Coded};
+use crate::live::Live;
+use crate::reject::Reject;
+use crate::snapshot::Snapshot;
+use crate::surface::Surface;
+
+/// What a client asks.
+pub(crate) struct Asked {
+    method: Method,
+    path: PathAndQuery,
+    headers: HeaderMap,
+    client: Client,
+    purpose: Purpose,
+    load: Load,
+}
+
+/// What it is for, as far as it matters to who may answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Purpose {
+    Messages,
+    CountTokens,
+    /// Something that one organization owns; with its name, if the path has it.
+    Property(Offer, Option<String>),
+}
+
+/// Its body.
+enum Load {
+    /// Read whole and looked at.
+    Message {
+        call: Call,
+        /// As it came.
+        body: Bytes,
+        /// Decoded, if it came compressed: what `call` was read from.
+        decoded: Option<Bytes>,
+    },
+    /// Passed on as it comes, once.
+    Stream { body: Mutex<Option<Limited>>, overrun: Overrun, limit: u64 },
+    /// None.
+    Empty,
+}
+
+/// A body that is passed on as it comes has been used by an earlier attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the body has been sent to another attempt and cannot be sent again")]
+pub(crate) struct UsedUp;
+
+impl Asked {
+    /// Reads what is asked.
+    pub(crate) async fn read(
+        surface: Surface<'_>,
+        request: Request<Incoming>,
+        client: Client,
+        snapshot: &Snapshot,
+    ) -> Result<Self, Reject> {
+        let server = &snapshot.server;
+        let (purpose, limit) = match surface {
+            Surface::CountTokens => (Purpose::CountTokens, server.max_body),
+            Surface::Batches(id) => {
+                (Purpose::Property(Offer::Batches, id.map(str::to_owned)), server.max_batch_body)
+            }
+            Surface::Files(id) => (Purpose::Property(Offer::Files, id.map(str::to_owned)), server.max_file_body),
+            _ => (Purpose::Messages, server.max_body),
+        };
+        let (head, body) = request.into_parts();
+        let load = match purpose {
+            Purpose::Messages | Purpose::CountTokens => message(&head.headers, body, limit).await?,
+            Purpose::Property(..) => streamed(body, limit)?,
+        };
+        let path = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Ok(Self { method: head.method, path, headers: head.headers, client, purpose, load })
+    }
+
+    /// What it says, if it was looked at.
+    pub(crate) fn call(&self) -> Option<&Call> {
+        match &self.load {
+            Load::Message { call, .. } => Some(call),
+            Load::Stream { .. } | Load::Empty => None,
+        }
+    }
+
+    /// The text of its body, if it was looked at.
+    pub(crate) fn text(&self) -> Option<&Bytes> {
+        match &self.load {
+            Load::Message { body, decoded, .. } => Some(decoded.as_ref().unwrap_or(body)),
+            Load::Stream { .. } | Load::Empty => None,
+        }
+    }
+
+    /// Is the answer watched for usage, and kept readable for that?
+    pub(crate) fn is_watched(&self) -> bool {
+        self.purpose == Purpose::Messages
+    }
+
+    /// Is a stream of events asked for?
+    pub(crate) fn streams(&self) -> bool {
+        self.is_watched() && self.call().is_some_and(|call| call.stream)
+    }
+
+    /// Does an answer to it name something new that the key which made it owns?
+    pub(crate) fn makes_property(&self) -> bool {
+        matches!(self.purpose, Purpose::Property(..)) && self.method == Method::POST
+    }
+
+    /// Can it be asked again?
+    pub(crate) fn is_used_up(&self) -> bool {
+        match &self.load {
+            Load::Stream { body, .. } => body.lock().unwrap_or_else(PoisonError::into_inner).is_none(),
+            Load::Message { .. } | Load::Empty => false,
+        }
+    }
+
+    /// Did its body turn out to be longer than its limit? Then that is the answer.
+    pub(crate) fn overran(&self) -> Option<Reject> {
+        match &self.load {
+            Load::Stream { overrun, limit, .. } if overrun.happened() => Some(Reject::TooLarge(*limit)),
+            _ => None,
+        }
+    }
+
+    /// The credential of the client's own that goes upstream, if one does.
+    pub(crate) fn own_credential(&self) -> Option<&Credential> {
+        self.client.own.as_ref()
+    }
+
+    /// What it needs of whoever serves it.
+    pub(crate) fn need(&self, snapshot: &Snapshot, live: &Live) -> Need {
+        let model = self.call().and_then(|call| call.model.clone());
+        let whose = if self.client.own.is_some() { Whose::Client } else { Whose::Pool };
+        let (subject, offer) = match &self.purpose {
+            Purpose::Messages => (Subject::Model, None),
+            Purpose::CountTokens => (Subject::Model, Some(Offer::CountTokens)),
+            Purpose::Property(offer, _) => (Subject::Property, Some(*offer)),
+        };
+        let class = match &self.purpose {
+            Purpose::Messages => Class::of(model.as_deref().unwrap_or_default()),
+            // Counted in a pool of its own upstream, so it must not rest a model's class here.
+            Purpose::CountTokens => Class::of("count_tokens"),
+            Purpose::Property(..) => Class::of("files_and_batches"),
+        };
+        let pinned = self.properties().find_map(|name| live.owner(name));
+        Need { class, model, among: snapshot.able(offer, whose), pinned, subject, credential: whose }
+    }
+
+    /// What it names that one key owns.
+    fn properties(&self) -> impl Iterator<Item = &str> {
+        let path = match &self.purpose {
+            Purpose::Property(_, name) => name.as_deref(),
+            Purpose::Messages | Purpose::CountTokens => None,
+        };
+        let container = self.call().and_then(|call| call.container.as_deref());
+        let files = self.call().into_iter().flat_map(|call| call.files.iter().map(String::as_str));
+        path.into_iter().chain(container).chain(files)
+    }
+
+    /// What no provider offers, if none of them is able to.
+    pub(crate) fn wanted(&self) -> Option<&'static str> {
+        match self.purpose {
+            Purpose::Messages => None,
+            Purpose::CountTokens => Some("count_tokens"),
+            Purpose::Property(Offer::Batches, _) => Some("batches"),
+            Purpose::Property(..) => Some("files"),
+        }
+    }
+
+    /// The same for an adapter.
+    pub(crate) fn ask(&self) -> Ask<'_> {
+        let call = match &self.load {
+            Load::Message { call, body, decoded } => Some((call, decoded.as_ref().unwrap_or(body))),
+            Load::Stream { .. } | Load::Empty => None,
+        };
+        Ask { path: self.path.path(), query: self.path.query(), headers: &self.headers, call }
+    }
+
+    /// The upstream request: what the adapter prepared, with the body.
+    pub(crate) fn request(&self, prepared: Prepared) -> Result<Request<RequestBody>, UsedUp> {
+        let Prepared { path, mut headers, edits } = prepared;
+        let body = match (&self.load, edits) {
+            (Load::Message { body, .. }, None) => body.clone().into(),
+            (Load::Message { .. }, Some(edits)) => {
+                // What was edited is the decoded copy, and it goes as such.
+                headers.remove(CONTENT_ENCODING);
+                edits.apply().iter().cloned().collect::<Vec<_>>().into()
+            }
+            (Load::Stream { body, .. }, _) => {
+                let body = body.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(UsedUp)?;
+                RequestBody::stream(body)
+            }
+            (Load::Empty, _) => RequestBody::empty(),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = path.into();
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+/// Reads a message and looks at it once.
+async fn message(headers: &HeaderMap, body: Incoming, limit: u64) -> Result<Load, Reject> {
+    let body = body::read(body, limit).await?;
+    let decoded = match Coded::of(headers) {
+        Coded::Plain | Coded::Unknown => None,
+        Coded::Known(coding) => decode::whole(coding, &body, limit),
+    };
+    let seen = decoded.as_ref().unwrap_or(&body);
+    // What cannot be read is forwarded all the same: the provider's own words about it are the real ones.
+    let call = Call::read(seen).unwrap_or_else(|_| Call::opaque(body.len()));
+    Ok(Load::Message { call, body, decoded })
+}
+
+fn streamed(body: Incoming, limit: u64) -> Result<Load, Reject> {
+    use http_body::Body;
+    if body.is_end_stream() {
+        return Ok(Load::Empty);
+    }
+    let (body, overrun) = Limited::new(body, limit)?;
+    Ok(Load::Stream { body: Mutex::new(Some(body)), overrun, limit })
+}

@@ -1,0 +1,201 @@
+//! One try: prepare, send, read the head and a bounded piece of the body, and say what it means.
+//! All failures are answers.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, response};
+use relay_core::{Breakage, Quota, Verdict};
+use relay_providers::{Head, Piece};
+use relay_transport::{BodyError, Kind, SendError};
+
+use crate::asked::Asked;
+use crate::live::{Held, Live};
+use crate::relay::Journey;
+use crate::snapshot::Upstream;
+use crate::source::{Failure, Source};
+use crate::watch::{Events, Opening, Watch};
+
+/// The most of a refusal that is read to understand it, in bytes. Real ones have hundreds; HTML pages
+/// of proxies in between, some thousands.
+const MOST_READ: usize = 256 << 10;
+
+/// What came back.
+pub(crate) struct Answer {
+    /// What it means.
+    pub(crate) verdict: Verdict,
+    /// The answer itself, if there was one.
+    pub(crate) reply: Option<Reply>,
+    /// For the log: never a body, never a secret.
+    pub(crate) detail: String,
+}
+
+/// An answer whose head has been read, and perhaps the beginning of its body.
+pub(crate) struct Reply {
+    pub(crate) head: response::Parts,
+    /// What was read of the body already.
+    pub(crate) first: VecDeque<Bytes>,
+    /// The rest of it; none if it was read whole.
+    pub(crate) rest: Option<Source>,
+    pub(crate) watch: Watch,
+    /// Is the body other than what the headers announce, because it was decoded?
+    pub(crate) decoded: bool,
+}
+
+impl Answer {
+    fn broken(breakage: Breakage, detail: impl std::fmt::Display) -> Self {
+        Self { verdict: Verdict::Broken(breakage), reply: None, detail: detail.to_string() }
+    }
+
+    fn unfit(detail: impl std::fmt::Display) -> Self {
+        Self { verdict: Verdict::Unfit, reply: None, detail: detail.to_string() }
+    }
+}
+
+/// Asks one provider, with one credential.
+pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held) -> Answer {
+    let Journey { relay, snapshot, asked, exchange, .. } = journey;
+    let Some(credential) = upstream.credential(asked, held) else {
+        // The key went away between the grant and now: a reload took it.
+        return Answer::broken(Breakage::Connect, "the key is gone");
+    };
+    let prepared = match upstream.adapter.prepare(&asked.ask(), &upstream.target, &credential) {
+        Ok(prepared) => prepared,
+        Err(unsupported) => return Answer::unfit(unsupported),
+    };
+    let request = match asked.request(prepared) {
+        Ok(request) => request,
+        Err(used_up) => return Answer::broken(Breakage::Cut, used_up),
+    };
+    let sent = snapshot.transport.send(&upstream.origin, request, upstream.deadlines).await;
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) => return Answer::broken(breakage(&error), error),
+    };
+    let (head, body) = response.into_parts();
+    exchange.note_answer(&head, &snapshot.debug);
+    let quota = relay_wire::quota::quota(&head.headers, relay.live.now());
+    relay.live.learn(held, &quota);
+    let source = match Source::new(body, &head.headers, asked.is_watched()) {
+        Ok(source) => source,
+        Err(error) => return Answer::broken(Breakage::Garbled, error),
+    };
+    let (watch, decoded) = (watch(asked, &head), source.is_decoded());
+    let reply = Reply { head, first: VecDeque::new(), rest: Some(source), watch, decoded };
+    read_beginning(&relay.live, upstream, reply, &quota).await
+}
+
+/// Reads as much as is needed to say what the answer means.
+async fn read_beginning(live: &Live, upstream: &Upstream, mut reply: Reply, quota: &Quota) -> Answer {
+    let status = reply.head.status;
+    let judged = |piece: Piece<'_>| upstream.adapter.judge(&Head { status, quota }, piece, live.now());
+    let detail = status.to_string();
+    if !status.is_success() {
+        let body = match reply.read_refusal().await {
+            Ok(body) => body,
+            Err(error) => return Answer::broken(cut(&error), error),
+        };
+        return Answer { verdict: judged(Piece::Body(&body)), reply: Some(reply), detail };
+    }
+    if matches!(reply.watch, Watch::Stream(_)) {
+        match reply.read_opening().await {
+            Ok(Some(Opening::Begun)) => {}
+            Ok(Some(Opening::Error(data))) => {
+                let verdict = judged(Piece::Error(&data));
+                return Answer { verdict, reply: Some(reply), detail: "an error as first event".to_owned() };
+            }
+            Ok(None) => return Answer::broken(Breakage::Garbled, "a stream without an event"),
+            Err(error) => return Answer::broken(cut(&error), error),
+        }
+    }
+    Answer { verdict: judged(Piece::Nothing), reply: Some(reply), detail }
+}
+
+impl Reply {
+    /// Reads until the first event that is not a ping. None if the stream ended before it.
+    async fn read_opening(&mut self) -> Result<Option<Opening>, Failure> {
+        loop {
+            if let Watch::Stream(events) = &self.watch
+                && let Some(opening) = Events::opening(events)
+            {
+                return Ok(Some(opening.clone()));
+            }
+            if !self.read_chunk().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads a refusal, up to a bound; the rest stays to be passed on.
+    async fn read_refusal(&mut self) -> Result<Bytes, Failure> {
+        self.read_up_to(MOST_READ).await?;
+        Ok(match self.first.len() {
+            0 => Bytes::new(),
+            1 => self.first[0].clone(),
+            _ => self.first.iter().flatten().copied().collect(),
+        })
+    }
+
+    /// Reads on until that many bytes of the body are there, or all of it.
+    pub(crate) async fn read_up_to(&mut self, most: usize) -> Result<(), Failure> {
+        while self.first.iter().map(Bytes::len).sum::<usize>() < most && self.read_chunk().await? {}
+        Ok(())
+    }
+
+    /// Reads one chunk. False at the end.
+    async fn read_chunk(&mut self) -> Result<bool, Failure> {
+        let Some(source) = &mut self.rest else { return Ok(false) };
+        let frame = poll_fn(|context| Pin::new(&mut *source).poll_frame(context)).await;
+        match frame.transpose()? {
+            Some(frame) => {
+                if let Ok(chunk) = frame.into_data() {
+                    self.watch.see(&chunk);
+                    self.first.push_back(chunk);
+                }
+                Ok(true)
+            }
+            None => {
+                self.rest = None;
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn watch(asked: &Asked, head: &response::Parts) -> Watch {
+    if !asked.is_watched() || !head.status.is_success() {
+        Watch::Nothing
+    } else if is_event_stream(&head.headers) {
+        Watch::Stream(Box::default())
+    } else {
+        Watch::Message(crate::watch::Message::default())
+    }
+}
+
+/// Is it a stream of events? Parameters of the media type do not matter.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("text/event-stream")
+}
+
+/// How a failure to get an answer reads.
+fn breakage(error: &SendError) -> Breakage {
+    match error.kind {
+        Kind::Timeout => Breakage::Late,
+        Kind::Protocol => Breakage::Garbled,
+        _ if error.sent => Breakage::Cut,
+        _ => Breakage::Connect,
+    }
+}
+
+fn cut(error: &Failure) -> Breakage {
+    match error {
+        Failure::Upstream(BodyError::Idle(_)) => Breakage::Late,
+        Failure::Upstream(BodyError::Malformed(_)) | Failure::Coding => Breakage::Garbled,
+        Failure::Upstream(BodyError::Cut(_)) => Breakage::Cut,
+    }
+}

@@ -1,0 +1,111 @@
+//! Reads a client's body, up to a limit. It knows bytes, and refuses to know what they say.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::reject::Reject;
+
+/// Reads a whole body. One that comes in a single chunk is not copied.
+pub(crate) async fn read(mut body: Incoming, limit: u64) -> Result<Bytes, Reject> {
+    let hint = body.size_hint();
+    if hint.lower() > limit {
+        return Err(Reject::TooLarge(limit));
+    }
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        // W6 of the old program: a body that broke off was forwarded as if it were whole.
+        let frame = frame.map_err(|_| Reject::Unreadable)?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        let length = (first.len() + rest.len() + chunk.len()) as u64;
+        if length > limit {
+            return Err(Reject::TooLarge(limit));
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if rest.is_empty() {
+            let announced = usize::try_from(hint.exact().unwrap_or(length)).unwrap_or_default();
+            rest.reserve(announced.max(first.len() + chunk.len()));
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&chunk);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// A body that is passed on as it comes, up to a limit. It breaks off beyond it, and says so to whoever
+/// kept its [`Overrun`].
+pub(crate) struct Limited {
+    body: Incoming,
+    left: u64,
+    overrun: Overrun,
+}
+
+/// Was a body longer than its limit?
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrun(Arc<AtomicBool>);
+
+impl Overrun {
+    pub(crate) fn happened(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The body was longer than its limit, or the client broke it off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the client's body broke off or was too long")]
+pub(crate) struct BrokenOff;
+
+impl Limited {
+    /// None if the body announces itself as too long.
+    pub(crate) fn new(body: Incoming, limit: u64) -> Result<(Self, Overrun), Reject> {
+        if body.size_hint().lower() > limit {
+            return Err(Reject::TooLarge(limit));
+        }
+        let overrun = Overrun::default();
+        Ok((Self { body, left: limit, overrun: overrun.clone() }, overrun))
+    }
+}
+
+impl Body for Limited {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let Some(frame) = std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) else {
+            return Poll::Ready(None);
+        };
+        let frame = frame.map_err(|_| BrokenOff)?;
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.left.checked_sub(length) {
+            Some(left) => {
+                self.left = left;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            None => {
+                self.overrun.0.store(true, Ordering::Release);
+                Poll::Ready(Some(Err(BrokenOff)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

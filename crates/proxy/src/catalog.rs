@@ -1,0 +1,213 @@
+//! The relay's own pages: what models and providers there are, and whether it lives.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use relay_core::Unready;
+use serde_json::{Value, json};
+
+use crate::exchange::Exchange;
+use crate::outgoing::{self, Outgoing};
+use crate::reject::Reject;
+use crate::relay::Relay;
+use crate::snapshot::{Snapshot, Upstream};
+use crate::surface::Surface;
+
+/// Anthropic's own default and bound of `limit`.
+const LIMIT: usize = 20;
+const MOST: usize = 1000;
+
+/// A page that anyone may see.
+pub(crate) fn public(relay: &Relay, surface: Surface<'_>, exchange: &Arc<Exchange>) -> Response<Outgoing> {
+    let ready = surface != Surface::Ready || !*relay.draining.borrow();
+    let body: &'static [u8] = match (surface, ready) {
+        (Surface::Hello, _) => b"",
+        (_, true) => b"{\"status\":\"ok\"}",
+        (_, false) => b"{\"status\":\"draining\"}",
+    };
+    let mut response = outgoing::page(Bytes::from_static(body), exchange);
+    if !ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+/// A page for clients; none if the request is for a provider.
+pub(crate) fn page(
+    relay: &Relay,
+    snapshot: &Snapshot,
+    surface: Surface<'_>,
+    query: Option<&str>,
+    exchange: &Arc<Exchange>,
+) -> Result<Option<Response<Outgoing>>, Reject> {
+    let page = match surface {
+        Surface::Models => models(snapshot, query.unwrap_or_default()),
+        Surface::Model(id) => model(snapshot, id).ok_or(Reject::NoSuchModel)?,
+        Surface::Providers => providers(relay, snapshot),
+        _ => return Ok(None),
+    };
+    Ok(Some(outgoing::page(page.to_string().into(), exchange)))
+}
+
+/// Every model once, in the order of the configuration.
+fn listed(snapshot: &Snapshot) -> Vec<&str> {
+    let mut listed: Vec<&str> = Vec::new();
+    for model in snapshot.providers.iter().flat_map(|upstream| &upstream.models) {
+        if !listed.contains(&model.as_str()) {
+            listed.push(model);
+        }
+    }
+    listed
+}
+
+/// Anthropic's shape, with its pagination: `limit`, `after_id`, `before_id`.
+fn models(snapshot: &Snapshot, query: &str) -> Value {
+    let all = listed(snapshot);
+    let wanted = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| decoded(value))
+    };
+    let limit = wanted("limit").and_then(|limit| limit.parse().ok()).unwrap_or(LIMIT).clamp(1, MOST);
+    let place = |id: String| all.iter().position(|model| *model == id);
+    let (from, to) = match (wanted("after_id").and_then(place), wanted("before_id").and_then(place)) {
+        (Some(after), _) => (after + 1, (after + 1 + limit).min(all.len())),
+        (None, Some(before)) => (before.saturating_sub(limit), before),
+        (None, None) => (0, limit.min(all.len())),
+    };
+    let page = &all[from..to];
+    let more = if wanted("before_id").is_some() && wanted("after_id").is_none() { from > 0 } else { to < all.len() };
+    json!({
+        "data": page.iter().map(|id| entry(id)).collect::<Vec<_>>(),
+        "has_more": more,
+        "first_id": page.first(),
+        "last_id": page.last(),
+    })
+}
+
+fn model(snapshot: &Snapshot, id: &str) -> Option<Value> {
+    let id = decoded(id);
+    listed(snapshot).contains(&id.as_str()).then(|| entry(&id))
+}
+
+fn entry(id: &str) -> Value {
+    // The API allows the epoch where a release date is not known.
+    json!({"type": "model", "id": id, "display_name": display_name(id), "created_at": "1970-01-01T00:00:00Z"})
+}
+
+/// `claude-opus-5-5` is shown as `Claude Opus 5.5`; names of other shapes as they are.
+fn display_name(id: &str) -> String {
+    let Some(rest) = id.strip_prefix("claude-") else { return id.to_owned() };
+    let mut name = "Claude".to_owned();
+    let mut number = false;
+    for part in rest.split('-') {
+        let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+        if digits && part.len() > 2 {
+            // The date of a snapshot.
+            let _ = write!(name, " ({part})");
+            continue;
+        }
+        name.push(if digits && number { '.' } else { ' ' });
+        number = digits;
+        let mut letters = part.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
+}
+
+/// The old program's shape, with what is known of each key beside it.
+fn providers(relay: &Relay, snapshot: &Snapshot) -> Value {
+    let report = relay.live.report();
+    let now = relay.live.now();
+    let data = snapshot.providers.iter().map(|upstream| {
+        let known = report.providers.iter().find(|known| known.id == upstream.id);
+        let keys = known.into_iter().flat_map(|known| &known.keys).map(|key| {
+            let held: Vec<Value> = key.held.iter().map(|(class, what)| held(class.as_ref(), *what, now)).collect();
+            json!({
+                "key_id": key.label,
+                "in_flight": key.in_flight,
+                "served": key.totals.served,
+                "input_tokens": key.totals.usage.input,
+                "output_tokens": key.totals.usage.output,
+                "cache_write_tokens": key.totals.usage.cache_write,
+                "cache_read_tokens": key.totals.usage.cache_read,
+                "organization": key.quota.as_ref().and_then(|quota| quota.organization.as_deref()),
+                "held": held,
+            })
+        });
+        json!({
+            "name": upstream.name,
+            "type": upstream.adapter.facts().owner,
+            "base_url": bare_url(upstream),
+            "models": upstream.models,
+            "active": true,
+            "keys": keys.collect::<Vec<_>>(),
+        })
+    });
+    json!({"object": "list", "data": data.collect::<Vec<_>>()})
+}
+
+fn held(class: Option<&relay_core::Class>, what: Unready, now: relay_core::Time) -> Value {
+    let (why, until) = match what {
+        Unready::Cooling(until) => ("cooling", until),
+        Unready::Barred(relay_core::Reason::Unaccepted, until) => ("not accepted", until),
+        Unready::Barred(relay_core::Reason::OutOfMoney, until) => ("out of money", until),
+    };
+    json!({"why": why, "model_class": class.map(relay_core::Class::as_str), "seconds": until.since(now).as_secs()})
+}
+
+/// Scheme, host, port and path: neither who nor with what.
+fn bare_url(upstream: &Upstream) -> String {
+    let base = &upstream.target.base;
+    let authority = base.authority().map_or("", http::uri::Authority::as_str);
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{}://{host}{}", base.scheme_str().unwrap_or("http"), base.path().trim_end_matches('/'))
+}
+
+/// Percent-decoding, as far as the ids of models need it.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_have_names_that_people_read() {
+        let table = [
+            ("claude-opus-5-5", "Claude Opus 5.5"),
+            ("claude-haiku-4-5", "Claude Haiku 4.5"),
+            ("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5 (20250929)"),
+            ("claude-opus-5", "Claude Opus 5"),
+            ("glm-5.3", "glm-5.3"),
+        ];
+        for (id, name) in table {
+            assert_eq!(display_name(id), name);
+        }
+    }
+
+    #[test]
+    fn ids_are_percent_decoded() {
+        assert_eq!(decoded("a%2Fb%20c"), "a/b c");
+        assert_eq!(decoded("50%"), "50%");
+        assert_eq!(decoded("%zz"), "%zz");
+    }
+}

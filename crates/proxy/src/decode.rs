@@ -1,0 +1,184 @@
+//! Undoes a `content-encoding`, chunk by chunk. Upstream is asked for none on messages; some compress
+//! all the same, and clients may compress what they send.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+
+/// A content coding that can be undone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Coding {
+    /// `gzip`, `x-gzip`.
+    Gzip,
+    /// `deflate`: zlib, or raw as some servers send it.
+    Deflate,
+    /// `br`.
+    Brotli,
+    /// `zstd`.
+    Zstd,
+}
+
+/// What the headers say of how a body is coded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Coded {
+    /// Not at all.
+    Plain,
+    /// In a way that can be undone.
+    Known(Coding),
+    /// In some other way, or in several.
+    Unknown,
+}
+
+impl Coded {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(CONTENT_ENCODING).iter();
+        let Some(value) = values.next() else { return Self::Plain };
+        if values.next().is_some() {
+            return Self::Unknown;
+        }
+        match value.to_str().map(|text| text.trim().to_ascii_lowercase()).as_deref() {
+            Ok("identity" | "") => Self::Plain,
+            Ok("gzip" | "x-gzip") => Self::Known(Coding::Gzip),
+            Ok("deflate") => Self::Known(Coding::Deflate),
+            Ok("br") => Self::Known(Coding::Brotli),
+            Ok("zstd") => Self::Known(Coding::Zstd),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Decodes a body that comes in chunks.
+pub(crate) struct Decoder(Inner);
+
+enum Inner {
+    Gzip(MultiGzDecoder<Vec<u8>>),
+    /// The first byte tells zlib from raw deflate.
+    DeflateUnseen,
+    Zlib(ZlibDecoder<Vec<u8>>),
+    Deflate(DeflateDecoder<Vec<u8>>),
+    Brotli(Box<brotli_decompressor::DecompressorWriter<Vec<u8>>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Vec<u8>>>),
+}
+
+impl Decoder {
+    pub(crate) fn new(coding: Coding) -> io::Result<Self> {
+        /// Brotli's output buffer, in bytes.
+        const BUFFER: usize = 4096;
+        Ok(Self(match coding {
+            Coding::Gzip => Inner::Gzip(MultiGzDecoder::new(Vec::new())),
+            Coding::Deflate => Inner::DeflateUnseen,
+            Coding::Brotli => Inner::Brotli(Box::new(brotli_decompressor::DecompressorWriter::new(Vec::new(), BUFFER))),
+            Coding::Zstd => Inner::Zstd(Box::new(zstd::stream::write::Decoder::new(Vec::new())?)),
+        }))
+    }
+
+    /// What this chunk adds, decoded and flushed: an event is not held back because its chunk was compressed.
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> io::Result<Bytes> {
+        if let (Inner::DeflateUnseen, Some(first)) = (&self.0, chunk.first()) {
+            // RFC 1950: the low half of a zlib stream's first byte is the method, 8.
+            self.0 = if first & 0x0f == 8 {
+                Inner::Zlib(ZlibDecoder::new(Vec::new()))
+            } else {
+                Inner::Deflate(DeflateDecoder::new(Vec::new()))
+            };
+        }
+        let taken = match &mut self.0 {
+            Inner::Gzip(decoder) => pushed(decoder, chunk, MultiGzDecoder::get_mut)?,
+            Inner::Zlib(decoder) => pushed(decoder, chunk, ZlibDecoder::get_mut)?,
+            Inner::Deflate(decoder) => pushed(decoder, chunk, DeflateDecoder::get_mut)?,
+            Inner::Brotli(decoder) => pushed(&mut **decoder, chunk, |decoder| decoder.get_mut())?,
+            Inner::Zstd(decoder) => pushed(&mut **decoder, chunk, |decoder| decoder.get_mut())?,
+            Inner::DeflateUnseen => Vec::new(),
+        };
+        Ok(taken.into())
+    }
+}
+
+fn pushed<W: Write>(decoder: &mut W, chunk: &[u8], out: impl Fn(&mut W) -> &mut Vec<u8>) -> io::Result<Vec<u8>> {
+    decoder.write_all(chunk)?;
+    decoder.flush()?;
+    Ok(std::mem::take(out(decoder)))
+}
+
+/// A decoded copy of a whole body; none if it cannot be decoded or would be longer than `most` bytes.
+pub(crate) fn whole(coding: Coding, body: &[u8], most: u64) -> Option<Bytes> {
+    /// In pieces, so that a small body which decodes to a huge one is noticed before it fills memory.
+    const PIECE: usize = 16 << 10;
+    let mut decoder = Decoder::new(coding).ok()?;
+    let mut decoded = Vec::new();
+    for piece in body.chunks(PIECE) {
+        decoded.extend_from_slice(&decoder.push(piece).ok()?);
+        if decoded.len() as u64 > most {
+            return None;
+        }
+    }
+    Some(decoded.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    const TEXT: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\n";
+
+    fn encoded(coding: &str) -> Vec<u8> {
+        match coding {
+            "gzip" => finish(GzEncoder::new(Vec::new(), Compression::default()), GzEncoder::finish),
+            "zlib" => finish(ZlibEncoder::new(Vec::new(), Compression::default()), ZlibEncoder::finish),
+            "raw" => finish(DeflateEncoder::new(Vec::new(), Compression::default()), DeflateEncoder::finish),
+            _ => zstd::encode_all(TEXT, 0).unwrap(),
+        }
+    }
+
+    fn finish<W: Write>(mut encoder: W, end: impl FnOnce(W) -> io::Result<Vec<u8>>) -> Vec<u8> {
+        encoder.write_all(TEXT).unwrap();
+        end(encoder).unwrap()
+    }
+
+    #[test]
+    fn every_cut_decodes_to_the_same() {
+        for (name, coding) in [
+            ("gzip", Coding::Gzip),
+            ("zlib", Coding::Deflate),
+            ("raw", Coding::Deflate),
+            ("zstd", Coding::Zstd),
+        ] {
+            let body = encoded(name);
+            for cut in 0..=body.len() {
+                let mut decoder = Decoder::new(coding).unwrap();
+                let mut all = decoder.push(&body[..cut]).unwrap().to_vec();
+                all.extend_from_slice(&decoder.push(&body[cut..]).unwrap());
+                assert_eq!(all, TEXT, "{name} cut at {cut}");
+            }
+            assert_eq!(whole(coding, &body, 1 << 20).unwrap(), TEXT);
+            assert_eq!(whole(coding, &body, 10), None, "{name} is longer than that");
+        }
+    }
+
+    #[test]
+    fn brotli_is_decoded() {
+        // `hello hello hello hello`, by the reference encoder.
+        let body = [0x0b, 0x0b, 0x80, b'h', b'e', b'l', b'l', b'o', b' ', b'h', b'e', b'l', b'l', b'o', b' ', b'h', b'e', b'l', b'l', b'o', b' ', b'h', b'e', b'l', b'l', b'o', 0x03];
+        let decoded = whole(Coding::Brotli, &body, 100);
+        assert_eq!(decoded.as_deref(), Some(&b"hello hello hello hello"[..]));
+    }
+
+    #[test]
+    fn what_headers_say_of_a_coding() {
+        let coded = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, http::HeaderValue::from_static(value));
+            Coded::of(&headers)
+        };
+        assert_eq!(Coded::of(&HeaderMap::new()), Coded::Plain);
+        assert_eq!(coded("GZIP"), Coded::Known(Coding::Gzip));
+        assert_eq!(coded("br"), Coded::Known(Coding::Brotli));
+        assert_eq!(coded("identity"), Coded::Plain);
+        assert_eq!(coded("gzip, br"), Coded::Unknown);
+    }
+}

@@ -1,0 +1,244 @@
+//! The record of one request: its id, who asked, who was tried, how it ended. It is shared by everything
+//! that works on the request, travels inside the response body, and writes its one log line when the
+//! last of them lets go: at the end of the body, or when the client leaves.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, response};
+use relay_config::checked::DebugOptions;
+use relay_core::{Time, Usage, Verdict};
+use relay_telemetry::happening::{self, End, Finished};
+use relay_transport::Timings;
+
+use crate::asked::Asked;
+use crate::flush::Flushes;
+use crate::live::Live;
+use crate::preview;
+
+/// `x-request-id`: ours, or the client's if it is sane.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One request and its answer.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    live: Arc<Live>,
+    flushes: Flushes,
+    id: String,
+    method: Method,
+    path: String,
+    arrived: Time,
+    loud: Loudness,
+    record: Mutex<Record>,
+}
+
+/// Is the end of a request worth a line?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Loudness {
+    Logged,
+    /// Probes of orchestrators come every second and say nothing.
+    Quiet,
+}
+
+#[derive(Debug)]
+struct Record {
+    client: String,
+    model: String,
+    provider: String,
+    key: String,
+    attempts: usize,
+    met: String,
+    waited: Duration,
+    status: u16,
+    first_byte: Option<Duration>,
+    end: End,
+    usage: Usage,
+    bytes: u64,
+    events: u64,
+}
+
+impl Exchange {
+    /// Begins the record of a request.
+    pub(crate) fn open<B>(live: &Arc<Live>, flushes: Flushes, request: &Request<B>) -> Arc<Self> {
+        let path = request.uri().path();
+        let loud = if matches!(path, "/health" | "/ready") { Loudness::Quiet } else { Loudness::Logged };
+        Arc::new(Self {
+            live: Arc::clone(live),
+            flushes,
+            id: sane_id(request.headers()).unwrap_or_else(|| live.dice().uuid()),
+            method: request.method().clone(),
+            path: path.to_owned(),
+            arrived: live.now(),
+            loud,
+            record: Mutex::new(Record {
+                client: String::new(),
+                model: String::new(),
+                provider: String::new(),
+                key: String::new(),
+                attempts: 0,
+                met: String::new(),
+                waited: Duration::ZERO,
+                status: 0,
+                first_byte: None,
+                end: End::Left,
+                usage: Usage::ZERO,
+                bytes: 0,
+                events: 0,
+            }),
+        })
+    }
+
+    /// The id that the client sees and the log has.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The id as a header.
+    pub(crate) fn id_header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.id).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+
+    /// Whether what was written to the client has left.
+    pub(crate) const fn flushes(&self) -> &Flushes {
+        &self.flushes
+    }
+
+    /// When it came.
+    pub(crate) const fn arrived(&self) -> Time {
+        self.arrived
+    }
+
+    /// Who asks.
+    pub(crate) fn note_client(&self, name: &str) {
+        name.clone_into(&mut self.record().client);
+    }
+
+    /// What is asked. With the debug option its beginning is logged, without what looks like a secret.
+    pub(crate) fn note_asked(&self, asked: &Asked, debug: &DebugOptions) {
+        /// Client-made names are logged no longer than this, in characters.
+        const LONGEST: usize = 128;
+        let model = asked.call().and_then(|call| call.model.as_deref()).unwrap_or_default();
+        self.record().model = model.chars().take(LONGEST).collect();
+        if debug.request_body
+            && let Some(body) = asked.text()
+        {
+            happening::body_seen(&self.id, body.len(), &preview::of(body, debug.max_body));
+        }
+    }
+
+    /// An upstream has answered. With the debug options its times and headers are logged.
+    pub(crate) fn note_answer(&self, head: &response::Parts, debug: &DebugOptions) {
+        if let (true, Some(timings)) = (debug.tls_metrics, head.extensions.get::<Timings>()) {
+            happening::connected(&self.id, &format!("{timings:?}"));
+        }
+        if debug.response_headers {
+            happening::headers_seen(&self.id, head.status.as_u16(), &preview::headers(&head.headers));
+        }
+    }
+
+    /// An attempt begins, after a wait for its turn.
+    pub(crate) fn note_attempt(&self, provider: &str, key: &str, waited: Duration) {
+        let mut record = self.record();
+        record.attempts += 1;
+        record.waited += waited;
+        provider.clone_into(&mut record.provider);
+        key.clone_into(&mut record.key);
+    }
+
+    /// An attempt ended without being the answer.
+    pub(crate) fn note_failure(&self, verdict: Verdict, detail: &str) {
+        let mut record = self.record();
+        let separator = if record.met.is_empty() { "" } else { ", " };
+        let Record { provider, key, met, .. } = &mut *record;
+        // Writing to a `String` cannot fail.
+        let _ = write!(met, "{separator}{provider}/{key}: {}", verdict.name());
+        happening::attempt_failed(&self.id, provider, key, verdict.name(), detail);
+    }
+
+    /// The head goes to the client.
+    pub(crate) fn note_head(&self, status: u16) {
+        let since = self.live.now().since(self.arrived);
+        let mut record = self.record();
+        record.status = status;
+        record.first_byte = Some(since);
+    }
+
+    /// So much of the body went to the client, all told.
+    pub(crate) fn note_progress(&self, usage: Usage, bytes: u64, events: u64) {
+        let mut record = self.record();
+        (record.usage, record.bytes, record.events) = (usage, bytes, events);
+    }
+
+    /// How it ended. Until this is said, the client has left.
+    pub(crate) fn note_end(&self, end: End) {
+        self.record().end = end;
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let duration = self.live.now().since(self.arrived);
+        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if self.loud == Loudness::Quiet {
+            return;
+        }
+        let finished = Finished {
+            request_id: &self.id,
+            client: &record.client,
+            method: self.method.as_str(),
+            path: &self.path,
+            model: &record.model,
+            provider: &record.provider,
+            key: &record.key,
+            status: record.status,
+            end: record.end,
+            attempts: record.attempts,
+            met: &record.met,
+            waited: record.waited,
+            first_byte: record.first_byte,
+            duration,
+            usage: record.usage,
+            bytes: record.bytes,
+            events: record.events,
+        };
+        finished.emit();
+    }
+}
+
+/// The client's own id, if it can be echoed and logged without harm: W60 of the old program echoed anything.
+fn sane_id(headers: &HeaderMap) -> Option<String> {
+    const LONGEST: usize = 128;
+    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
+    ((1..=LONGEST).contains(&id.len()) && id.bytes().all(plain)).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w60_only_a_sane_request_id_is_reused() {
+        let long = "x".repeat(129);
+        let table = [
+            ("3f2a-1.b:c/d+e=f@g", true),
+            ("a", true),
+            ("", false),
+            ("two words", false),
+            ("<script>", false),
+            ("a,b", false),
+            (long.as_str(), false),
+        ];
+        for (id, sane) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_REQUEST_ID, id.parse().unwrap());
+            assert_eq!(sane_id(&headers).is_some(), sane, "{id}");
+        }
+        assert_eq!(sane_id(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! The relay as others see it: build it, serve with it, ask how it is, let it end.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use relay_config::Config;
+use relay_core::Report;
+use relay_telemetry::happening;
+use relay_transport::Transport;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+
+use crate::admit::Penalties;
+use crate::clock::Clock;
+use crate::keyring::{Keyring, Renew};
+use crate::live::Live;
+use crate::outgoing::strategy_name;
+use crate::relay::Relay;
+use crate::renew::Renewal;
+use crate::serve::Door;
+use crate::slots::Slots;
+use crate::snapshot::{Snapshot, Unusable};
+use crate::tasks::Tasks;
+use crate::tls::Certificate;
+
+/// What a relay is built of, besides its configuration.
+pub struct Parts {
+    /// The one clock.
+    pub clock: Arc<Clock>,
+    /// Where its tasks run.
+    pub tasks: Tasks,
+    /// How it reaches providers.
+    pub transport: Transport,
+}
+
+/// A relay.
+#[derive(Clone)]
+pub struct Handle {
+    relay: Arc<Relay>,
+    tasks: Tasks,
+    renewal: Arc<Renewal>,
+}
+
+impl Handle {
+    /// Builds a relay: fetches its secrets, and takes its configuration over. A secret that cannot be had
+    /// is told in the log and left out until it can be.
+    pub async fn build(config: Config, parts: Parts) -> Result<Self, Unusable> {
+        let Parts { clock, tasks, transport } = parts;
+        let (keyring, absent) = Keyring::default().renewed(&config, Renew::All).await;
+        for (key, error) in &absent {
+            tracing::warn!(key, error = %crate::renew::chain(error), "a key is not there yet");
+        }
+        let snapshot = Snapshot::build(&config, &keyring, transport.clone())?;
+        let live = Arc::new(Live::new(clock));
+        live.reconcile(&snapshot.fleet);
+        announce(&config, &snapshot);
+        let relay = Arc::new(Relay {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            live,
+            slots: Slots::default(),
+            penalties: Penalties::default(),
+            refused: Notify::new(),
+            draining: watch::channel(false).0,
+        });
+        let renewal =
+            Renewal { relay: Arc::clone(&relay), config, transport, keyring: Mutex::new(keyring) };
+        Ok(Self { relay, tasks, renewal: Arc::new(renewal) })
+    }
+
+    /// Accepts connections on a listener until the relay drains.
+    pub fn listen(&self, listener: TcpListener, certificate: Option<Arc<Certificate>>) {
+        self.tasks.spawn("listener", self.door().listen(listener, certificate));
+    }
+
+    /// Speaks HTTP on one connection until it ends.
+    pub async fn serve<S>(&self, stream: S, peer: IpAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.door().serve(stream, peer).await;
+    }
+
+    /// Keeps keys and the certificate as their files and commands have them.
+    pub fn keep_fresh(&self, certificate: Option<Arc<Certificate>>) {
+        let renewal = Arc::clone(&self.renewal);
+        self.tasks.spawn("renewal", renewal.run(certificate));
+    }
+
+    /// How many requests are being served.
+    pub fn in_flight(&self) -> u32 {
+        self.relay.slots.taken()
+    }
+
+    /// Everything that was learned, for operators.
+    pub fn report(&self) -> Report {
+        self.relay.live.report()
+    }
+
+    /// Lets no new request in, and waits until those that are served have ended. False if some had not
+    /// by the deadline.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        self.relay.draining.send_replace(true);
+        tokio::time::timeout(deadline, self.tasks.idle()).await.is_ok()
+    }
+
+    fn door(&self) -> Door {
+        Door { relay: Arc::clone(&self.relay), tasks: self.tasks.clone() }
+    }
+}
+
+/// One line for each pool.
+fn announce(config: &Config, snapshot: &Snapshot) {
+    for (provider, upstream) in config.providers.iter().zip(&snapshot.providers) {
+        let keys = snapshot.fleet.provider(upstream.id).map_or(0, |provider| provider.keys.len());
+        happening::pool_ready(&upstream.name, provider.kind.as_str(), keys, strategy_name(provider.pooling));
+    }
+}

@@ -1,0 +1,51 @@
+//! Does: the shell of the data path. Sockets, timers and one lock around [`relay_core`].
+//!
+//! [`relay`](self) begins in `relay.rs`, where the life of a request is read from top to bottom. The
+//! modules are listed in the order in which a request meets them.
+
+mod flush;
+mod serve;
+mod tls;
+
+mod relay;
+
+mod exchange;
+mod surface;
+
+mod admit;
+mod slots;
+
+mod catalog;
+
+mod asked;
+mod body;
+mod decode;
+
+mod clock;
+mod live;
+
+mod attempt;
+mod source;
+mod watch;
+
+mod late;
+mod outgoing;
+mod property;
+mod stream;
+
+mod preview;
+mod reject;
+
+mod handle;
+mod keyring;
+mod renew;
+mod snapshot;
+mod tasks;
+
+pub use crate::admit::PLACEHOLDER;
+pub use crate::clock::Clock;
+pub use crate::handle::{Handle, Parts};
+pub use crate::outgoing::Outgoing;
+pub use crate::snapshot::Unusable;
+pub use crate::tasks::Tasks;
+pub use crate::tls::{Certificate, Unusable as UnusableCertificate};

@@ -1,0 +1,265 @@
+//! The lock, the clock, the dice, the timers and the wakers around [`relay_core::State`].
+//!
+//! The whole state is under one mutex, held for microseconds and never across an await. Nothing
+//! here decides anything.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use relay_core::{
+    Ask, Class, Count, Event, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State, Step, Ticket,
+    Time, Usage, Verdict,
+};
+use relay_telemetry::happening;
+use tokio::sync::oneshot;
+
+use crate::clock::{Clock, Dice};
+
+/// The state, shared by every request.
+#[derive(Debug)]
+pub(crate) struct Live {
+    inner: Mutex<Inner>,
+    clock: Arc<Clock>,
+    dice: Dice,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: State,
+    fleet: Fleet,
+    wakers: BTreeMap<Ticket, oneshot::Sender<()>>,
+}
+
+/// The right to one attempt. It gives itself back when it is dropped, with what was used so far.
+#[derive(Debug)]
+pub(crate) struct Held {
+    live: Arc<Live>,
+    lease: Option<Lease>,
+    usage: Usage,
+}
+
+/// How a call goes on; [`relay_core::Step`] with the lease held.
+#[derive(Debug)]
+pub(crate) enum Onward {
+    /// This is the answer.
+    Commit(Held),
+    /// Ask again.
+    Again,
+    /// This answer, a refusal, is for the client.
+    Stop,
+}
+
+impl Live {
+    pub(crate) fn new(clock: Arc<Clock>) -> Self {
+        Self { inner: Mutex::default(), clock, dice: Dice::seeded() }
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<Clock> {
+        &self.clock
+    }
+
+    pub(crate) fn dice(&self) -> &Dice {
+        &self.dice
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Takes the right to try, waiting for it as long as the plan allows.
+    pub(crate) async fn ask(self: &Arc<Self>, plan: &mut Plan) -> Result<Held, Exhausted> {
+        loop {
+            let (place, until) = match self.ask_once(plan) {
+                Asked::Granted(lease) => {
+                    let live = Arc::clone(self);
+                    return Ok(Held { live, lease: Some(lease), usage: Usage::ZERO });
+                }
+                Asked::Exhausted(why) => return Err(why),
+                Asked::Wait(place, until) => (place, until),
+            };
+            place.turn(until).await;
+        }
+    }
+
+    fn ask_once(self: &Arc<Self>, plan: &mut Plan) -> Asked {
+        let (now, roll) = (self.now(), self.dice.roll());
+        let mut inner = self.lock();
+        match inner.state.ask(plan, now, roll) {
+            Ask::Granted(lease) => Asked::Granted(lease),
+            Ask::Exhausted(why) => Asked::Exhausted(why),
+            Ask::Wait { ticket, until } => {
+                let (waker, woken) = oneshot::channel();
+                inner.wakers.insert(ticket, waker);
+                Asked::Wait(Place { live: Arc::clone(self), ticket, woken: Some(woken) }, until)
+            }
+        }
+    }
+
+    /// What the head of an answer tells about limits.
+    pub(crate) fn learn(&self, held: &Held, quota: &Quota) {
+        if let Some(lease) = &held.lease {
+            self.lock().state.learn(lease, quota);
+        }
+    }
+
+    /// What an answer means, and how to go on.
+    pub(crate) fn judge(&self, plan: &mut Plan, mut held: Held, verdict: Verdict) -> Onward {
+        let Some(lease) = held.lease.take() else { return Onward::Stop };
+        let now = self.now();
+        let step = self.change(now, |state| state.judge(plan, lease, verdict, now));
+        match step {
+            Step::Commit(lease) => {
+                held.lease = Some(lease);
+                Onward::Commit(held)
+            }
+            Step::Again => Onward::Again,
+            Step::Stop => Onward::Stop,
+        }
+    }
+
+    /// That key owns something of that name.
+    pub(crate) fn own(&self, name: &str, key: KeyId) {
+        self.lock().state.own(name, key);
+    }
+
+    /// Which key owns something of that name.
+    pub(crate) fn owner(&self, name: &str) -> Option<KeyId> {
+        self.lock().state.owner(name)
+    }
+
+    /// How many keys a provider has for calls of that class.
+    pub(crate) fn count(&self, provider: ProviderId, class: &Class) -> Count {
+        let now = self.now();
+        self.lock().state.count(provider, class, now)
+    }
+
+    /// Takes over a new configuration.
+    pub(crate) fn reconcile(&self, fleet: &Fleet) {
+        self.lock().fleet = fleet.clone();
+        self.change(self.now(), |state| state.reconcile(fleet));
+    }
+
+    /// Forgets what is held against a key.
+    pub(crate) fn pardon(&self, key: KeyId) {
+        self.change(self.now(), |state| state.pardon(key));
+    }
+
+    /// Everything, for operators.
+    pub(crate) fn report(&self) -> Report {
+        let now = self.now();
+        self.lock().state.report(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic under the lock leaves a state that is at worst out of date by one call; refusing
+        // every later request would be worse.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, then wakes whose turn has come and says what happened.
+    fn change<T>(&self, now: Time, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut inner = self.lock();
+        let result = change(&mut inner.state);
+        inner.wake(now);
+        let events = inner.state.take_events();
+        if events.is_empty() {
+            return result;
+        }
+        let named: Vec<_> = events.iter().map(|event| inner.name(event)).collect();
+        drop(inner);
+        for (event, (provider, key)) in events.iter().zip(named) {
+            happening::key_event(event, &provider, &key, now);
+        }
+        result
+    }
+}
+
+enum Asked {
+    Granted(Lease),
+    Wait(Place, Time),
+    Exhausted(Exhausted),
+}
+
+impl Inner {
+    fn wake(&mut self, now: Time) {
+        for ticket in self.state.wake(now).tickets {
+            if let Some(waker) = self.wakers.remove(&ticket) {
+                // Nobody listens any more if the client left in this very moment.
+                let _ = waker.send(());
+            }
+        }
+    }
+
+    /// What operators call the provider and the key of an event.
+    fn name(&self, event: &Event) -> (String, String) {
+        let (Event::KeyCooled { provider, key, .. }
+        | Event::KeyBarred { provider, key, .. }
+        | Event::KeyBack { provider, key }) = event;
+        let provider = self.fleet.provider(*provider);
+        let key = provider.and_then(|provider| provider.keys.iter().find(|known| known.id == *key));
+        let name = provider.map_or_else(String::new, |provider| provider.name.clone());
+        (name, key.map_or_else(String::new, |key| key.label.clone()))
+    }
+}
+
+/// A place in the queue. It is given up when it is dropped.
+struct Place {
+    live: Arc<Live>,
+    ticket: Ticket,
+    woken: Option<oneshot::Receiver<()>>,
+}
+
+impl Place {
+    /// Waits until it is this call's turn, at the latest until that moment.
+    async fn turn(mut self, until: Time) {
+        let Some(woken) = self.woken.take() else { return };
+        let moment = self.live.clock.instant(until);
+        tokio::select! {
+            _ = woken => {}
+            () = tokio::time::sleep_until(moment) => {
+                let now = self.live.now();
+                self.live.lock().wake(now);
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inner = self.live.lock();
+        inner.wakers.remove(&self.ticket);
+        inner.state.cancel(self.ticket);
+    }
+}
+
+impl Held {
+    /// Whom to ask.
+    pub(crate) fn provider(&self) -> Option<ProviderId> {
+        self.lease.as_ref().map(Lease::provider)
+    }
+
+    /// With which key; none for the client's own credential.
+    pub(crate) fn key(&self) -> Option<KeyId> {
+        self.lease.as_ref().and_then(Lease::key)
+    }
+
+    /// Tokens used so far.
+    pub(crate) fn charge(&mut self, usage: Usage) {
+        if usage == self.usage {
+            return;
+        }
+        self.usage = usage;
+        if let Some(lease) = &mut self.lease {
+            self.live.lock().state.charge(lease, usage);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            let usage = self.usage;
+            self.live.change(self.live.now(), |state| state.close(lease, usage));
+        }
+    }
+}

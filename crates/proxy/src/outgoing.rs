@@ -1,0 +1,227 @@
+//! What goes back to the client: the one body type of the server, and the heads of its answers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHENTICATE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body::{Body, Frame, SizeHint};
+use relay_core::{Class, Strategy};
+use relay_telemetry::happening::End;
+
+use crate::attempt::is_event_stream;
+use crate::exchange::{Exchange, X_REQUEST_ID};
+use crate::late::Late;
+use crate::live::Held;
+use crate::reject::{REQUEST_ID, Reject};
+use crate::relay::{Committed, Journey, Relay};
+use crate::slots::Slot;
+use crate::snapshot::Snapshot;
+use crate::stream::{Aborted, Flow};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Headers of an answer that end at the relay: those of one hop (RFC 9110, section 7.6.1).
+const STOPPED: [HeaderName; 7] =
+    [CONNECTION, KEEP_ALIVE, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// The body of every answer.
+pub struct Outgoing {
+    part: Part,
+    exchange: Arc<Exchange>,
+    /// Held until the body has ended.
+    slot: Option<Slot>,
+}
+
+enum Part {
+    Whole(Bytes),
+    Flow(Box<Flow>),
+    Late(Box<Late>),
+    Ended,
+}
+
+impl Outgoing {
+    /// A body that is there already.
+    pub(crate) fn whole(body: Bytes, exchange: &Arc<Exchange>) -> Self {
+        Self { part: Part::Whole(body), exchange: Arc::clone(exchange), slot: None }
+    }
+
+    /// A reply as it flows.
+    pub(crate) fn flow(flow: Flow, exchange: &Arc<Exchange>, slot: Slot) -> Self {
+        Self { part: Part::Flow(Box::new(flow)), exchange: Arc::clone(exchange), slot: Some(slot) }
+    }
+
+    /// A reply that begins with pings while attempts still go on.
+    pub(crate) fn late(late: Late, exchange: &Arc<Exchange>, slot: Slot) -> Self {
+        Self { part: Part::Late(Box::new(late)), exchange: Arc::clone(exchange), slot: Some(slot) }
+    }
+
+    fn end(&mut self) {
+        self.part = Part::Ended;
+        self.slot = None;
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        let frame = match &mut self.part {
+            Part::Whole(body) => {
+                let body = std::mem::take(body);
+                self.exchange.note_end(End::Whole);
+                self.end();
+                return Poll::Ready(Some(body).filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))));
+            }
+            Part::Flow(flow) => std::task::ready!(flow.poll_frame(context)),
+            Part::Late(late) => std::task::ready!(late.poll_frame(context)),
+            Part::Ended => None,
+        };
+        if !matches!(frame, Some(Ok(_))) {
+            self.end();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.part, Part::Ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.part {
+            Part::Whole(body) => SizeHint::with_exact(body.len() as u64),
+            Part::Ended => SizeHint::with_exact(0),
+            Part::Flow(_) | Part::Late(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        // Hyper does not poll a body that says it is empty, nor the body of an answer to HEAD.
+        if let Part::Whole(_) = self.part {
+            self.exchange.note_end(End::Whole);
+        }
+    }
+}
+
+/// The relay's own no.
+pub(crate) fn reject(reject: &Reject, exchange: &Arc<Exchange>) -> Response<Outgoing> {
+    // The client's own id may not look like one of a request id; ours always may.
+    reject.response(exchange.id()).map(|body| Outgoing::whole(body, exchange))
+}
+
+/// A page of the relay's own, as JSON.
+pub(crate) fn page(body: Bytes, exchange: &Arc<Exchange>) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::whole(body, exchange));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A provider's answer, header for header.
+pub(crate) fn reply(journey: &Journey, slot: Slot, committed: Committed) -> Response<Outgoing> {
+    let Journey { relay, snapshot, exchange, class, .. } = journey;
+    let Committed { mut reply, held } = committed;
+    let mut response = Response::new(());
+    *response.status_mut() = reply.head.status;
+    let mut headers = std::mem::take(&mut reply.head.headers);
+    clean(&mut headers);
+    if reply.decoded {
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+    }
+    if is_event_stream(&headers) {
+        // Pings may be added.
+        headers.remove(CONTENT_LENGTH);
+        stream_headers(&mut headers);
+    }
+    explain(relay, snapshot, &mut headers, class, held.as_ref());
+    *response.headers_mut() = headers;
+    let flow = Flow::new(&relay.live, exchange, reply, held, snapshot.server.ping_every);
+    response.map(|()| Outgoing::flow(flow, exchange, slot))
+}
+
+/// The head of a stream that begins with pings.
+pub(crate) fn late(late: Late, exchange: &Arc<Exchange>, slot: Slot) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::late(late, exchange, slot));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(REQUEST_ID, exchange.id_header());
+    stream_headers(headers);
+    response
+}
+
+/// What every answer carries.
+pub(crate) fn finish(response: &mut Response<Outgoing>, exchange: &Exchange) {
+    // Also if the provider sent one of its own: W60 of the old program sent both.
+    response.headers_mut().insert(X_REQUEST_ID, exchange.id_header());
+    exchange.note_head(response.status().as_u16());
+}
+
+/// Removes what ends here, and what only the relay may say.
+fn clean(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|token| token.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&STOPPED) {
+        headers.remove(name);
+    }
+    let ours: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-cc-relay-")).cloned().collect();
+    for name in &ours {
+        headers.remove(name);
+    }
+}
+
+/// Proxies in between must neither keep nor gather a stream.
+fn stream_headers(headers: &mut HeaderMap) {
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, no-transform"));
+}
+
+/// Who answered, and, if asked for, why.
+fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut HeaderMap, class: &Class, held: Option<&Held>) {
+    let Some(upstream) = held.and_then(Held::provider).and_then(|id| snapshot.upstream(id)) else { return };
+    let mut put = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    if let Some(held) = held.filter(|held| held.key().is_some()) {
+        let count = relay.live.count(upstream.id, class);
+        put("x-cc-relay-key-id", upstream.label(held));
+        put("x-cc-relay-keys-total", &count.total.to_string());
+        put("x-cc-relay-keys-available", &count.available.to_string());
+    }
+    if snapshot.explains {
+        put("x-cc-relay-provider", &upstream.name);
+        put("x-cc-relay-strategy", strategy_name(snapshot.fleet.strategy));
+    }
+}
+
+/// The name of a strategy over providers, as the configuration writes it.
+pub(crate) const fn strategy_name(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Failover => "failover",
+        Strategy::RoundRobin => "round_robin",
+        Strategy::Weighted => "weighted_round_robin",
+        Strategy::Shuffle => "shuffle",
+        Strategy::Random => "random",
+        Strategy::LeastLoaded => "least_loaded",
+        Strategy::WeightedFailover => "weighted_failover",
+    }
+}

@@ -1,0 +1,155 @@
+//! What of a body or of headers may be logged when an operator asks for it: structure and sizes, the
+//! beginning of texts, and never what stands under a name that speaks of secrets or looks like one.
+//!
+//! W57 of the old program searched the text for seven spellings and missed the rest; here the JSON
+//! itself is walked, so a name is a name however it is written, and a value of any type is masked.
+
+use std::fmt::Write as _;
+
+use http::HeaderMap;
+use relay_wire::scan::{Kind, Value};
+
+/// What replaces a secret.
+const MASK: &str = "\"[redacted]\"";
+
+/// Names that speak of secrets, in lower case and without separators.
+const SECRET_NAMES: [&str; 9] =
+    ["key", "token", "secret", "password", "passwd", "authorization", "bearer", "credential", "cookie"];
+
+/// Names that contain such a word and are counts all the same.
+const HARMLESS: [&str; 4] = ["maxtokens", "budgettokens", "inputtokens", "outputtokens"];
+
+/// Texts that begin like this are secrets under whatever name.
+const SECRET_BEGINNINGS: [&str; 6] = ["sk-", "Bearer ", "ghp_", "AKIA", "eyJ", "-----BEGIN"];
+
+/// How deep values are walked; deeper ones are left out.
+const DEPTH: u32 = 32;
+
+/// The beginning of a body, as JSON cut off after `most` bytes.
+pub(crate) fn of(body: &[u8], most: usize) -> String {
+    let mut out = String::new();
+    match Value::read(body) {
+        Ok(value) => write_value(&mut out, value, most, DEPTH),
+        Err(_) => {
+            let _ = write!(out, "[{} bytes that are not JSON]", body.len());
+        }
+    }
+    if out.len() > most {
+        let cut = (0..=most).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0);
+        out.truncate(cut);
+        out.push_str("...");
+    }
+    out
+}
+
+/// Headers, one `name: value` after another.
+pub(crate) fn headers(headers: &HeaderMap) -> String {
+    let mut out = String::new();
+    for (name, value) in headers {
+        let text = value.to_str().unwrap_or("[not text]");
+        let masked = speaks_of_secrets(name.as_str()) || looks_secret(text);
+        let separator = if out.is_empty() { "" } else { "; " };
+        let _ = write!(out, "{separator}{name}: {}", if masked { "[redacted]" } else { text });
+    }
+    out
+}
+
+fn write_value(out: &mut String, value: Value<'_>, most: usize, depth: u32) {
+    if out.len() > most {
+        return;
+    }
+    match value.kind() {
+        Kind::Object if depth > 0 => {
+            out.push('{');
+            for (index, member) in value.members().filter_map(Result::ok).enumerate() {
+                let name = member.key.as_str().unwrap_or_default();
+                let _ = write!(out, "{}{}:", if index == 0 { "" } else { "," }, quoted(&name));
+                if speaks_of_secrets(&name) {
+                    out.push_str(MASK);
+                } else {
+                    write_value(out, member.value, most, depth - 1);
+                }
+            }
+            out.push('}');
+        }
+        Kind::Array if depth > 0 => {
+            out.push('[');
+            for (index, element) in value.elements().filter_map(Result::ok).enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                write_value(out, element, most, depth - 1);
+            }
+            out.push(']');
+        }
+        Kind::String => match value.as_str() {
+            Some(text) if looks_secret(&text) => out.push_str(MASK),
+            _ => out.push_str(&String::from_utf8_lossy(value.text())),
+        },
+        Kind::Object | Kind::Array => out.push_str("\"...\""),
+        _ => out.push_str(&String::from_utf8_lossy(value.text())),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn speaks_of_secrets(name: &str) -> bool {
+    let plain: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect();
+    !HARMLESS.contains(&plain.as_str()) && SECRET_NAMES.iter().any(|word| plain.contains(word))
+        // `anthropic-ratelimit-tokens-remaining` and its siblings are counts.
+        && !plain.contains("ratelimit")
+}
+
+/// Is it, or does it hold, something that begins as a secret does?
+fn looks_secret(text: &str) -> bool {
+    SECRET_BEGINNINGS.iter().any(|beginning| text.contains(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// W57 of the old program, case by case.
+    #[test]
+    fn w57_secrets_are_masked_however_they_are_written() {
+        let table = [
+            (r#"{"api_key":"x"}"#, r#"{"api_key":"[redacted]"}"#),
+            (r#"{"API-Key":"x"}"#, r#"{"API-Key":"[redacted]"}"#),
+            (r#"{"access_token":"x"}"#, r#"{"access_token":"[redacted]"}"#),
+            (r#"{"api_k\u0065y":"x"}"#, r#"{"api_key":"[redacted]"}"#),
+            (r#"{"password":12345}"#, r#"{"password":"[redacted]"}"#),
+            (r#"{"secret":{"deep":["x"]}}"#, r#"{"secret":"[redacted]"}"#),
+            (r#"{"token":"a\"b"}"#, r#"{"token":"[redacted]"}"#),
+            (r#"{"t":"use sk-ant-api03-x"}"#, r#"{"t":"[redacted]"}"#),
+            (r#"{"max_tokens":5,"model":"m"}"#, r#"{"max_tokens":5,"model":"m"}"#),
+            (r#"[{"a":[1,true,null]}]"#, r#"[{"a":[1,true,null]}]"#),
+            ("<html>", "[6 bytes that are not JSON]"),
+        ];
+        for (body, expect) in table {
+            assert_eq!(of(body.as_bytes(), 1000), expect);
+        }
+    }
+
+    #[test]
+    fn a_preview_is_cut_after_masking() {
+        let body = br#"{"a":"0123456789","api_key":"sk-ant-secret"}"#;
+        assert_eq!(of(body, 8), "{\"a\":\"01...");
+        for most in 0..body.len() {
+            assert!(!of(body, most).contains("sk-ant"), "at {most}");
+        }
+    }
+
+    #[test]
+    fn headers_are_shown_without_their_secrets() {
+        let mut map = HeaderMap::new();
+        map.insert("set-cookie", "a=b".parse().unwrap());
+        map.insert("content-type", "text/plain".parse().unwrap());
+        map.insert("anthropic-ratelimit-tokens-remaining", "5".parse().unwrap());
+        let shown = headers(&map);
+        assert_eq!(
+            shown,
+            "set-cookie: [redacted]; content-type: text/plain; anthropic-ratelimit-tokens-remaining: 5"
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! Every way in which the relay itself says no. One table: what it is, and what the client is told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use relay_core::{Exhausted, Time};
+use relay_wire::refusal::{self, ErrorKind};
+
+/// `x-should-retry`: with `false`, Claude Code and the SDKs do not try again.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// `request-id`: what clients show next to an error.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// The relay's own no.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Reject {
+    /// Who asks is not known.
+    Denied(Denied),
+    /// There is no such path.
+    NoSuchPath,
+    /// There is, but not by this method.
+    WrongMethod {
+        /// The methods there are.
+        allow: &'static str,
+    },
+    /// There is no such model in the listing.
+    NoSuchModel,
+    /// No provider of this relay has that.
+    NotOffered(&'static str),
+    /// The body is longer than the limit, in bytes.
+    TooLarge(u64),
+    /// The body broke off, or is not what its headers say.
+    Unreadable,
+    /// As many requests are served as may be.
+    Busy,
+    /// No provider is there for it.
+    Nobody,
+    /// No key is configured, and the client brought none.
+    NoCredential,
+    /// Every key rests.
+    Spent {
+        /// When the first is ready.
+        until: Time,
+        /// When this was said.
+        now: Time,
+    },
+    /// No key is accepted by its provider.
+    Barred,
+    /// Every provider has too much to do.
+    Overloaded,
+    /// No provider could be reached, or it failed.
+    Broken,
+    /// A provider took longer than its deadline.
+    Late,
+    /// The stream broke off after its head was sent. Only ever seen inside a stream.
+    Lost,
+}
+
+/// Why a credential is not accepted. The words are those of the old program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Denied {
+    /// None was sent.
+    Missing,
+    /// `x-api-key` is not one of ours.
+    ApiKey,
+    /// `authorization` is not of the scheme `Bearer`.
+    Scheme,
+    /// The bearer is empty.
+    EmptyBearer,
+    /// The bearer is not one of ours.
+    Bearer,
+    /// `x-cc-relay-key` is not one of ours.
+    RelayKey,
+}
+
+impl Denied {
+    const fn message(self) -> &'static str {
+        match self {
+            Self::Missing => "missing x-api-key header",
+            Self::ApiKey => "invalid x-api-key",
+            Self::Scheme => "invalid authorization scheme",
+            Self::EmptyBearer => "empty bearer token",
+            Self::Bearer => "invalid bearer token",
+            Self::RelayKey => "invalid x-cc-relay-key",
+        }
+    }
+
+    /// Was a credential tried? Only then is there a guess to slow down.
+    pub(crate) const fn is_guess(self) -> bool {
+        matches!(self, Self::ApiKey | Self::Bearer | Self::RelayKey)
+    }
+}
+
+/// What the client sees of a no.
+struct Face {
+    status: u16,
+    kind: ErrorKind,
+    message: String,
+    /// Whole seconds, rounded up: a retry then is served if nobody else came.
+    retry_after: Option<u64>,
+    /// Retrying cannot help until an operator has acted.
+    hopeless: bool,
+}
+
+impl Face {
+    fn new(status: u16, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { status, kind, message: message.into(), retry_after: None, hopeless: false }
+    }
+}
+
+impl Reject {
+    /// The no that follows from nobody serving a call, unless a provider's own words are at hand.
+    pub(crate) fn exhausted(why: Exhausted, now: Time) -> Self {
+        match why {
+            Exhausted::Nobody => Self::Nobody,
+            Exhausted::Spent { until } => Self::Spent { until, now },
+            Exhausted::Barred => Self::Barred,
+            Exhausted::Overloaded => Self::Overloaded,
+            Exhausted::Words | Exhausted::Broken => Self::Broken,
+            Exhausted::Late => Self::Late,
+        }
+    }
+
+    /// The table.
+    fn face(&self) -> Face {
+        match self {
+            Self::Denied(denied) => Face::new(401, ErrorKind::Authentication, denied.message()),
+            Self::NoSuchPath => Face::new(404, ErrorKind::NotFound, "there is no such path"),
+            Self::WrongMethod { allow } => {
+                Face::new(405, ErrorKind::InvalidRequest, format!("this path takes {allow}"))
+            }
+            Self::NoSuchModel => Face::new(404, ErrorKind::NotFound, "there is no such model"),
+            Self::NotOffered(what) => {
+                Face::new(404, ErrorKind::NotFound, format!("no provider of this relay offers {what}"))
+            }
+            Self::TooLarge(limit) => Face::new(
+                413,
+                ErrorKind::RequestTooLarge,
+                format!("the body exceeds the maximum allowed size of {limit} bytes"),
+            ),
+            Self::Unreadable => Face::new(400, ErrorKind::InvalidRequest, "the body could not be read"),
+            Self::Busy => Face {
+                retry_after: Some(1),
+                ..Face::new(503, ErrorKind::Overloaded, "the relay is at maximum capacity")
+            },
+            Self::Nobody => Face::new(404, ErrorKind::NotFound, "no provider of this relay serves this model"),
+            Self::NoCredential => Face::new(
+                401,
+                ErrorKind::Authentication,
+                "no key is configured for this provider and the request brought none",
+            ),
+            Self::Spent { until, now } => spent(*until, *now),
+            Self::Barred => Face {
+                hopeless: true,
+                ..Face::new(503, ErrorKind::Api, "no key of the relay is accepted by its provider; see its log")
+            },
+            Self::Overloaded => Face::new(529, ErrorKind::Overloaded, "every provider is overloaded"),
+            Self::Broken => Face::new(502, ErrorKind::Api, "upstream connection failed"),
+            Self::Late => Face::new(504, ErrorKind::Timeout, "upstream took too long to answer"),
+            Self::Lost => Face::new(502, ErrorKind::Api, "upstream connection was lost"),
+        }
+    }
+
+    /// The status the client sees.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.face().status).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+
+    /// The whole answer.
+    pub(crate) fn response(&self, request_id: &str) -> Response<Bytes> {
+        let face = self.face();
+        let body = refusal::write(face.kind, &face.message, Some(request_id));
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some(seconds) = face.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if face.hopeless {
+            headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        if let Self::WrongMethod { allow } = self {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+
+    /// The same as the last event of a stream whose head is already out.
+    pub(crate) fn event(&self, request_id: &str) -> Bytes {
+        let face = self.face();
+        refusal::event(face.kind, &face.message, Some(request_id))
+    }
+}
+
+fn spent(until: Time, now: Time) -> Face {
+    let wait = until.since(now);
+    // Rounded up, and never clamped: a client that comes back sooner is refused again.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let message = format!("all keys at capacity, retry in {seconds} s, at {}", clock(until));
+    Face { retry_after: Some(seconds), ..Face::new(429, ErrorKind::RateLimit, message) }
+}
+
+/// RFC 3339 in UTC, rounded up to the second.
+fn clock(time: Time) -> String {
+    let up = time + Duration::from_nanos(999_999_999);
+    let seconds = i64::try_from(up.since_epoch().as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_rejects() {
+        let at = |millis| Time::from_epoch(Duration::from_millis(millis));
+        let spent = Reject::Spent { until: at(90_500), now: at(30_000) };
+        let table = [
+            (Reject::Denied(Denied::ApiKey), 401, "authentication_error", None),
+            (Reject::NoSuchPath, 404, "not_found_error", None),
+            (Reject::WrongMethod { allow: "POST" }, 405, "invalid_request_error", None),
+            (Reject::NotOffered("files"), 404, "not_found_error", None),
+            (Reject::TooLarge(5), 413, "request_too_large", None),
+            (Reject::Unreadable, 400, "invalid_request_error", None),
+            (Reject::Busy, 503, "overloaded_error", Some("1")),
+            (Reject::Nobody, 404, "not_found_error", None),
+            (Reject::NoCredential, 401, "authentication_error", None),
+            (spent, 429, "rate_limit_error", Some("61")),
+            (Reject::Barred, 503, "api_error", None),
+            (Reject::Overloaded, 529, "overloaded_error", None),
+            (Reject::Broken, 502, "api_error", None),
+            (Reject::Late, 504, "timeout_error", None),
+        ];
+        for (reject, status, kind, retry_after) in table {
+            let response = reject.response("req_1");
+            assert_eq!(response.status().as_u16(), status, "{reject:?}");
+            let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(body["type"], "error");
+            assert_eq!(body["error"]["type"], kind, "{reject:?}");
+            assert_eq!(body["request_id"], "req_1");
+            assert_eq!(response.headers()[REQUEST_ID], "req_1");
+            let said = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
+            assert_eq!(said, retry_after, "{reject:?}");
+            let event = reject.event("req_1");
+            assert!(event.starts_with(b"event: error\ndata: {") && event.ends_with(b"}\n\n"), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_dead_upstream_never_looks_like_the_clients() {
+        let response = Reject::Barred.response("r");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[X_SHOULD_RETRY], "false");
+    }
+
+    #[test]
+    fn a_429_names_the_moment() {
+        let at = |millis| Time::from_epoch(Duration::from_millis(millis));
+        let said = Reject::Spent { until: at(90_001), now: at(30_000) }.response("r");
+        assert!(String::from_utf8_lossy(said.body()).contains("1970-01-01T00:01:31Z"), "{said:?}");
+    }
+}

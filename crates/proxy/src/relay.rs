@@ -1,0 +1,205 @@
+//! One request, top to bottom. Every file named here does one step; the order is only here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use relay_core::{Class, Exhausted, Plan, Verdict};
+
+use crate::admit::{self, Client, Penalties};
+use crate::asked::Asked;
+use crate::attempt::{Answer, Reply, attempt};
+use crate::catalog;
+use crate::exchange::Exchange;
+use crate::flush::Flushes;
+use crate::late;
+use crate::live::{Held, Live, Onward};
+use crate::outgoing::{self, Outgoing};
+use crate::property;
+use crate::reject::Reject;
+use crate::slots::{Slot, Slots};
+use crate::snapshot::Snapshot;
+use crate::surface::Surface;
+
+/// All that requests share.
+pub(crate) struct Relay {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) slots: Slots,
+    pub(crate) penalties: Penalties,
+    /// Told when a key was refused, so that one that a command prints is printed anew.
+    pub(crate) refused: tokio::sync::Notify,
+    /// True once no more requests should come.
+    pub(crate) draining: tokio::sync::watch::Sender<bool>,
+}
+
+/// The other end of a connection.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) flushes: Flushes,
+}
+
+/// One call on its way: everything that its attempts need.
+pub(crate) struct Journey {
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) asked: Asked,
+    pub(crate) class: Class,
+}
+
+/// An answer that is for the client. What a provider refused has no lease any more.
+pub(crate) struct Committed {
+    pub(crate) reply: Reply,
+    pub(crate) held: Option<Held>,
+}
+
+/// Serves one request.
+pub(crate) async fn relay(relay: Arc<Relay>, peer: Peer, request: Request<Incoming>) -> Response<Outgoing> {
+    let exchange = Exchange::open(&relay.live, peer.flushes, &request);
+    let served = serve(&relay, &exchange, peer.address, request).await;
+    let mut response = served.unwrap_or_else(|reject| outgoing::reject(&reject, &exchange));
+    outgoing::finish(&mut response, &exchange);
+    response
+}
+
+async fn serve(
+    relay: &Arc<Relay>,
+    exchange: &Arc<Exchange>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Reject> {
+    // One view of the world, from here to the end.
+    let snapshot = relay.snapshot.load_full();
+
+    // What is it for, who is asking, and is there room?
+    let path = request.uri().clone();
+    let surface = Surface::of(request.method(), path.path())?;
+    if surface.is_public() {
+        return Ok(catalog::public(relay, surface, exchange));
+    }
+    let client = known(relay, &snapshot, peer, &request).await?;
+    exchange.note_client(&client.name);
+    let slot = relay.slots.take(snapshot.server.max_concurrent).ok_or(Reject::Busy)?;
+    if let Some(page) = catalog::page(relay, &snapshot, surface, path.query(), exchange)? {
+        return Ok(page);
+    }
+
+    // What is asked? The body is read once, looked at once, and never rewritten as a whole.
+    let asked = Asked::read(surface, request, client, &snapshot).await?;
+    exchange.note_asked(&asked, &snapshot.debug);
+
+    // Who may answer?
+    let plan = plan(relay, &snapshot, &asked)?;
+    let class = plan.class().clone();
+    let journey = Journey { relay: Arc::clone(relay), snapshot, exchange: Arc::clone(exchange), asked, class };
+
+    // Ask, until somebody answers; a stream's head does not wait for ever for that.
+    if journey.asked.streams() {
+        return late::race(journey, plan, slot).await;
+    }
+    let committed = journey.attempts(plan).await?;
+    Ok(journey.answer(committed, slot).await)
+}
+
+/// Who asks. A wrong guess waits before it hears so.
+async fn known(
+    relay: &Relay,
+    snapshot: &Snapshot,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+) -> Result<Client, Reject> {
+    let admitted = admit::client(&snapshot.auth, snapshot.pool, request.headers());
+    if let Err(Reject::Denied(denied)) = &admitted
+        && denied.is_guess()
+    {
+        let delay = relay.penalties.strike(peer, relay.live.now());
+        tokio::time::sleep(delay).await;
+    }
+    admitted
+}
+
+/// Who may answer, and until when the call may wait.
+fn plan(relay: &Relay, snapshot: &Snapshot, asked: &Asked) -> Result<Plan, Reject> {
+    let need = asked.need(snapshot, &relay.live);
+    if need.among.is_empty() {
+        return Err(match asked.wanted() {
+            Some(what) => Reject::NotOffered(what),
+            None => Reject::NoCredential,
+        });
+    }
+    Ok(snapshot.fleet.plan(need, relay.live.now()))
+}
+
+impl Journey {
+    /// Asks one after another until there is an answer for the client.
+    pub(crate) async fn attempts(&self, mut plan: Plan) -> Result<Committed, Reject> {
+        let live = &self.relay.live;
+        let mut words = None;
+        loop {
+            // Take the right to try. It gives itself back if the client leaves while we wait.
+            let asked_at = live.now();
+            let held = match live.ask(&mut plan).await {
+                Ok(held) => held,
+                Err(why) => return self.exhausted(why, words),
+            };
+            let Some(upstream) = held.provider().and_then(|id| self.snapshot.upstream(id)) else {
+                // A reload took it between the plan and now: this request's view has not got it.
+                return Err(Reject::Nobody);
+            };
+            self.exchange.note_attempt(&upstream.name, upstream.label(&held), live.now().since(asked_at));
+
+            // Ask.
+            let Answer { verdict, reply, detail } = attempt(self, upstream, &held).await;
+            if let Some(too_long) = self.asked.overran() {
+                return Err(too_long);
+            }
+
+            // Judge, and go on, or stop.
+            match live.judge(&mut plan, held, verdict) {
+                Onward::Commit(held) => {
+                    let reply = reply.ok_or(Reject::Broken)?;
+                    return Ok(Committed { reply, held: Some(held) });
+                }
+                Onward::Stop => {
+                    let reply = reply.ok_or(Reject::Broken)?;
+                    return Ok(Committed { reply, held: None });
+                }
+                Onward::Again => {
+                    self.exchange.note_failure(verdict, &detail);
+                    self.relay.note_refusal(verdict);
+                    words = reply.or(words);
+                    if self.asked.is_used_up() {
+                        return self.exhausted(Exhausted::Words, words);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nobody serves it: the provider's own words if they are the best answer, else the relay's no.
+    fn exhausted(&self, why: Exhausted, words: Option<Reply>) -> Result<Committed, Reject> {
+        match (why, words) {
+            (Exhausted::Words, Some(reply)) => Ok(Committed { reply, held: None }),
+            _ => Err(Reject::exhausted(why, self.relay.live.now())),
+        }
+    }
+
+    /// The answer, as it goes to the client.
+    pub(crate) async fn answer(&self, mut committed: Committed, slot: Slot) -> Response<Outgoing> {
+        property::note(self, &mut committed).await;
+        outgoing::reply(self, slot, committed)
+    }
+}
+
+impl Relay {
+    /// A key that is not accepted may have been renewed where it comes from.
+    fn note_refusal(&self, verdict: Verdict) {
+        if matches!(verdict, Verdict::KeyBad(_)) {
+            self.refused.notify_one();
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What one request sees of the configuration, from its beginning to its end. Swapped whole.
+
+use std::collections::BTreeMap;
+
+use relay_config::checked::{self, Auth, DebugOptions, Server};
+use relay_config::Config;
+use relay_core::{Fleet, Key, KeyId, ProviderId, Whose};
+use relay_providers::{Adapter, Auth as Wanted, Credential, Offer, Secret, Target};
+use relay_transport::{Deadlines, Origin, Transport};
+
+use crate::admit::Pool;
+use crate::asked::Asked;
+use crate::keyring::Keyring;
+use crate::live::Held;
+
+/// One view of the world.
+pub(crate) struct Snapshot {
+    pub(crate) server: Server,
+    pub(crate) auth: Auth,
+    /// Headers that explain a decision are sent.
+    pub(crate) explains: bool,
+    pub(crate) debug: DebugOptions,
+    pub(crate) fleet: Fleet,
+    /// In the order of the configuration.
+    pub(crate) providers: Vec<Upstream>,
+    pub(crate) transport: Transport,
+    /// Has any provider a key to use in place of the client's own?
+    pub(crate) pool: Pool,
+}
+
+/// One provider, ready to be asked.
+pub(crate) struct Upstream {
+    pub(crate) id: ProviderId,
+    pub(crate) name: String,
+    pub(crate) adapter: &'static dyn Adapter,
+    pub(crate) origin: Origin,
+    pub(crate) target: Target,
+    pub(crate) deadlines: Deadlines,
+    /// The models it is listed with.
+    pub(crate) models: Vec<String>,
+    keys: BTreeMap<KeyId, Entry>,
+}
+
+/// A key as it is used.
+struct Entry {
+    label: String,
+    /// None for a provider that asks for nothing.
+    secret: Option<Secret>,
+}
+
+/// A provider that cannot be asked, whatever comes.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unusable {
+    /// Its address is not one.
+    #[error("the base URL of provider `{0}` is not an address")]
+    Address(String),
+    /// This version has no adapter for its kind.
+    #[error("provider `{0}` is of a kind that this version cannot serve")]
+    Kind(String),
+}
+
+impl Snapshot {
+    /// The view that follows from a configuration and the secrets as they are now.
+    pub(crate) fn build(config: &Config, keyring: &Keyring, transport: Transport) -> Result<Self, Unusable> {
+        let mut fleet = config.fleet(&|provider, key| keyring.secret(provider, key));
+        let mut providers = Vec::with_capacity(config.providers.len());
+        for (index, provider) in config.providers.iter().enumerate() {
+            let upstream = Upstream::build(provider, index, keyring)?;
+            let listed = fleet.providers.iter_mut().find(|listed| listed.id == upstream.id);
+            if let Some((listed, id)) = listed.zip(upstream.keyless()) {
+                listed.keys.push(Key { id, label: KEYLESS.to_owned(), priority: 0, weight: 1 });
+            }
+            providers.push(upstream);
+        }
+        let stocked = providers.iter().any(|upstream| !upstream.keys.is_empty());
+        Ok(Self {
+            server: config.server.clone(),
+            auth: Auth { clients: keyring.clients(config), ..config.auth.clone() },
+            explains: config.routing.debug,
+            debug: config.log.debug,
+            fleet,
+            providers,
+            transport,
+            pool: if stocked { Pool::Stocked } else { Pool::Empty },
+        })
+    }
+
+    /// The provider of that id.
+    pub(crate) fn upstream(&self, id: ProviderId) -> Option<&Upstream> {
+        self.providers.iter().find(|upstream| upstream.id == id)
+    }
+
+    /// Those that can carry a call: they offer what it wants, and take such a credential.
+    pub(crate) fn able(&self, offer: Option<Offer>, whose: Whose) -> Vec<ProviderId> {
+        let able = |upstream: &&Upstream| {
+            let facts = upstream.adapter.facts();
+            let served = match whose {
+                Whose::Pool => !upstream.keys.is_empty(),
+                Whose::Client => facts.offers(Offer::OwnCredential),
+            };
+            served && offer.is_none_or(|offer| facts.offers(offer))
+        };
+        self.providers.iter().filter(able).map(|upstream| upstream.id).collect()
+    }
+}
+
+/// What stands for the key of a provider that asks for none.
+const KEYLESS: &str = "none";
+
+impl Upstream {
+    fn build(provider: &checked::Provider, index: usize, keyring: &Keyring) -> Result<Self, Unusable> {
+        let adapter =
+            relay_providers::adapter(provider.kind).ok_or_else(|| Unusable::Kind(provider.name.clone()))?;
+        let origin =
+            Origin::from_uri(&provider.base_url).map_err(|_| Unusable::Address(provider.name.clone()))?;
+        let id = ProviderId::of(&provider.name);
+        let mut keys = BTreeMap::new();
+        for place in 0..provider.keys.len() {
+            if let Some(secret) = keyring.secret(index, place) {
+                let entry = Entry { label: secret.label(), secret: Some(secret) };
+                keys.insert(provider.keys[place].id(id), entry);
+            }
+        }
+        if provider.keys.is_empty() && adapter.facts().auth == Wanted::OptionalBearer {
+            let entry = Entry { label: KEYLESS.to_owned(), secret: None };
+            keys.insert(KeyId::of(id, KEYLESS.as_bytes()), entry);
+        }
+        let checked::Deadlines { connect, first_byte, idle } = provider.deadlines;
+        Ok(Self {
+            id,
+            name: provider.name.clone(),
+            adapter,
+            origin,
+            target: Target { base: provider.base_url.clone(), models: provider.model_mapping.clone() },
+            deadlines: Deadlines { connect, first_byte, idle },
+            models: provider.models.clone(),
+            keys,
+        })
+    }
+
+    /// The id of what stands for its key, if it asks for none.
+    fn keyless(&self) -> Option<KeyId> {
+        self.keys.iter().find(|(_, entry)| entry.secret.is_none()).map(|(id, _)| *id)
+    }
+
+    /// What authorises an attempt. None if its key is no longer there.
+    pub(crate) fn credential(&self, asked: &Asked, held: &Held) -> Option<Credential> {
+        match held.key() {
+            None => asked.own_credential().cloned(),
+            Some(key) => {
+                let entry = self.keys.get(&key)?;
+                Some(entry.secret.clone().map_or(Credential::None, Credential::Key))
+            }
+        }
+    }
+
+    /// What operators call a key; `own` for the client's.
+    pub(crate) fn label(&self, held: &Held) -> &str {
+        let entry = held.key().map(|key| self.keys.get(&key));
+        entry.map_or("own", |entry| entry.map_or("", |entry| entry.label.as_str()))
+    }
+}

@@ -1,0 +1,233 @@
+//! The reply's body. Every chunk leaves in the same poll in which it came; silence is filled with
+//! pings between events; what breaks upstream breaks here, and never looks like an end.
+//!
+//! The lease, the slot and the record of the exchange are inside, and end when it does: at the end
+//! of the stream, at a cut, or when the client leaves, all by way of `Drop`.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Frame;
+use relay_core::Usage;
+use relay_telemetry::happening::End;
+use relay_transport::BodyError;
+use relay_wire::refusal::PING;
+use tokio::time::{Instant, Sleep};
+
+use crate::attempt::Reply;
+use crate::exchange::Exchange;
+use crate::live::{Held, Live};
+use crate::source::{Failure, Source};
+use crate::watch::{Closing, Watch};
+
+/// A lease is charged again after this many more output tokens: often enough for a long answer to be
+/// seen by others while it flows, seldom enough that the lock is not taken for each event.
+const CHARGE_EVERY: u64 = 256;
+
+/// The body of a reply.
+pub(crate) struct Flow {
+    live: Arc<Live>,
+    exchange: Arc<Exchange>,
+    /// What was read of it before it was known to be the answer.
+    first: VecDeque<Bytes>,
+    rest: Option<Source>,
+    watch: Watch,
+    held: Option<Held>,
+    silence: Silence,
+    charged: Usage,
+    bytes: u64,
+    stage: Stage,
+}
+
+/// How far a reply has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// There is more to come.
+    Flowing,
+    /// It breaks off as soon as the connection has been flushed more often than that.
+    Aborting(u64),
+    /// All of it has come.
+    Ended,
+}
+
+/// The upstream broke the answer off: the client's connection is broken off too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the upstream broke the answer off")]
+pub struct Aborted;
+
+impl Flow {
+    pub(crate) fn new(
+        live: &Arc<Live>,
+        exchange: &Arc<Exchange>,
+        reply: Reply,
+        held: Option<Held>,
+        ping_every: Duration,
+    ) -> Self {
+        let Reply { first, rest, watch, .. } = reply;
+        let mut flow = Self {
+            live: Arc::clone(live),
+            exchange: Arc::clone(exchange),
+            first,
+            rest,
+            watch,
+            held,
+            silence: Silence::new(ping_every),
+            charged: Usage::ZERO,
+            bytes: 0,
+            stage: Stage::Flowing,
+        };
+        flow.look_for_end();
+        flow
+    }
+
+    pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        if let Some(chunk) = self.first.pop_front() {
+            return self.send(chunk);
+        }
+        match self.stage {
+            Stage::Flowing => {}
+            Stage::Ended => return Poll::Ready(None),
+            Stage::Aborting(mark) => {
+                ready!(self.exchange.flushes().poll_beyond(mark, context));
+                return Poll::Ready(Some(Err(Aborted)));
+            }
+        }
+        let Some(source) = &mut self.rest else { return self.finish(context) };
+        match Pin::new(source).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(chunk) => {
+                    self.watch.see(&chunk);
+                    self.charge();
+                    self.look_for_end();
+                    self.send(chunk)
+                }
+                Err(trailers) => Poll::Ready(Some(Ok(trailers))),
+            },
+            Poll::Ready(Some(Err(error))) => {
+                self.abort(match error {
+                    Failure::Upstream(BodyError::Idle(_)) => End::Stalled,
+                    Failure::Upstream(BodyError::Malformed(_)) | Failure::Coding => End::Garbled,
+                    Failure::Upstream(BodyError::Cut(_)) => End::Cut,
+                });
+                self.poll_frame(context)
+            }
+            Poll::Ready(None) => self.finish(context),
+            Poll::Pending if self.watch.at_boundary() => {
+                ready!(self.silence.poll(context));
+                self.send(Bytes::from_static(PING))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn send(&mut self, chunk: Bytes) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        self.silence.broken();
+        self.bytes += chunk.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn charge(&mut self) {
+        let usage = self.watch.usage();
+        let grown = usage.output >= self.charged.output + CHARGE_EVERY;
+        if grown || usage.uncached_input() != self.charged.uncached_input() {
+            self.settle(usage);
+        }
+    }
+
+    fn settle(&mut self, usage: Usage) {
+        self.charged = usage;
+        if let Some(held) = &mut self.held {
+            held.charge(usage);
+        }
+    }
+
+    /// Hyper does not ask for more of a body whose announced length is there: so its end is looked for
+    /// with its last chunk, and not only waited for.
+    fn look_for_end(&mut self) {
+        if self.rest.as_ref().is_none_or(Source::is_end_stream) {
+            self.conclude();
+        }
+    }
+
+    /// The upstream's body has ended.
+    fn finish(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        self.conclude();
+        self.poll_frame(context)
+    }
+
+    /// What the whole answer was, and what it cost.
+    fn conclude(&mut self) {
+        self.rest = None;
+        let events = self.watch.events();
+        let (closing, usage, container) = std::mem::replace(&mut self.watch, Watch::Nothing).close();
+        if usage != Usage::ZERO {
+            self.settle(usage);
+        }
+        if let (Some(name), Some(key)) = (container, self.held.as_ref().and_then(Held::key)) {
+            self.live.own(&name, key);
+        }
+        self.exchange.note_progress(self.charged, self.bytes, events);
+        match closing {
+            Closing::Cut => return self.abort(End::Cut),
+            Closing::Error => self.exchange.note_end(End::Error),
+            Closing::Whole => self.exchange.note_end(End::Whole),
+        }
+        self.stage = Stage::Ended;
+        self.held = None;
+    }
+
+    /// Breaks off, once all that came before has left for the client.
+    fn abort(&mut self, end: End) {
+        self.exchange.note_end(end);
+        self.rest = None;
+        self.stage = Stage::Aborting(self.exchange.flushes().count());
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        if self.held.is_some() {
+            let usage = self.watch.usage();
+            if usage != Usage::ZERO {
+                self.settle(usage);
+            }
+            self.exchange.note_progress(self.charged, self.bytes, self.watch.events());
+        }
+    }
+}
+
+/// How long nothing has been sent, and when that calls for a ping. One timer a stream, armed only when
+/// there is nothing to send, and moved only when it fires.
+pub(crate) struct Silence {
+    every: Duration,
+    since: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Silence {
+    pub(crate) fn new(every: Duration) -> Self {
+        Self { every, since: Instant::now(), timer: None }
+    }
+
+    /// Something is sent.
+    pub(crate) fn broken(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Ready when nothing has been sent for that long.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let due = self.since + self.every;
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            ready!(timer.as_mut().poll(context));
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due);
+        }
+    }
+}

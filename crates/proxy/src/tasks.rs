@@ -1,0 +1,93 @@
+//! Tasks that run beside requests. The one place that spawns, so that a drain can wait for all of them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// Starts tasks and knows when the last has ended. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    running: AtomicUsize,
+    ended: Notify,
+}
+
+impl Tasks {
+    /// Runs a task; its name is for the one who reads a backtrace.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.running.fetch_add(1, Ordering::AcqRel);
+        let running = Running(Arc::clone(&self.0), name);
+        #[expect(clippy::disallowed_methods, reason = "this is the place that it is disallowed for")]
+        drop(tokio::spawn(async move {
+            let _running = running;
+            task.await;
+        }));
+    }
+
+    /// How many run now.
+    pub fn running(&self) -> usize {
+        self.0.running.load(Ordering::Acquire)
+    }
+
+    /// Waits until none runs.
+    pub async fn idle(&self) {
+        loop {
+            let ended = self.0.ended.notified();
+            if self.running() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// Counts a task down, also when it panics.
+struct Running(Arc<Shared>, #[expect(dead_code, reason = "seen in a debugger")] &'static str);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.ended.notify_waiters();
+        }
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    /// For the streams of an HTTP/2 connection.
+    fn execute(&self, task: F) {
+        self.spawn("h2", task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn idle_waits_for_the_last_task() {
+        let tasks = Tasks::default();
+        tasks.idle().await;
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        tasks.spawn("one", async move {
+            let _ = wait.await;
+        });
+        assert_eq!(tasks.running(), 1);
+        assert!(futures_pending(tasks.idle()).await);
+        go.send(()).unwrap();
+        tasks.idle().await;
+        assert_eq!(tasks.running(), 0);
+    }
+
+    /// Is a future pending at its first poll?
+    async fn futures_pending(future: impl Future<Output = ()>) -> bool {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending())).await
+    }
+}

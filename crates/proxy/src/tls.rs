@@ -1,0 +1,97 @@
+//! The listener's certificate, read from its files and read again when they change.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use relay_config::checked::Tls;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+/// The certificate in force.
+#[derive(Debug)]
+pub struct Certificate {
+    files: Tls,
+    protocols: Vec<Vec<u8>>,
+    config: ArcSwap<ServerConfig>,
+}
+
+/// A certificate that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// A file cannot be read, or holds no PEM of the kind wanted.
+    #[error("`{file}` cannot be read as {what}")]
+    File {
+        /// Its path.
+        file: String,
+        /// What was looked for in it.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        cause: rustls::pki_types::pem::Error,
+    },
+    /// The parts do not fit together.
+    #[error("the certificate, its key and the client authority do not make a TLS configuration: {0}")]
+    Config(String),
+}
+
+impl Certificate {
+    /// Reads the files.
+    pub fn read(files: &Tls, http2: bool) -> Result<Self, Unusable> {
+        let protocols: Vec<Vec<u8>> =
+            if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        let config = ArcSwap::from_pointee(server_config(files, &protocols)?);
+        Ok(Self { files: files.clone(), protocols, config })
+    }
+
+    /// Reads the files again. Connections that are open keep the certificate that they began with; if the
+    /// files are not whole, so does everyone.
+    pub fn renew(&self) -> Result<(), Unusable> {
+        self.config.store(Arc::new(server_config(&self.files, &self.protocols)?));
+        Ok(())
+    }
+
+    /// The files it comes from.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let Tls { certificate, key, client_ca } = &self.files;
+        [certificate, key].into_iter().chain(client_ca).map(std::path::PathBuf::as_path)
+    }
+
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.config.load_full()
+    }
+}
+
+fn server_config(files: &Tls, protocols: &[Vec<u8>]) -> Result<ServerConfig, Unusable> {
+    let failed = |error: &dyn std::fmt::Display| Unusable::Config(error.to_string());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let chain = certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|cause| unreadable(&files.key, "a private key", cause))?;
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| failed(&error))?;
+    let builder = match &files.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for authority in certificates(path)? {
+                roots.add(authority).map_err(|error| failed(&error))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.map_err(|error| failed(&error))?)
+        }
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| failed(&error))?;
+    config.alpn_protocols = protocols.to_vec();
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    let unreadable = |cause| unreadable(path, "certificates", cause);
+    CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable)
+}
+
+fn unreadable(path: &Path, what: &'static str, cause: rustls::pki_types::pem::Error) -> Unusable {
+    Unusable::File { file: path.display().to_string(), what, cause }
+}

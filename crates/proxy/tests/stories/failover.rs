@@ -1,0 +1,116 @@
+//! Providers fail before they have begun to answer: the next one answers, and the client sees nothing.
+
+use relay_testkit::{replies, story};
+
+/// W9 and W23 of the old program: nothing was ever tried again.
+#[tokio::test(start_paused = true)]
+async fn w23_an_overloaded_provider_is_followed_by_the_next() {
+    let relay =
+        story().provider("a", [replies::overloaded()]).provider("b", [replies::stream("hello")]).start().await;
+    let answer = relay.ask("hi").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text(), "hello");
+    assert_eq!(relay.asked(), ["a", "b"]);
+    assert_eq!(relay.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_failure_before_the_first_event_is_followed_by_the_next() {
+    let error_first = replies::error_event("overloaded_error");
+    let kinds = [
+        ("500", replies::error(500, "api_error")),
+        ("502 in HTML", replies::raw(502, &[("content-type", "text/html")], b"<html>bad gateway</html>")),
+        ("503", replies::error(503, "api_error")),
+        ("529", replies::overloaded()),
+        ("429", replies::spent("3600")),
+        ("429 about the call", replies::error(429, "rate_limit_error")),
+        ("401", replies::dead_key()),
+        ("402", replies::error(402, "billing_error")),
+        ("403", replies::error(403, "permission_error")),
+        ("404", replies::error(404, "not_found_error")),
+        ("reset", replies::reset()),
+        ("an error as first event", replies::events([&*error_first])),
+        ("a stream without an event", replies::events([replies::PING])),
+        ("a cut before the first event", replies::events_then([replies::PING], [relay_testkit::Step::Cut])),
+    ];
+    for (name, reply) in kinds {
+        let relay = story().provider("a", [reply]).provider("b", [replies::stream("hello")]).start().await;
+        let answer = relay.ask("hi").await;
+        assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "hello"), "after {name}");
+        assert_eq!(relay.asked(), ["a", "b"], "after {name}");
+        assert_eq!(relay.in_flight(), 0, "after {name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_request_itself_is_not_tried_elsewhere_and_passes_unchanged() {
+    let body = r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 1 > 0"},"request_id":"req_up"}"#;
+    let headers = [("request-id", "req_up"), ("x-should-retry", "false"), ("x-unknown", "kept")];
+    for status in [400, 409, 413, 422] {
+        let relay = story()
+            .provider("a", [replies::json(status, &headers, body)])
+            .provider("b", [replies::stream("hello")])
+            .start()
+            .await;
+        let answer = relay.ask("hi").await;
+        assert_eq!(answer.status.as_u16(), status);
+        assert_eq!(answer.body_text(), body);
+        assert_eq!(answer.header("request-id"), Some("req_up"));
+        assert_eq!(answer.header("x-should-retry"), Some("false"));
+        assert_eq!(answer.header("x-unknown"), Some("kept"));
+        assert_eq!(relay.asked(), ["a"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_fail_the_relay_says_so_as_the_api_would() {
+    let table = [
+        (replies::overloaded(), 529, "overloaded_error"),
+        (replies::error(500, "api_error"), 502, "api_error"),
+        (replies::reset(), 502, "api_error"),
+        (replies::dead_key(), 503, "api_error"),
+    ];
+    for (reply, status, kind) in table {
+        let relay = story().provider("a", [reply]).with("queue: { max_wait_ms: 2000 }").start().await;
+        let answer = relay.ask_whole("hi").await;
+        assert_eq!(answer.status.as_u16(), status);
+        assert!(answer.body_text().contains(kind), "{}", answer.body_text());
+        assert!(answer.header("request-id").is_some());
+        assert_eq!(relay.in_flight(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_nobody_has_is_refused_in_the_providers_own_words() {
+    let relay = story().provider("a", [replies::error(404, "not_found_error")]).start().await;
+    let answer = relay.ask_whole("hi").await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.body_text().contains("said by the provider"));
+}
+
+/// W2 and W3 of the old program: a silent upstream held a slot for ever.
+#[tokio::test(start_paused = true)]
+async fn w3_a_provider_that_never_answers_is_given_up_at_its_deadline() {
+    let relay = story()
+        .provider("a", [replies::silence()])
+        .provider("b", [replies::message("hello")])
+        .with("server: { listen: \"127.0.0.1:0\", timeout_ms: 7000 }")
+        .start()
+        .await;
+    let began = tokio::time::Instant::now();
+    let answer = relay.ask_whole("hi").await;
+    assert_eq!(answer.text(), "hello");
+    assert_eq!(began.elapsed().as_secs(), 7);
+    relay.upstream("a").cancelled().await;
+    assert_eq!(relay.handle.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_committed_stream_is_never_tried_again() {
+    let cut = replies::events_then([replies::MESSAGE_START], [relay_testkit::Step::Cut]);
+    let relay = story().provider("a", [cut]).provider("b", [replies::stream("hello")]).start().await;
+    let answer = relay.ask("hi").await;
+    assert_eq!(answer.end, relay_testkit::client::End::Cut);
+    assert_eq!(answer.body_text(), replies::MESSAGE_START);
+    assert_eq!(relay.asked(), ["a"]);
+}

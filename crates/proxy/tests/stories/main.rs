@@ -1,0 +1,13 @@
+//! Stories over the whole relay: in-memory pipes, scripted upstreams, paused time. Each file is named
+//! by what goes wrong, or by the law that it holds.
+
+mod client_leaves;
+mod cut_stream;
+mod drain;
+mod failover;
+mod late_head;
+mod pass_through;
+mod pings;
+mod spent_keys;
+mod surface;
+mod who_may_ask;
