@@ -1,0 +1,135 @@
+//! The table of layers: what each crate may use, and what that buys. Knows the crates by name;
+//! refuses to know how they are checked.
+
+/// One crate of the workspace.
+pub(crate) struct Crate {
+    /// Its folder, which is also its name in the documents.
+    pub(crate) name: &'static str,
+    /// Which of ours it may use.
+    pub(crate) uses: &'static [&'static str],
+    /// Which of ours its tests may use as well.
+    pub(crate) tests_use: &'static [&'static str],
+    pub(crate) outside: Outside,
+    /// The reason.
+    pub(crate) so_that: &'static str,
+}
+
+/// Which crates of others it may use itself. What those use in turn is their affair: a pure
+/// crate cannot reach it.
+pub(crate) enum Outside {
+    /// These and no others: the crate is pure.
+    Only(&'static [&'static str]),
+    /// All but these.
+    Never(&'static [&'static str]),
+}
+
+impl Crate {
+    /// The name of its package: a crate cannot well be called `core`.
+    pub(crate) fn package(&self) -> String {
+        match self.name {
+            "cc-relay" | "xtask" => self.name.to_owned(),
+            folder => format!("relay-{folder}"),
+        }
+    }
+}
+
+impl Outside {
+    pub(crate) fn allows(&self, name: &str) -> bool {
+        match self {
+            Self::Only(names) => names.contains(&name),
+            Self::Never(names) => !names.contains(&name),
+        }
+    }
+}
+
+/// What only the binary may pull in: how it is called, and how it shows itself.
+const FACES: &[&str] = &["clap", "indicatif", "tonic", "ratatui"];
+
+/// All crates, each below everything it may use.
+pub(crate) const LAYERS: &[Crate] = &[
+    Crate {
+        name: "core",
+        uses: &[],
+        tests_use: &[],
+        outside: Outside::Only(&[]),
+        so_that: "every decision can be replayed",
+    },
+    Crate {
+        name: "wire",
+        uses: &["core"],
+        tests_use: &[],
+        outside: Outside::Only(&["bytes", "http", "jiff", "memchr", "serde", "serde_json", "thiserror"]),
+        so_that: "formats can be fuzzed alone",
+    },
+    Crate {
+        name: "providers",
+        uses: &["core", "wire"],
+        tests_use: &[],
+        outside: Outside::Only(&["bytes", "http", "memchr", "serde_json", "thiserror", "zeroize"]),
+        so_that: "a provider is a page of facts",
+    },
+    Crate {
+        name: "config",
+        uses: &["core", "providers"],
+        tests_use: &[],
+        outside: Outside::Only(&[
+            "http",
+            "saphyr",
+            "saphyr-parser",
+            "serde_json",
+            "thiserror",
+            "toml",
+            "zeroize",
+        ]),
+        so_that: "a configuration is checked without a machine",
+    },
+    Crate {
+        name: "telemetry",
+        uses: &["core"],
+        tests_use: &[],
+        outside: Outside::Never(FACES),
+        so_that: "names of metrics exist once",
+    },
+    Crate {
+        name: "transport",
+        uses: &[],
+        tests_use: &[],
+        outside: Outside::Never(FACES),
+        so_that: "connections can be tested and measured alone",
+    },
+    Crate {
+        name: "sim",
+        uses: &["wire"],
+        tests_use: &[],
+        outside: Outside::Never(FACES),
+        so_that: "it judges the relay with rules written a second time",
+    },
+    Crate {
+        name: "proxy",
+        uses: &["core", "wire", "providers", "config", "telemetry", "transport"],
+        tests_use: &["sim", "testkit"],
+        outside: Outside::Never(FACES),
+        so_that: "the data path knows no operator",
+    },
+    Crate {
+        name: "cc-relay",
+        uses: &["core", "wire", "providers", "config", "telemetry", "transport", "sim", "proxy"],
+        tests_use: &["testkit"],
+        outside: Outside::Never(&[]),
+        so_that: "wiring is in one place",
+    },
+    Crate {
+        name: "testkit",
+        uses: &["core", "wire", "providers", "config", "telemetry", "transport", "sim", "proxy"],
+        tests_use: &[],
+        outside: Outside::Never(FACES),
+        so_that: "a story is told in a few lines",
+    },
+    Crate {
+        name: "xtask",
+        uses: &["config"],
+        tests_use: &[],
+        outside: Outside::Never(FACES),
+        so_that: "the workshop never ships",
+    },
+];
