@@ -1,0 +1,136 @@
+//! The wiring: a configuration becomes a relay that listens, and a signal ends it. The only place that sees
+//! the whole configuration, and that knows how the crates are put together.
+
+mod listen;
+mod log;
+mod reach;
+mod stop;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use relay_config::Config;
+use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks, Unusable, UnusableCertificate};
+use relay_telemetry::Guard;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::app::stop::{Signals, Stop};
+use crate::environment::Environment;
+use crate::report::{Exit, Explained, Failure, Outcome};
+
+/// A relay that listens.
+pub(crate) struct App {
+    handle: Handle,
+    config: Config,
+    bound: Vec<SocketAddr>,
+}
+
+/// What begins before the relay does, and outlives it.
+pub(crate) struct Ground {
+    clock: Arc<Clock>,
+    /// What was logged is written when this goes.
+    _log: Guard,
+}
+
+/// A relay that cannot start.
+#[derive(Debug, thiserror::Error)]
+enum Unstarted {
+    /// The system gives no threads, or no signals.
+    #[error("cannot start")]
+    System(#[source] io::Error),
+    /// The certificate of the listener cannot be used.
+    #[error("cannot offer TLS")]
+    Certificate(#[source] UnusableCertificate),
+    /// A provider cannot be asked, whatever comes.
+    #[error("cannot serve the configuration")]
+    Provider(#[source] Unusable),
+}
+
+impl Explained for Unstarted {}
+
+/// Threads for everything that waits.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    Ok(Builder::new_multi_thread().enable_all().build().map_err(Unstarted::System)?)
+}
+
+impl Ground {
+    /// Starts the clock and the log. To be called within a runtime.
+    pub(crate) fn lay(config: &Config) -> Result<Self, Failure> {
+        let clock = Arc::new(Clock::start());
+        let log = log::start(&config.log, Arc::clone(&clock))?;
+        Ok(Self { clock, _log: log })
+    }
+}
+
+/// Runs the relay of a configuration until a signal ends it.
+pub(crate) async fn serve(config: Config, environment: &Environment, ground: &Ground) -> Outcome {
+    let mut signals = Signals::take().map_err(Unstarted::System)?;
+    let app = tokio::select! {
+        app = App::start(config, environment, ground) => app?,
+        // A command that fetches a key may take its time.
+        stop = signals.stop() => return Ok(Exit::Signal(stop.number())),
+    };
+    Ok(app.run(signals).await)
+}
+
+impl App {
+    /// Builds the relay of a configuration, and listens.
+    pub(crate) async fn start(config: Config, environment: &Environment, ground: &Ground) -> Result<Self, Failure> {
+        let server = &config.server;
+        let certificate = server.tls.as_ref().map(|tls| Certificate::read(tls, server.http2)).transpose();
+        let certificate = certificate.map_err(Unstarted::Certificate)?.map(Arc::new);
+        // Before the relay is built: a port that is taken is told at once, not after the key commands ran.
+        let listeners = listen::listen(&server.listen).await?;
+        let parts =
+            Parts { clock: Arc::clone(&ground.clock), tasks: Tasks::default(), transport: reach::transport(environment)? };
+        let handle = Handle::build(config.clone(), parts).await.map_err(Unstarted::Provider)?;
+        let bound = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
+        let bound = bound.map_err(Unstarted::System)?;
+        for listener in listeners {
+            handle.listen(listener, certificate.clone());
+        }
+        handle.keep_fresh(certificate);
+        let app = Self { handle, config, bound };
+        for address in &app.bound {
+            tracing::info!(target: LOG, %address, url = app.url(*address), "listening");
+        }
+        Ok(app)
+    }
+
+    /// The address to be given to clients of this machine.
+    fn url(&self, bound: SocketAddr) -> String {
+        let scheme = if self.config.server.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", listen::reached(bound))
+    }
+
+    /// Serves until a signal, and then until the last request has ended, the time for that is up, or a
+    /// second signal came.
+    pub(crate) async fn run(self, mut signals: Signals) -> Exit {
+        let signal = signals.stop().await;
+        let drain = self.config.server.drain;
+        let (in_flight, drain_s) = (self.handle.in_flight(), drain.as_secs_f64());
+        tracing::info!(target: LOG, signal = signal.name(), in_flight, drain_s, "draining");
+        let drained = tokio::select! {
+            drained = self.handle.drain(drain) => drained,
+            second = signals.stop() => return self.end_at_once(second),
+        };
+        if drained {
+            tracing::info!(target: LOG, "stopped");
+        } else {
+            let in_flight = self.handle.in_flight();
+            tracing::warn!(target: LOG, in_flight, "stopped before every request had ended");
+        }
+        Exit::Done
+    }
+
+    fn end_at_once(&self, signal: Stop) -> Exit {
+        let in_flight = self.handle.in_flight();
+        tracing::warn!(target: LOG, signal = signal.name(), in_flight, "stopped at once");
+        Exit::Signal(signal.number())
+    }
+}
+
+/// What our log lines say they are from: the log writes all levels of what begins like this.
+pub(crate) const LOG: &str = "relay";

@@ -1,0 +1,218 @@
+//! The files beside each other in Claude Code's folder: its settings, our record, and one copy of the
+//! settings as they were. It knows how they are read and replaced whole; it refuses to know what is in them.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use crate::cc::document::{Document, Unfit};
+use crate::cc::record::{Record, Unusable};
+use crate::environment::Environment;
+use crate::report::Explained;
+
+/// Where the files are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Files {
+    /// Claude Code's settings.
+    pub(crate) settings: PathBuf,
+    /// What was set, and what it replaced.
+    pub(crate) record: PathBuf,
+    /// The settings before the first change.
+    pub(crate) copy: PathBuf,
+}
+
+/// Settings as they were read.
+pub(crate) struct Read {
+    /// Their bytes; none if there is no file.
+    pub(crate) bytes: Option<Vec<u8>>,
+    /// What they say.
+    pub(crate) document: Option<Document>,
+    /// What was set in them, if anything was.
+    pub(crate) record: Option<Record>,
+}
+
+/// A file that cannot be used, or could not be changed. Whatever it was, the settings are as they were.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unchanged {
+    /// Nobody said where Claude Code keeps its settings.
+    #[error("neither `CLAUDE_CONFIG_DIR` nor `HOME` is set")]
+    Nowhere,
+    /// A file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// The settings are not what Claude Code would read.
+    #[error("`{}` is left as it is", path.display())]
+    Unfit {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: Unfit,
+    },
+    /// The record is not one.
+    #[error("cannot use the record `{}`", path.display())]
+    Record {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        cause: Unusable,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Unwritable {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// Somebody else wrote the settings in between.
+    #[error("`{}` was changed by somebody else just now", .0.display())]
+    Overtaken(PathBuf),
+}
+
+impl Explained for Unchanged {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Nowhere => Some("set `HOME` to the folder that holds `.claude`".to_owned()),
+            Self::Record { .. } => Some("move it away, and the settings count as set by hand".to_owned()),
+            Self::Overtaken(_) => Some("try again".to_owned()),
+            Self::Unreadable { .. } | Self::Unfit { .. } | Self::Unwritable { .. } => None,
+        }
+    }
+}
+
+/// Settings may hold keys: only their owner may read those that are made here.
+const FILE_MODE: u32 = 0o600;
+
+/// The mode of a folder that is made for them.
+const FOLDER_MODE: u32 = 0o750;
+
+impl Files {
+    /// Those of the user whose environment it is.
+    pub(crate) fn of(environment: &Environment) -> Result<Self, Unchanged> {
+        let named = environment.path("CLAUDE_CONFIG_DIR").map(Path::to_owned);
+        let folder = named.or_else(|| environment.path("HOME").map(|home| home.join(".claude")));
+        Ok(Self::inside(&folder.ok_or(Unchanged::Nowhere)?))
+    }
+
+    fn inside(folder: &Path) -> Self {
+        Self {
+            settings: folder.join("settings.json"),
+            record: folder.join("cc-relay-backup.json"),
+            copy: folder.join("settings.json.cc-relay.bak"),
+        }
+    }
+
+    /// Reads settings and record.
+    pub(crate) fn read(&self) -> Result<Read, Unchanged> {
+        let bytes = contents(&self.settings)?;
+        let document = bytes.as_deref().map(Document::read).transpose();
+        let document = document.map_err(|cause| Unchanged::Unfit { path: self.settings.clone(), cause })?;
+        let record = contents(&self.record)?.as_deref().map(Record::read).transpose();
+        let record = record.map_err(|cause| Unchanged::Record { path: self.record.clone(), cause })?;
+        Ok(Read { bytes, document, record })
+    }
+
+    /// Keeps a copy of the settings as they were, unless there is one.
+    pub(crate) fn keep_copy(&self, read: &Read) -> Result<(), Unchanged> {
+        match &read.bytes {
+            Some(before) if !is_there(&self.copy) => put(&self.copy, before, None),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what was set, or takes the record away.
+    pub(crate) fn write_record(&self, record: Option<&Record>) -> Result<(), Unchanged> {
+        match record {
+            Some(record) => put(&self.record, record.text().as_bytes(), None),
+            None => take_away(&self.record),
+        }
+    }
+
+    /// Puts new settings in the place of those that were read; none takes the file away. Whoever reads the
+    /// file meanwhile sees the old ones or the new ones, whole. Settings behind a symbolic link stay there.
+    pub(crate) fn write_settings(&self, read: &Read, text: Option<&str>) -> Result<(), Unchanged> {
+        if contents(&self.settings)? != read.bytes {
+            return Err(Unchanged::Overtaken(self.settings.clone()));
+        }
+        let Some(text) = text else { return take_away(&self.settings) };
+        let unwritable = |cause| Unchanged::Unwritable { path: self.settings.clone(), cause };
+        if read.bytes.is_none() {
+            return put(&self.settings, text.as_bytes(), None);
+        }
+        let place = fs::canonicalize(&self.settings).map_err(unwritable)?;
+        let metadata = fs::metadata(&place).map_err(unwritable)?;
+        put(&place, text.as_bytes(), Some(&metadata))
+    }
+
+    /// Takes the copy away if the settings are again what it holds.
+    pub(crate) fn drop_copy(&self, settings: Option<&str>) -> Result<(), Unchanged> {
+        let copied = fs::read(&self.copy).ok();
+        if copied.is_some() && copied.as_deref() == settings.map(str::as_bytes) {
+            return take_away(&self.copy);
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a file, or none if there is no such file. A link that leads nowhere is no such absence.
+fn contents(path: &Path) -> Result<Option<Vec<u8>>, Unchanged> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(path) => Ok(None),
+        Err(cause) => Err(Unchanged::Unreadable { path: path.to_owned(), cause }),
+    }
+}
+
+/// Is there anything of that name, be it a link that leads nowhere?
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn take_away(path: &Path) -> Result<(), Unchanged> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(Unchanged::Unwritable { path: path.to_owned(), cause })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file whole: beside its place first, then in one step into it. It gets the mode and the owner of
+/// `like`, or is its owner's alone.
+fn put(path: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> Result<(), Unchanged> {
+    let unwritable = |cause| Unchanged::Unwritable { path: path.to_owned(), cause };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(unwritable)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let beside = folder.join(name);
+    let written = write_beside(&beside, bytes, like).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|cause| {
+        // What cannot be removed does no harm: nobody reads it.
+        let _ = fs::remove_file(&beside);
+        unwritable(cause)
+    })
+}
+
+fn write_beside(beside: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> io::Result<()> {
+    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(beside)?;
+    if let Some(like) = like {
+        let ours = file.metadata()?;
+        if (ours.uid(), ours.gid()) != (like.uid(), like.gid()) {
+            fchown(&file, Some(like.uid()), Some(like.gid()))?;
+        }
+        file.set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
+}

@@ -1,0 +1,164 @@
+//! `cc-relay config cc init`: sets what makes Claude Code talk to the relay.
+
+use std::num::NonZeroU64;
+
+use crate::cc::change::{self, Change, Own, OwnToken, Step, Token, Wish};
+use crate::cc::files::Files;
+use crate::cc::{AUTH_TOKEN, CONTEXT_TOKENS, MODEL_DISCOVERY, PLACEHOLDER, USUAL_URL};
+use crate::cli::Invocation;
+use crate::cmd::cc::status::clouds;
+use crate::report::{self, Exit, Explained, Outcome};
+
+/// Point Claude Code at the relay
+#[derive(clap::Args)]
+pub(crate) struct Init {
+    /// Where the relay is
+    #[arg(long, value_name = "URL", default_value = USUAL_URL, value_parser = url)]
+    proxy_url: String,
+
+    /// The client key that the relay asks for [default: a placeholder that opens nothing]
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    key: Option<String>,
+
+    /// Leave the credential alone: Claude Code goes on with the login of your subscription
+    #[arg(long, conflicts_with = "key")]
+    subscription: bool,
+
+    /// Let Claude Code ask the relay which models there are
+    #[arg(long)]
+    model_discovery: bool,
+
+    /// The context of models that Claude Code does not know, in tokens
+    #[arg(long, value_name = "N")]
+    context_tokens: Option<NonZeroU64>,
+
+    /// Replace a token of your own; `config cc remove` puts it back
+    #[arg(long)]
+    force: bool,
+}
+
+impl Explained for OwnToken {
+    fn hint(&self) -> Option<String> {
+        Some(
+            "`--force` replaces it until `cc-relay config cc remove`; `--subscription` leaves it, and sets the \
+             address only"
+                .to_owned(),
+        )
+    }
+}
+
+impl Init {
+    pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
+        let files = Files::of(&invocation.environment)?;
+        let read = files.read()?;
+        let wish = self.wish();
+        let change = change::init(read.document.as_ref(), read.record.as_ref(), &wish)?;
+        let settings = change.settings.as_deref();
+        if settings.map(str::as_bytes) != read.bytes.as_deref() || change.record != read.record {
+            // In this order, so that whatever stops it half way can be taken back.
+            files.keep_copy(&read)?;
+            files.write_record(change.record.as_ref())?;
+            files.write_settings(&read, settings)?;
+        }
+        self.tell(&files, &change, &wish);
+        Ok(Exit::Done)
+    }
+
+    fn wish(&self) -> Wish {
+        let token = || Token::Set(self.key.clone().unwrap_or_else(|| PLACEHOLDER.to_owned()));
+        let discovery = self.model_discovery.then(|| (MODEL_DISCOVERY, "1".to_owned()));
+        let context = self.context_tokens.map(|tokens| (CONTEXT_TOKENS, tokens.to_string()));
+        Wish {
+            base_url: self.proxy_url.clone(),
+            token: if self.subscription { Token::Leave } else { token() },
+            more: discovery.into_iter().chain(context).collect(),
+            own: if self.force { Own::Replace } else { Own::Keep },
+        }
+    }
+
+    fn tell(&self, files: &Files, change: &Change, wish: &Wish) {
+        report::tell(files.settings.display());
+        for (name, step) in &change.steps {
+            let value = self.shown(name, wish);
+            match step {
+                Step::Kept => report::tell(format_args!("  {name} was {value} already")),
+                Step::Set => report::tell(format_args!("  {name} is {value}")),
+                Step::Replaced => {
+                    report::tell(format_args!("  {name} is {value}; yours is kept in {}", files.record.display()));
+                }
+                Step::Removed => report::tell(format_args!("  {name} was taken out")),
+                Step::Restored => report::tell(format_args!("  {name} is your own again")),
+                Step::Left => report::tell(format_args!("  {name} is yours, and left as it is")),
+                Step::Gone => {}
+            }
+        }
+        report::tell("start a new `claude` for it; `cc-relay config cc remove` takes it back");
+        for cloud in clouds(change.settings.as_deref()) {
+            report::tell(format_args!("warning: `env.{cloud}` is set: Claude Code talks to that cloud, not to the relay"));
+        }
+        if !self.model_discovery {
+            report::tell("also: --model-discovery       the models of the relay in `/model`");
+        }
+        if self.context_tokens.is_none() {
+            report::tell("also: --context-tokens N      the context of models that Claude Code does not know");
+        }
+    }
+
+    /// A value as it may be shown: a key is one only the relay and its client know.
+    fn shown(&self, name: &str, wish: &Wish) -> String {
+        match name {
+            AUTH_TOKEN if self.key.is_some() => "your key".to_owned(),
+            AUTH_TOKEN => format!("`{PLACEHOLDER}`"),
+            _ => {
+                let more = wish.more.iter().find(|(other, _)| *other == name);
+                format!("`{}`", more.map_or(&wish.base_url, |(_, value)| value))
+            }
+        }
+    }
+}
+
+/// An address that Claude Code can put a path behind.
+fn url(text: &str) -> Result<String, &'static str> {
+    const SHAPE: &str = "must be an address like `http://127.0.0.1:8787`";
+    let uri: http::Uri = text.parse().map_err(|_| SHAPE)?;
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.host().is_some_and(|host| !host.is_empty());
+    if !scheme || !host || uri.query().is_some() {
+        return Err(SHAPE);
+    }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("must not hold a user name or a password");
+    }
+    Ok(text.to_owned())
+}
+
+/// A key that can be sent in a header.
+fn key(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("must be of visible ASCII characters, without spaces");
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_scheme_and_a_host_and_nothing_secret() {
+        for good in ["http://127.0.0.1:8787", "https://relay.example.com", "http://[::1]:1/base", "http://a/"] {
+            assert_eq!(url(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "127.0.0.1:8787", "relay", "ftp://a", "http://", "http://a?b", "http://u:p@a", "http://a b", "/x"] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_fits_into_a_header() {
+        assert_eq!(key("sk-relay_1").as_deref(), Ok("sk-relay_1"));
+        for bad in ["", "a b", "a\n", "ü"] {
+            assert!(key(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `cc-relay config cc status`: what is set in Claude Code's settings, by whom, and where it leads.
+
+use relay_config::checked::Address;
+
+use crate::cc::change::{is_blank, same, text};
+use crate::cc::document::Document;
+use crate::cc::files::{Files, Read};
+use crate::cc::{AUTH_TOKEN, BASE_URL, CLOUDS, PLACEHOLDER, VARIABLES};
+use crate::cli::Invocation;
+use crate::find::find;
+use crate::report::{self, Exit, Outcome};
+
+/// Say what Claude Code is set to, and by whom
+#[derive(clap::Args)]
+pub(crate) struct Status {}
+
+impl Status {
+    #[expect(clippy::unused_self, reason = "every command of the table is run in the same way")]
+    pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
+        let files = Files::of(&invocation.environment)?;
+        let read = files.read()?;
+        let Some(document) = &read.document else {
+            report::tell(format_args!("✗ there is no {}", files.settings.display()));
+            return Ok(Exit::Done);
+        };
+        report::tell(files.settings.display());
+        for name in VARIABLES {
+            report::tell(format_args!("  {name} {}", standing(document, &read, name)));
+        }
+        for cloud in clouds(Some(document.text())) {
+            report::tell(format_args!("  {cloud} is set: Claude Code talks to that cloud, not to the relay"));
+        }
+        report::tell(verdict(document, invocation));
+        Ok(Exit::Done)
+    }
+}
+
+/// The variables in the settings by which Claude Code goes to a cloud instead.
+pub(crate) fn clouds(settings: Option<&str>) -> Vec<&'static str> {
+    let Some(document) = settings.and_then(|text| Document::read(text.as_bytes()).ok()) else { return Vec::new() };
+    let is_on = |name: &&str| {
+        document.variable(name).is_some_and(|value| !is_blank(value) && !matches!(value, "\"0\"" | "\"false\""))
+    };
+    CLOUDS.into_iter().filter(is_on).collect()
+}
+
+/// What a variable is, and who set it.
+fn standing(document: &Document, read: &Read, name: &str) -> String {
+    let Some(value) = document.variable(name) else { return "is not set".to_owned() };
+    let shown = if name == AUTH_TOKEN && !same(value, &text(PLACEHOLDER)) { "a token" } else { value };
+    let entry = read.record.as_ref().and_then(|record| record.entry(name));
+    let by = match entry {
+        Some(entry) if same(&entry.set, value) && entry.replaced.is_some() => "set by cc-relay, which keeps yours",
+        Some(entry) if same(&entry.set, value) => "set by cc-relay",
+        Some(_) => "changed since cc-relay set it",
+        None if same(value, &text(PLACEHOLDER)) => "the placeholder of cc-relay",
+        None => "your own",
+    };
+    format!("is {shown} ({by})")
+}
+
+/// Does Claude Code come to the relay of this configuration?
+fn verdict(document: &Document, invocation: &Invocation) -> String {
+    let url = document.variable(BASE_URL).and_then(|value| serde_json::from_str::<String>(value).ok());
+    let Some(url) = url.filter(|url| !url.is_empty()) else {
+        return "✗ Claude Code does not come to the relay".to_owned();
+    };
+    let Ok(found) = find(invocation) else {
+        return format!("? the configuration of the relay does not load, so whether {url} is its address is unknown");
+    };
+    let listen = &found.config.server.listen;
+    if leads_to(&url, listen) {
+        format!("✓ Claude Code comes to this relay ({listen})")
+    } else {
+        format!("✗ Claude Code goes elsewhere: this relay listens on {listen}")
+    }
+}
+
+/// Does a URL lead to a relay that listens there, as seen from this machine?
+fn leads_to(url: &str, listen: &Address) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else { return false };
+    let Some(host) = uri.host() else { return false };
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let here = Address { host, port };
+    let is_same_host = here.host == listen.host.to_ascii_lowercase();
+    let is_this_machine = here.is_loopback() && (listen.is_loopback() || listen.is_everywhere());
+    here.port == listen.port && (is_same_host || is_this_machine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_leads_to_the_relay_if_port_and_machine_agree() {
+        let table = [
+            ("http://127.0.0.1:8787", "127.0.0.1", true),
+            ("http://localhost:8787/", "127.0.0.1", true),
+            ("http://[::1]:8787", "", true),
+            ("http://127.0.0.1:8787", "0.0.0.0", true),
+            ("http://127.0.0.1:8788", "127.0.0.1", false),
+            ("http://127.0.0.1", "127.0.0.1", false),
+            ("https://Relay.example.com:8787", "relay.example.com", true),
+            ("https://relay.example.com", "relay.example.com", false),
+            ("http://10.0.0.1:8787", "127.0.0.1", false),
+            ("http://127.0.0.1:8787", "10.0.0.1", false),
+            ("nonsense", "127.0.0.1", false),
+        ];
+        for (url, host, expect) in table {
+            let listen = Address { host: host.to_owned(), port: 8787 };
+            assert_eq!(leads_to(url, &listen), expect, "{url} {host}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Finds the configuration and loads it: for `serve`, `status`, `validate` and `show` alike, so that they
+//! cannot disagree. It knows files; which places are looked at, and what a file means, is `relay_config`'s.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use relay_config::discover::{Search, Surroundings, search};
+use relay_config::{Config, Loaded, Notice, Problems};
+
+use crate::cli::Invocation;
+use crate::report::{Explained, Failure};
+
+/// A configuration and where it came from.
+pub(crate) struct Found {
+    /// Its file; none if there is no file anywhere, and the relay goes by its environment alone.
+    pub(crate) file: Option<PathBuf>,
+    /// What it means.
+    pub(crate) config: Config,
+    /// What is worth knowing about it.
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// A configuration that cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfound {
+    /// Somebody named a file that is not there.
+    #[error("there is no configuration at `{}`", .0.display())]
+    Missing(PathBuf),
+    /// A file that is there cannot be read.
+    #[error("cannot read the configuration `{}`", file.display())]
+    Unreadable {
+        /// Its path.
+        file: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl Explained for Unfound {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing(file) => Some(format!("`cc-relay config init --output {}` writes one", file.display())),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+impl Found {
+    /// What it is called in messages.
+    pub(crate) fn name(&self) -> String {
+        self.file.as_deref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string())
+    }
+}
+
+/// Finds the configuration that these arguments, this environment and this folder lead to, and loads it.
+pub(crate) fn find(invocation: &Invocation) -> Result<Found, Failure> {
+    let environment = &invocation.environment;
+    let surroundings = Surroundings {
+        explicit: invocation.config.as_deref(),
+        variable: environment.path("CC_RELAY_CONFIG"),
+        current: Some(Path::new(".")),
+        xdg: environment.path("XDG_CONFIG_HOME"),
+        home: environment.path("HOME"),
+    };
+    let lookup = |name: &str| environment.text(name);
+    let Some((file, text)) = read(search(surroundings))? else {
+        let Loaded { config, notices } = Config::without_file(&lookup)?;
+        return Ok(Found { file: None, config, notices });
+    };
+    let named = |problems: Problems| problems.in_file(file.display().to_string());
+    let format = relay_config::format_of(&file).map_err(|problem| named(Problems { file: String::new(), list: vec![problem] }))?;
+    let Loaded { config, notices } = relay_config::load(&text, format, &lookup).map_err(named)?;
+    Ok(Found { file: Some(file), config, notices })
+}
+
+/// The file that is meant, and its text; none if there is none in any of the usual places.
+fn read(search: Search) -> Result<Option<(PathBuf, String)>, Unfound> {
+    match search {
+        Search::Named(file) => match text(&file)? {
+            Some(text) => Ok(Some((file, text))),
+            None => Err(Unfound::Missing(file)),
+        },
+        Search::First(files) => {
+            for file in files {
+                if let Some(text) = text(&file)? {
+                    return Ok(Some((file, text)));
+                }
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// The text of a file, or none if it is not there.
+fn text(file: &Path) -> Result<Option<String>, Unfound> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(cause) => Err(Unfound::Unreadable { file: file.to_owned(), cause }),
+    }
+}
