@@ -16,6 +16,9 @@ pub(crate) mod record;
 
 mod layout;
 
+/// The token that opens nothing: it only keeps Claude Code from asking for a login.
+pub(crate) use relay_proxy::PLACEHOLDER;
+
 /// Where Claude Code sends its requests
 /// (this and the others: <https://code.claude.com/docs/en/settings>, <https://code.claude.com/docs/en/llm-gateway>).
 pub(crate) const BASE_URL: &str = "ANTHROPIC_BASE_URL";
@@ -37,6 +40,3 @@ pub(crate) const CLOUDS: [&str; 3] = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_US
 
 /// Where a relay listens unless it is told otherwise.
 pub(crate) const USUAL_URL: &str = "http://127.0.0.1:8787";
-
-/// The token that opens nothing: it only keeps Claude Code from asking for a login.
-pub(crate) const PLACEHOLDER: &str = "managed-by-cc-relay";

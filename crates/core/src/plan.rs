@@ -100,8 +100,9 @@ impl Fleet {
         let all = || self.providers.iter().map(|provider| provider.id).filter(able);
         let owner = need.model.as_deref().and_then(|model| self.ownership.owner(model));
         let providers = match owner.filter(able) {
-            Some(owner) => vec![owner],
-            None => all().collect(),
+            // What a key owns is found where the key is, whoever owns the model.
+            Some(owner) if need.pinned.is_none() => vec![owner],
+            _ => all().collect(),
         };
         Plan {
             class: need.class,

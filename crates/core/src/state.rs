@@ -89,7 +89,10 @@ impl State {
         if let Some(key) = lease.key
             && (quota.organization.is_some() || quota.speaks_of_limits())
         {
-            self.quotas.insert(key, quota.clone());
+            let known = self.quotas.entry(key).or_default();
+            // Not every answer says whose it is; what was said once stays true.
+            let organization = quota.organization.clone().or_else(|| known.organization.take());
+            *known = Quota { organization, ..quota.clone() };
         }
     }
 
@@ -104,10 +107,6 @@ impl State {
         plan.met.push(Met { provider, key, verdict });
         if effect.next == Next::Commit {
             return Step::Commit(self.prove(lease));
-        }
-        if matches!(effect.key, Toll::Cools(until) if until <= now) {
-            // Used up, and there again at once? Not the same key in the same breath.
-            plan.back_off(provider, key, None, now);
         }
         // Before the toll, so that a probe has been given back when the key is judged.
         self.end(lease);
@@ -214,7 +213,8 @@ impl Plan {
     fn go_on(&mut self, provider: ProviderId, key: Option<KeyId>, next: Next, now: Time) -> Step {
         match next {
             Next::Commit | Next::Stop => return Step::Stop,
-            Next::KeyOrWait => {}
+            // Whatever short pause it names, this call asks it less and less often.
+            Next::KeyOrWait => self.back_off(provider, key, None, now),
             Next::Key => self.drop_key(provider, key),
             Next::Provider if self.subject == Subject::Property => self.drop_key(provider, key),
             Next::Provider => self.left.push(provider),

@@ -22,7 +22,12 @@ pub trait Adapter: Send + Sync + 'static {
     fn facts(&self) -> &'static Facts;
 
     /// Writes the upstream request: where it goes, its headers, and what changes in the client's bytes.
-    fn prepare(&self, ask: &Ask<'_>, target: &Target, credential: &Credential) -> Result<Upstream, Unsupported> {
+    fn prepare(
+        &self,
+        ask: &Ask<'_>,
+        target: &Target,
+        credential: &Credential,
+    ) -> Result<Upstream, Unsupported> {
         compatible::prepare(self.facts(), ask, target, credential)
     }
 
@@ -165,7 +170,7 @@ pub enum Unsupported {
     /// The credential holds a byte that a header cannot.
     #[error("the key holds a character that a header cannot carry")]
     Credential,
-    /// The edits overlap.
+    /// It is not an object whose fields can be changed.
     #[error("the body cannot be edited for this provider")]
     Body,
 }

@@ -3,13 +3,13 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use relay_wire::call::Call;
-use relay_wire::edit::{Edits, quoted};
+use relay_wire::edit::{Edits, Outline, quoted};
 
 use crate::adapter::{Ask, Auth, Credential, Facts, Target, Unsupported, Upstream};
 use crate::secret::Secret;
@@ -118,18 +118,18 @@ fn bearer(secret: &Secret) -> Result<HeaderValue, Unsupported> {
 
 /// A header value that its own `Debug` does not print and HTTP/2 does not index.
 fn sensitive(value: String) -> Result<HeaderValue, Unsupported> {
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| Unsupported::Credential)?;
+    let mut value =
+        HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| Unsupported::Credential)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// The edit that gives the model the provider's name for it, if it has another.
 fn mapped(call: &Call, body: &Bytes, target: &Target) -> Result<Option<Edits>, Unsupported> {
-    let (Some(model), Some(span)) = (&call.model, &call.model_span) else { return Ok(None) };
-    let Some(name) = target.mapped(model) else { return Ok(None) };
-    let mut edits = Edits::new(body);
-    edits.replace(span.clone(), quoted(name)).map_err(|_| Unsupported::Body)?;
-    Ok(Some(edits))
+    let Some(name) = call.model.as_deref().and_then(|model| target.mapped(model)) else { return Ok(None) };
+    // By name and not by place: a field that stands twice is changed in both.
+    let mut outline = Outline::new(body).map_err(|_| Unsupported::Body)?;
+    Ok(Some(outline.set("model", quoted(name)).edits()))
 }
 
 /// The base's path before the client's, the base's query before the client's.
@@ -171,7 +171,9 @@ mod tests {
 
     fn prepared(client: &HeaderMap, credential: &Credential) -> HeaderMap {
         let facts = crate::adapter(crate::Kind::Anthropic).unwrap().facts();
-        prepare(facts, &ask(client, "/v1/messages", None), &target("https://a.example"), credential).unwrap().headers
+        prepare(facts, &ask(client, "/v1/messages", None), &target("https://a.example"), credential)
+            .unwrap()
+            .headers
     }
 
     /// W8 of the old program: it told the provider the client's address and forwarded its cookies.
@@ -194,13 +196,19 @@ mod tests {
             ("x-unknown", "kept"),
         ]);
         let sent = prepared(&client, &Credential::None);
-        assert_eq!(sent, headers(&[("anthropic-beta", "one"), ("anthropic-beta", "two"), ("x-unknown", "kept")]));
+        assert_eq!(
+            sent,
+            headers(&[("anthropic-beta", "one"), ("anthropic-beta", "two"), ("x-unknown", "kept")])
+        );
     }
 
     #[test]
     fn exactly_one_credential_is_ever_set() {
-        let client =
-            headers(&[("authorization", "Bearer relay"), ("x-api-key", "relay"), ("x-cc-relay-key", "relay")]);
+        let client = headers(&[
+            ("authorization", "Bearer relay"),
+            ("x-api-key", "relay"),
+            ("x-cc-relay-key", "relay"),
+        ]);
         let secret = || Secret::new("sk-up");
         let table = [
             (Credential::Key(secret()), headers(&[("x-api-key", "sk-up")])),

@@ -21,15 +21,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of the book.
-    pub const ALL: [Self; 7] = [
-        Self::Anthropic,
-        Self::Zai,
-        Self::MiniMax,
-        Self::Ollama,
-        Self::Bedrock,
-        Self::Azure,
-        Self::Vertex,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Anthropic, Self::Zai, Self::MiniMax, Self::Ollama, Self::Bedrock, Self::Azure, Self::Vertex];
 
     /// Its name in the configuration.
     pub const fn as_str(self) -> &'static str {

@@ -14,7 +14,14 @@ impl Adapter for MiniMax {
     fn facts(&self) -> &'static Facts {
         &Facts {
             base_url: Some("https://api.minimax.io/anthropic"),
-            models: &["MiniMax-M3", "MiniMax-M2.7", "MiniMax-M2.7-highspeed", "MiniMax-M2.5", "MiniMax-M2.5-highspeed", "MiniMax-M2.1"],
+            models: &[
+                "MiniMax-M3",
+                "MiniMax-M2.7",
+                "MiniMax-M2.7-highspeed",
+                "MiniMax-M2.5",
+                "MiniMax-M2.5-highspeed",
+                "MiniMax-M2.1",
+            ],
             owner: "minimax",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::Bearer,

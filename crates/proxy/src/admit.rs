@@ -96,7 +96,9 @@ fn own_subscription(auth: &Auth, brought: &Brought) -> Option<Credential> {
 
 impl Brought {
     fn read(headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value| std::str::from_utf8(http::HeaderValue::as_bytes(value)).ok());
+        let text = |name| {
+            headers.get(name).and_then(|value| std::str::from_utf8(http::HeaderValue::as_bytes(value)).ok())
+        };
         let secret = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(Secret::new);
         let mut brought = Self {
             relay_key: text(X_CC_RELAY_KEY).and_then(secret),
@@ -200,7 +202,8 @@ mod tests {
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
+        let pair =
+            |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
         pairs.iter().map(pair).collect()
     }
 

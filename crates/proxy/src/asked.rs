@@ -75,7 +75,9 @@ impl Asked {
             Surface::Batches(id) => {
                 (Purpose::Property(Offer::Batches, id.map(str::to_owned)), server.max_batch_body)
             }
-            Surface::Files(id) => (Purpose::Property(Offer::Files, id.map(str::to_owned)), server.max_file_body),
+            Surface::Files(id) => {
+                (Purpose::Property(Offer::Files, id.map(str::to_owned)), server.max_file_body)
+            }
             _ => (Purpose::Messages, server.max_body),
         };
         let (head, body) = request.into_parts();

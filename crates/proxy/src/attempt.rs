@@ -149,19 +149,15 @@ impl Reply {
     async fn read_chunk(&mut self) -> Result<bool, Failure> {
         let Some(source) = &mut self.rest else { return Ok(false) };
         let frame = poll_fn(|context| Pin::new(&mut *source).poll_frame(context)).await;
-        match frame.transpose()? {
-            Some(frame) => {
-                if let Ok(chunk) = frame.into_data() {
-                    self.watch.see(&chunk);
-                    self.first.push_back(chunk);
-                }
-                Ok(true)
-            }
-            None => {
-                self.rest = None;
-                Ok(false)
-            }
+        let Some(frame) = frame.transpose()? else {
+            self.rest = None;
+            return Ok(false);
+        };
+        if let Ok(chunk) = frame.into_data() {
+            self.watch.see(&chunk);
+            self.first.push_back(chunk);
         }
+        Ok(true)
     }
 }
 

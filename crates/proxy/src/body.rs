@@ -1,8 +1,8 @@
 //! Reads a client's body, up to a limit. It knows bytes, and refuses to know what they say.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -89,16 +89,12 @@ impl Body for Limited {
         };
         let frame = frame.map_err(|_| BrokenOff)?;
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match self.left.checked_sub(length) {
-            Some(left) => {
-                self.left = left;
-                Poll::Ready(Some(Ok(frame)))
-            }
-            None => {
-                self.overrun.0.store(true, Ordering::Release);
-                Poll::Ready(Some(Err(BrokenOff)))
-            }
-        }
+        let Some(left) = self.left.checked_sub(length) else {
+            self.overrun.0.store(true, Ordering::Release);
+            return Poll::Ready(Some(Err(BrokenOff)));
+        };
+        self.left = left;
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -77,7 +77,8 @@ fn models(snapshot: &Snapshot, query: &str) -> Value {
         (None, None) => (0, limit.min(all.len())),
     };
     let page = &all[from..to];
-    let more = if wanted("before_id").is_some() && wanted("after_id").is_none() { from > 0 } else { to < all.len() };
+    let more =
+        if wanted("before_id").is_some() && wanted("after_id").is_none() { from > 0 } else { to < all.len() };
     json!({
         "data": page.iter().map(|id| entry(id)).collect::<Vec<_>>(),
         "has_more": more,
@@ -124,7 +125,8 @@ fn providers(relay: &Relay, snapshot: &Snapshot) -> Value {
     let data = snapshot.providers.iter().map(|upstream| {
         let known = report.providers.iter().find(|known| known.id == upstream.id);
         let keys = known.into_iter().flat_map(|known| &known.keys).map(|key| {
-            let held: Vec<Value> = key.held.iter().map(|(class, what)| held(class.as_ref(), *what, now)).collect();
+            let held: Vec<Value> =
+                key.held.iter().map(|(class, what)| held(class.as_ref(), *what, now)).collect();
             json!({
                 "key_id": key.label,
                 "in_flight": key.in_flight,

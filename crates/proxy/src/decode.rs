@@ -70,7 +70,9 @@ impl Decoder {
         Ok(Self(match coding {
             Coding::Gzip => Inner::Gzip(MultiGzDecoder::new(Vec::new())),
             Coding::Deflate => Inner::DeflateUnseen,
-            Coding::Brotli => Inner::Brotli(Box::new(brotli_decompressor::DecompressorWriter::new(Vec::new(), BUFFER))),
+            Coding::Brotli => {
+                Inner::Brotli(Box::new(brotli_decompressor::DecompressorWriter::new(Vec::new(), BUFFER)))
+            }
             Coding::Zstd => Inner::Zstd(Box::new(zstd::stream::write::Decoder::new(Vec::new())?)),
         }))
     }
@@ -97,7 +99,11 @@ impl Decoder {
     }
 }
 
-fn pushed<W: Write>(decoder: &mut W, chunk: &[u8], out: impl Fn(&mut W) -> &mut Vec<u8>) -> io::Result<Vec<u8>> {
+fn pushed<W: Write>(
+    decoder: &mut W,
+    chunk: &[u8],
+    out: impl Fn(&mut W) -> &mut Vec<u8>,
+) -> io::Result<Vec<u8>> {
     decoder.write_all(chunk)?;
     decoder.flush()?;
     Ok(std::mem::take(out(decoder)))
@@ -124,7 +130,8 @@ mod tests {
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
-    const TEXT: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\n";
+    const TEXT: &[u8] =
+        b"event: ping\ndata: {\"type\": \"ping\"}\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\n";
 
     fn encoded(coding: &str) -> Vec<u8> {
         match coding {
@@ -163,7 +170,10 @@ mod tests {
     #[test]
     fn brotli_is_decoded() {
         // `hello hello hello hello`, by the reference encoder.
-        let body = [0x0b, 0x0b, 0x80, b'h', b'e', b'l', b'l', b'o', b' ', b'h', b'e', b'l', b'l', b'o', b' ', b'h', b'e', b'l', b'l', b'o', b' ', b'h', b'e', b'l', b'l', b'o', 0x03];
+        let body = [
+            0x0b, 0x0b, 0x80, b'h', b'e', b'l', b'l', b'o', b' ', b'h', b'e', b'l', b'l', b'o', b' ', b'h',
+            b'e', b'l', b'l', b'o', b' ', b'h', b'e', b'l', b'l', b'o', 0x03,
+        ];
         let decoded = whole(Coding::Brotli, &body, 100);
         assert_eq!(decoded.as_deref(), Some(&b"hello hello hello hello"[..]));
     }

@@ -65,8 +65,7 @@ impl Handle {
             refused: Notify::new(),
             draining: watch::channel(false).0,
         });
-        let renewal =
-            Renewal { relay: Arc::clone(&relay), config, transport, keyring: Mutex::new(keyring) };
+        let renewal = Renewal { relay: Arc::clone(&relay), config, transport, keyring: Mutex::new(keyring) };
         Ok(Self { relay, tasks, renewal: Arc::new(renewal) })
     }
 

@@ -61,7 +61,9 @@ impl Keyring {
                 let fetched = match (&key.source, renew) {
                     (KeySource::Value(secret), _) => Ok(secret.clone()),
                     (KeySource::File(path), Renew::All | Renew::Files) => from_file(path).await,
-                    (KeySource::Command(command), Renew::All | Renew::Commands) => from_command(command).await,
+                    (KeySource::Command(command), Renew::All | Renew::Commands) => {
+                        from_command(command).await
+                    }
                     _ => match self.secret(index, place) {
                         Some(secret) => Ok(secret),
                         None => continue,

@@ -61,7 +61,10 @@ pub(crate) async fn race(journey: Journey, plan: Plan, slot: Slot) -> Result<Res
 }
 
 impl Late {
-    pub(crate) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         loop {
             match &mut self.state {
                 State::Flowing(flow) => return flow.poll_frame(context),

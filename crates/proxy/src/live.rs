@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use relay_core::{
-    Ask, Class, Count, Event, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State, Step, Ticket,
-    Time, Usage, Verdict,
+    Ask, Class, Count, Event, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State, Step,
+    Ticket, Time, Usage, Verdict,
 };
 use relay_telemetry::happening;
 use tokio::sync::oneshot;

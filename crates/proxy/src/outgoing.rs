@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHENTICATE, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHENTICATE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -81,7 +81,9 @@ impl Body for Outgoing {
                 let body = std::mem::take(body);
                 self.exchange.note_end(End::Whole);
                 self.end();
-                return Poll::Ready(Some(body).filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))));
+                return Poll::Ready(
+                    Some(body).filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))),
+                );
             }
             Part::Flow(flow) => std::task::ready!(flow.poll_frame(context)),
             Part::Late(late) => std::task::ready!(late.poll_frame(context)),

@@ -145,7 +145,9 @@ impl Reject {
                 retry_after: Some(1),
                 ..Face::new(503, ErrorKind::Overloaded, "the relay is at maximum capacity")
             },
-            Self::Nobody => Face::new(404, ErrorKind::NotFound, "no provider of this relay serves this model"),
+            Self::Nobody => {
+                Face::new(404, ErrorKind::NotFound, "no provider of this relay serves this model")
+            }
             Self::NoCredential => Face::new(
                 401,
                 ErrorKind::Authentication,
@@ -154,7 +156,11 @@ impl Reject {
             Self::Spent { until, now } => spent(*until, *now),
             Self::Barred => Face {
                 hopeless: true,
-                ..Face::new(503, ErrorKind::Api, "no key of the relay is accepted by its provider; see its log")
+                ..Face::new(
+                    503,
+                    ErrorKind::Api,
+                    "no key of the relay is accepted by its provider; see its log",
+                )
             },
             Self::Overloaded => Face::new(529, ErrorKind::Overloaded, "every provider is overloaded"),
             Self::Broken => Face::new(502, ErrorKind::Api, "upstream connection failed"),

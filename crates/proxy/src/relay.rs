@@ -95,7 +95,8 @@ async fn serve(
     // Who may answer?
     let plan = plan(relay, &snapshot, &asked)?;
     let class = plan.class().clone();
-    let journey = Journey { relay: Arc::clone(relay), snapshot, exchange: Arc::clone(exchange), asked, class };
+    let journey =
+        Journey { relay: Arc::clone(relay), snapshot, exchange: Arc::clone(exchange), asked, class };
 
     // Ask, until somebody answers; a stream's head does not wait for ever for that.
     if journey.asked.streams() {

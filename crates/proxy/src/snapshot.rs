@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use relay_config::checked::{self, Auth, DebugOptions, Server};
 use relay_config::Config;
+use relay_config::checked::{self, Auth, DebugOptions, Server};
 use relay_core::{Fleet, Key, KeyId, ProviderId, Whose};
 use relay_providers::{Adapter, Auth as Wanted, Credential, Offer, Secret, Target};
 use relay_transport::{Deadlines, Origin, Transport};

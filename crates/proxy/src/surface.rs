@@ -85,7 +85,11 @@ mod tests {
             (Method::GET, "/v1/messages", Err(Reject::WrongMethod { allow: "POST" })),
             (Method::POST, "/v1/messages/count_tokens", Ok(Surface::CountTokens)),
             (Method::POST, "/v1/messages/batches", Ok(Surface::Batches(None))),
-            (Method::GET, "/v1/messages/batches/msgbatch_1/results", Ok(Surface::Batches(Some("msgbatch_1")))),
+            (
+                Method::GET,
+                "/v1/messages/batches/msgbatch_1/results",
+                Ok(Surface::Batches(Some("msgbatch_1"))),
+            ),
             (Method::DELETE, "/v1/files/file_1", Ok(Surface::Files(Some("file_1")))),
             (Method::PUT, "/v1/files", Err(Reject::WrongMethod { allow: "GET, HEAD, POST, DELETE" })),
             (Method::GET, "/v1/models", Ok(Surface::Models)),

@@ -88,6 +88,7 @@ mod tests {
     /// Is a future pending at its first poll?
     async fn futures_pending(future: impl Future<Output = ()>) -> bool {
         let mut future = std::pin::pin!(future);
-        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending())).await
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending()))
+            .await
     }
 }

@@ -68,7 +68,8 @@ fn server_config(files: &Tls, protocols: &[Vec<u8>]) -> Result<ServerConfig, Unu
     let failed = |error: &dyn std::fmt::Display| Unusable::Config(error.to_string());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|cause| unreadable(&files.key, "a private key", cause))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|cause| unreadable(&files.key, "a private key", cause))?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| failed(&error))?;
     let builder = match &files.client_ca {

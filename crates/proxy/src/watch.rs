@@ -140,7 +140,11 @@ impl Events {
 }
 
 fn is_ping(event: &relay_wire::sse::Event<'_>) -> bool {
-    event.name == b"ping" || event.name.is_empty() && event.text().is_some_and(|data| data.starts_with(b"{\"type\": \"ping\"") || data.starts_with(b"{\"type\":\"ping\""))
+    event.name == b"ping"
+        || event.name.is_empty()
+            && event.text().is_some_and(|data| {
+                data.starts_with(b"{\"type\": \"ping\"") || data.starts_with(b"{\"type\":\"ping\"")
+            })
 }
 
 impl Message {
@@ -198,7 +202,10 @@ mod tests {
         assert_eq!(watched(&[START, STOP]).close().0, Closing::Whole);
         assert_eq!(watched(&[START]).close().0, Closing::Cut);
         assert_eq!(watched(&[START, "event: content_bl"]).close().0, Closing::Cut);
-        assert_eq!(watched(&[START, "event: error\ndata: {\"type\":\"error\",\"error\":{}}\n\n"]).close().0, Closing::Error);
+        assert_eq!(
+            watched(&[START, "event: error\ndata: {\"type\":\"error\",\"error\":{}}\n\n"]).close().0,
+            Closing::Error
+        );
         assert_eq!(watched(&[]).close().0, Closing::Whole);
     }
 }

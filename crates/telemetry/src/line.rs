@@ -25,7 +25,11 @@ pub(crate) fn write(line: &mut String, layout: Layout, time: &str, event: &Event
     let _ = match layout {
         Layout::Json => {
             let (level, message) = (name(level), Quoted(&fields.message));
-            writeln!(line, "{{\"level\":\"{level}\",\"time\":\"{time}\",\"message\":{message}{}}}", fields.rest)
+            writeln!(
+                line,
+                "{{\"level\":\"{level}\",\"time\":\"{time}\",\"message\":{message}{}}}",
+                fields.rest
+            )
         }
         Layout::Plain => {
             let clock = time.get(11..19).unwrap_or(time);
@@ -33,7 +37,13 @@ pub(crate) fn write(line: &mut String, layout: Layout, time: &str, event: &Event
         }
         Layout::Coloured => {
             let (clock, colour) = (time.get(11..19).unwrap_or(time), colour(level));
-            writeln!(line, "{clock} \x1b[{colour}m{}\x1b[0m -> {}{}", short(level), fields.message, fields.rest)
+            writeln!(
+                line,
+                "{clock} \x1b[{colour}m{}\x1b[0m -> {}{}",
+                short(level),
+                fields.message,
+                fields.rest
+            )
         }
     };
 }
@@ -77,7 +87,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn put(&mut self, field: &Field, value: Value<'_>) {
+    fn put(&mut self, field: &Field, value: &Value<'_>) {
         let name = field.name();
         if name == "message" {
             let _ = write!(self.message, "{}", value.bare());
@@ -93,29 +103,29 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, Value::Words(&format!("{value:?}")));
+        self.put(field, &Value::Words(&format!("{value:?}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, Value::Words(value));
+        self.put(field, &Value::Words(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, Value::Plain(&value));
+        self.put(field, &Value::Plain(&value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, Value::Plain(&value));
+        self.put(field, &Value::Plain(&value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, Value::Plain(&value));
+        self.put(field, &Value::Plain(&value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no word for what is not a number.
         if value.is_finite() {
-            self.put(field, Value::Plain(&value));
+            self.put(field, &Value::Plain(&value));
         }
     }
 }
@@ -144,7 +154,9 @@ impl Value<'_> {
     /// Bare if that is unmistakable, else quoted.
     fn text(&self) -> impl fmt::Display {
         fmt::from_fn(move |f| match self {
-            Self::Words(words) if words.is_empty() || words.contains(needs_quotes) => write!(f, "{}", Quoted(words)),
+            Self::Words(words) if words.is_empty() || words.contains(needs_quotes) => {
+                write!(f, "{}", Quoted(words))
+            }
             Self::Words(words) => f.write_str(words),
             Self::Plain(plain) => plain.fmt(f),
         })
@@ -162,7 +174,9 @@ impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
         let mut rest = self.0;
-        while let Some(at) = rest.find(|character: char| character == '"' || character == '\\' || character.is_control()) {
+        while let Some(at) =
+            rest.find(|character: char| character == '"' || character == '\\' || character.is_control())
+        {
             f.write_str(&rest[..at])?;
             let mut characters = rest[at..].chars();
             match characters.next() {

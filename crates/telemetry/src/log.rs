@@ -149,6 +149,9 @@ mod tests {
     #[test]
     fn times_are_rfc_3339() {
         assert_eq!(rfc3339(Time::EPOCH), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(Time::EPOCH + Duration::from_millis(1_763_719_322_007)), "2025-11-21T10:02:02.007Z");
+        assert_eq!(
+            rfc3339(Time::EPOCH + Duration::from_millis(1_763_719_322_007)),
+            "2025-11-21T10:02:02.007Z"
+        );
     }
 }

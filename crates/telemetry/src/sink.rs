@@ -31,7 +31,9 @@ impl Target {
         Ok(match self {
             Self::Stdout => Box::new(io::stdout()),
             Self::Stderr => Box::new(io::stderr()),
-            Self::File(path) => Box::new(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?),
+            Self::File(path) => {
+                Box::new(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?)
+            }
         })
     }
 }
@@ -71,7 +73,12 @@ impl Sink {
             let mut batch = Vec::new();
             while let Some(dropped) = writer.next(&mut batch) {
                 if dropped > 0 {
-                    batch.extend_from_slice(format!("{{\"level\":\"warn\",\"message\":\"log lines dropped\",\"count\":{dropped}}}\n").as_bytes());
+                    batch.extend_from_slice(
+                        format!(
+                            "{{\"level\":\"warn\",\"message\":\"log lines dropped\",\"count\":{dropped}}}\n"
+                        )
+                        .as_bytes(),
+                    );
                 }
                 // Nobody is left to tell when the log itself cannot be written.
                 let _ = out.write_all(&batch).and_then(|()| out.flush());

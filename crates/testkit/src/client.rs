@@ -47,8 +47,9 @@ pub struct Flowing {
 
 impl Client {
     pub(crate) async fn new(io: DuplexStream) -> Self {
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(io)).await.expect("a pipe has no handshake that fails");
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
+            .await
+            .expect("a pipe has no handshake that fails");
         #[expect(clippy::disallowed_methods, reason = "a test's own connection ends with the test")]
         drop(tokio::spawn(async move {
             // A relay that cuts a connection is part of many stories; the body tells.

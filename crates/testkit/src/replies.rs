@@ -12,7 +12,8 @@ pub const MESSAGE_START: &str = "event: message_start\ndata: {\"type\":\"message
 /// Before the first text.
 pub const BLOCK_START: &str = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
 /// After the last text.
-pub const BLOCK_STOP: &str = "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n";
+pub const BLOCK_STOP: &str =
+    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n";
 /// 7 output tokens in all.
 pub const MESSAGE_DELTA: &str = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":7}}\n\n";
 /// The end.
@@ -40,7 +41,11 @@ pub fn stream_text(text: &str) -> String {
 
 /// The body of an error.
 pub fn error_body(kind: &str, message: &str) -> String {
-    format!("{{\"type\":\"error\",\"error\":{{\"type\":{},\"message\":{}}},\"request_id\":\"req_up\"}}", quoted(kind), quoted(message))
+    format!(
+        "{{\"type\":\"error\",\"error\":{{\"type\":{},\"message\":{}}},\"request_id\":\"req_up\"}}",
+        quoted(kind),
+        quoted(message)
+    )
 }
 
 /// A whole message that says `text`: 15 tokens in, 10 from the cache, 7 out.
@@ -78,7 +83,10 @@ pub fn events<'a>(pieces: impl IntoIterator<Item = &'a str>) -> Reply {
 }
 
 /// A stream of these pieces, after which these steps are done in place of an end.
-pub fn events_then<'a>(pieces: impl IntoIterator<Item = &'a str>, then: impl IntoIterator<Item = Step>) -> Reply {
+pub fn events_then<'a>(
+    pieces: impl IntoIterator<Item = &'a str>,
+    then: impl IntoIterator<Item = Step>,
+) -> Reply {
     let mut steps = vec![Step::Send(stream_head())];
     steps.extend(pieces.into_iter().map(chunk));
     steps.extend(then);

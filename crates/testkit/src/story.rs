@@ -10,7 +10,10 @@ use http::Request;
 use relay_config::Config;
 use relay_core::{Report, Time};
 use relay_proxy::{Clock, Handle, Parts, Tasks};
-use relay_transport::{Connected, Dial, DialError, Dialing, Http2, Kind, Origin, Phase, Settings, Spawner, Timing, Transport, tls};
+use relay_transport::{
+    Connected, Dial, DialError, Dialing, Http2, Kind, Origin, Phase, Settings, Spawner, Timing, Transport,
+    tls,
+};
 use tokio::io::DuplexStream;
 
 use crate::client::{Answer, Client};
@@ -58,8 +61,11 @@ impl Story {
     pub async fn start(self) -> Told {
         let config = self.config();
         let seen = Mutex::default();
-        let upstreams: BTreeMap<_, _> =
-            self.providers.iter().map(|(name, upstream, _)| (format!("{name}.test"), Arc::clone(upstream))).collect();
+        let upstreams: BTreeMap<_, _> = self
+            .providers
+            .iter()
+            .map(|(name, upstream, _)| (format!("{name}.test"), Arc::clone(upstream)))
+            .collect();
         let tasks = Tasks::default();
         // The upstreams' and the transport's tasks are not the relay's: a drain does not wait for them.
         let beside = Tasks::default();
@@ -81,19 +87,18 @@ impl Story {
             yaml = String::from("providers:\n");
         }
         for (name, _, keys) in &self.providers {
-            yaml.push_str(&format!(
-                "  - name: {name}\n    type: anthropic\n    enabled: true\n    base_url: http://{name}.test\n    pooling: {{ strategy: round_robin }}\n    keys:\n"
-            ));
-            for key in keys {
-                yaml.push_str(&format!("      - key: {key}\n"));
-            }
-            if keys.is_empty() {
-                yaml.truncate(yaml.len() - "    keys:\n".len());
-            }
+            let provider = format!(
+                "  - name: {name}\n    type: anthropic\n    enabled: true\n    base_url: http://{name}.test\n    pooling: {{ strategy: round_robin }}\n"
+            );
+            let keys: Vec<_> = keys.iter().map(|key| format!("{{ key: {key} }}")).collect();
+            yaml += &provider;
+            yaml += &format!("    keys: [{}]\n", keys.join(", "));
         }
         yaml.push_str(&self.more);
         let loaded = relay_config::load(&yaml, relay_config::Format::Yaml, &|_| None);
-        loaded.unwrap_or_else(|problems| unreachable!("the configuration of a story loads: {problems}\n{yaml}")).config
+        loaded
+            .unwrap_or_else(|problems| unreachable!("the configuration of a story loads: {problems}\n{yaml}"))
+            .config
     }
 }
 
@@ -211,7 +216,7 @@ fn settings(spawner: Spawner) -> Settings {
         spawner,
         tls,
         http2: Http2::Never,
-        idle_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_mins(1),
         max_idle: 16,
         proxy: None,
     }

@@ -66,7 +66,8 @@ fn what_headers_say_is_kept_of_the_key_if_they_say_anything_of_limits() {
     assert_eq!(known(&state), Some(organization));
     let limits = Quota { retry_after: Some(Duration::from_secs(1)), ..Quota::default() };
     state.learn(&lease, &limits);
-    assert_eq!(known(&state), Some(limits.clone()));
+    let limits = Quota { organization: Some("o".to_owned()), ..limits };
+    assert_eq!(known(&state), Some(limits.clone()), "whose it is was said once and stays true");
     state.close(lease, Usage::ZERO);
     let mut own = fleet.plan(relay_core::Need { credential: Whose::Client, ..call() }, START);
     let Ask::Granted(own) = state.ask(&mut own, START, Roll(0)) else { unreachable!("it needs no key") };

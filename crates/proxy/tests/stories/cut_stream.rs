@@ -47,7 +47,7 @@ async fn a_stalled_stream_is_pinged_and_cut_at_the_idle_deadline() {
     let began = tokio::time::Instant::now();
     let answer = relay.ask("hi").await;
     assert_eq!(answer.end, End::Cut);
-    assert_eq!(began.elapsed(), Duration::from_secs(300), "the idle deadline, which pings do not move");
+    assert_eq!(began.elapsed(), Duration::from_mins(5), "the idle deadline, which pings do not move");
     let pings = answer.pieces.iter().filter(|(_, piece)| piece == replies::PING).count();
     assert_eq!(pings, 19, "one each 15 s of silence, the last at 285 s");
     relay.upstream("a").cancelled().await;
@@ -78,5 +78,5 @@ async fn w5_a_stream_may_take_hours() {
     let answer = relay.ask("hi").await;
     assert_eq!(answer.end, End::Whole);
     assert_eq!(answer.text(), "x".repeat(60));
-    assert_eq!(began.elapsed(), Duration::from_secs(12_000));
+    assert_eq!(began.elapsed(), Duration::from_mins(200));
 }

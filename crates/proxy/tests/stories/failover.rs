@@ -5,8 +5,11 @@ use relay_testkit::{replies, story};
 /// W9 and W23 of the old program: nothing was ever tried again.
 #[tokio::test(start_paused = true)]
 async fn w23_an_overloaded_provider_is_followed_by_the_next() {
-    let relay =
-        story().provider("a", [replies::overloaded()]).provider("b", [replies::stream("hello")]).start().await;
+    let relay = story()
+        .provider("a", [replies::overloaded()])
+        .provider("b", [replies::stream("hello")])
+        .start()
+        .await;
     let answer = relay.ask("hi").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), "hello");

@@ -16,7 +16,8 @@ async fn a_slow_answer_comes_behind_pings() {
     let answer = relay.ask("hi").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/event-stream; charset=utf-8"));
-    let pings: Vec<_> = answer.pieces.iter().take(3).map(|(at, piece)| (at.as_secs(), piece == replies::PING)).collect();
+    let pings: Vec<_> =
+        answer.pieces.iter().take(3).map(|(at, piece)| (at.as_secs(), piece == replies::PING)).collect();
     assert_eq!(pings, [(15, true), (30, true), (45, true)]);
     assert_eq!(answer.body_text(), [replies::PING; 3].concat() + &replies::stream_text("hello"));
     assert_eq!(answer.end, End::Whole);

@@ -8,7 +8,7 @@ use relay_testkit::story::{ask, post};
 use relay_testkit::{Reply, Step, replies, story};
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime")
 }
 
 /// Bytes cut into pieces anywhere.
@@ -16,7 +16,11 @@ fn cut(bytes: &[u8], cuts: &[prop::sample::Index]) -> Vec<Bytes> {
     let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
     places.sort_unstable();
-    places.windows(2).map(|pair| Bytes::copy_from_slice(&bytes[pair[0]..pair[1]])).filter(|it| !it.is_empty()).collect()
+    places
+        .windows(2)
+        .map(|pair| Bytes::copy_from_slice(&bytes[pair[0]..pair[1]]))
+        .filter(|it| !it.is_empty())
+        .collect()
 }
 
 /// Chunks of an HTTP body, each announced by its length.
@@ -29,7 +33,7 @@ fn chunked(pieces: &[Bytes]) -> Vec<Step> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    prop::string::string_regex("[a-zA-Z0-9 \\\\\"<>&é中\n]{0,60}").unwrap()
+    prop::string::string_regex("[a-zA-Z0-9 \\\\\"<>&é中\n]{0,60}").expect("a valid pattern")
 }
 
 proptest! {
@@ -38,7 +42,7 @@ proptest! {
     #[test]
     fn any_request_body_arrives_as_it_was_sent(body in prop::collection::vec(any::<u8>(), 0..3000), json in any::<bool>(), words in text()) {
         let body: Bytes = if json {
-            format!("{{ \"z\" : 12345678901234567890, \"model\":\"claude-x\",\"a\": 1.0, \"t\": {:?} }}\n", words).into()
+            format!("{{ \"z\" : 12345678901234567890, \"model\":\"claude-x\",\"a\": 1.0, \"t\": {words:?} }}\n").into()
         } else {
             body.into()
         };
@@ -177,7 +181,10 @@ async fn a_compressed_request_is_looked_at_and_forwarded_as_it_came() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(br#"{"model":"claude-opus-5-5","stream":true}"#).unwrap();
     let body: Bytes = encoder.finish().unwrap().into();
-    let relay = story().provider("a", [replies::after(std::time::Duration::from_secs(20), replies::stream("hello"))]).start().await;
+    let relay = story()
+        .provider("a", [replies::after(std::time::Duration::from_secs(20), replies::stream("hello"))])
+        .start()
+        .await;
     let mut request = post("/v1/messages", body.clone());
     request.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
     let answer = relay.send(request).await;

@@ -35,8 +35,12 @@ async fn silence_is_filled_with_pings_and_an_event_begins_it_anew() {
     ];
     let relay = story().provider("a", [replies::events_then([], steps)]).start().await;
     let answer = relay.ask("hi").await;
-    let pings: Vec<_> =
-        answer.pieces.iter().filter(|(_, piece)| piece == replies::PING).map(|(at, _)| at.as_secs()).collect();
+    let pings: Vec<_> = answer
+        .pieces
+        .iter()
+        .filter(|(_, piece)| piece == replies::PING)
+        .map(|(at, _)| at.as_secs())
+        .collect();
     assert_eq!(pings, [15, 30, 55]);
     let rest: String = answer.body_text().replace(replies::PING, "");
     assert_eq!(rest, [replies::MESSAGE_START, &replies::delta("x"), replies::MESSAGE_STOP].concat());
@@ -65,7 +69,10 @@ async fn a_ping_never_falls_inside_an_event() {
 async fn a_whole_message_is_never_pinged() {
     let body = replies::message_body("hello");
     let (head, tail) = body.split_at(20);
-    let begin = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{head}", body.len());
+    let begin = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{head}",
+        body.len()
+    );
     let steps = vec![Step::Send(begin.into()), Step::Pause(seconds(60)), Step::Send(tail.to_owned().into())];
     let relay = story().provider("a", [relay_testkit::Reply(steps)]).start().await;
     assert_eq!(relay.ask_whole("hi").await.body_text(), body);
@@ -73,7 +80,12 @@ async fn a_whole_message_is_never_pinged() {
 
 #[tokio::test(start_paused = true)]
 async fn the_interval_is_configurable() {
-    let steps = [replies::chunk(replies::MESSAGE_START), Step::Pause(seconds(5)), replies::chunk(replies::MESSAGE_STOP), replies::end()];
+    let steps = [
+        replies::chunk(replies::MESSAGE_START),
+        Step::Pause(seconds(5)),
+        replies::chunk(replies::MESSAGE_STOP),
+        replies::end(),
+    ];
     let relay = story()
         .provider("a", [replies::events_then([], steps)])
         .with("server: { listen: \"127.0.0.1:0\", ping_interval_ms: 2000 }")

@@ -16,7 +16,8 @@ async fn keys_are_taken_in_turn() {
 
 #[tokio::test(start_paused = true)]
 async fn a_spent_key_rests_and_the_next_one_is_asked() {
-    let script = [replies::spent("120"), replies::stream("one"), replies::stream("two"), replies::stream("three")];
+    let script =
+        [replies::spent("120"), replies::stream("one"), replies::stream("two"), replies::stream("three")];
     let relay = story().provider_with("a", 2, script).start().await;
     assert_eq!(relay.ask("hi").await.text(), "one");
     assert_eq!(relay.keys("a"), ["sk-a-1", "sk-a-2"]);
@@ -56,8 +57,13 @@ async fn when_all_keys_rest_for_long_the_refusal_says_when_to_come_back() {
 /// W28 of the old program: a key that was refused stayed in rotation for ever.
 #[tokio::test(start_paused = true)]
 async fn w28_a_dead_key_is_out_and_asked_again_by_one_call_later() {
-    let script =
-        [replies::dead_key(), replies::stream("a"), replies::stream("b"), replies::stream("c"), replies::stream("d")];
+    let script = [
+        replies::dead_key(),
+        replies::stream("a"),
+        replies::stream("b"),
+        replies::stream("c"),
+        replies::stream("d"),
+    ];
     let relay = story().provider_with("a", 2, script).start().await;
     for _ in 0..3 {
         assert_eq!(relay.ask("hi").await.status, 200);
@@ -94,7 +100,8 @@ async fn a_429_about_the_call_rests_nothing_and_hops_once() {
 async fn a_count_of_tokens_never_rests_a_model() {
     let script = [replies::spent("300"), replies::stream("hello")];
     let relay = story().provider("a", script).start().await;
-    let count = relay_testkit::story::post("/v1/messages/count_tokens?beta=true", r#"{"model":"claude-opus-5-5"}"#);
+    let count =
+        relay_testkit::story::post("/v1/messages/count_tokens?beta=true", r#"{"model":"claude-opus-5-5"}"#);
     assert_eq!(relay.send(count).await.status, 429);
     assert_eq!(relay.ask("hi").await.text(), "hello");
 }

@@ -19,7 +19,8 @@ async fn w63_what_is_not_there_is_refused_in_the_anthropic_envelope() {
 #[tokio::test(start_paused = true)]
 async fn tokens_are_counted_upstream() {
     let relay = story().provider("a", [replies::json(200, &[], r#"{"input_tokens":42}"#)]).start().await;
-    let answer = relay.send(post("/v1/messages/count_tokens?beta=true", r#"{"model":"claude-opus-5-5"}"#)).await;
+    let answer =
+        relay.send(post("/v1/messages/count_tokens?beta=true", r#"{"model":"claude-opus-5-5"}"#)).await;
     assert_eq!(answer.body_text(), r#"{"input_tokens":42}"#);
     assert_eq!(relay.upstream("a").seen()[0].line, "POST /v1/messages/count_tokens?beta=true");
 }
@@ -51,7 +52,8 @@ async fn a_file_that_nobody_remembers_is_looked_for_at_each_key() {
 
 #[tokio::test(start_paused = true)]
 async fn a_container_stays_with_the_key_that_made_it() {
-    let body = r#"{"id":"msg_1","container":{"id":"container_1"},"usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let body =
+        r#"{"id":"msg_1","container":{"id":"container_1"},"usage":{"input_tokens":1,"output_tokens":1}}"#;
     let relay = story().provider_with("a", 2, [replies::json(200, &[], body)]).start().await;
     relay.ask_whole("hi").await;
     for _ in 0..2 {
@@ -79,7 +81,10 @@ async fn models_are_listed_in_the_anthropic_shape_page_by_page() {
     let all = relay.send(get("/v1/models?limit=1000")).await.body_text();
     assert!(all.contains(r#""id":"claude-opus-5-5""#) && all.contains(r#""has_more":false"#), "{all}");
     let first = relay.send(get("/v1/models?limit=2")).await.body_text();
-    assert!(first.contains(r#""has_more":true"#) && first.contains(r#""last_id":"claude-fable-5-1""#), "{first}");
+    assert!(
+        first.contains(r#""has_more":true"#) && first.contains(r#""last_id":"claude-fable-5-1""#),
+        "{first}"
+    );
     let next = relay.send(get("/v1/models?limit=2&after_id=claude-fable-5-1")).await.body_text();
     assert!(next.contains(r#""first_id":"claude-opus-5-5""#), "{next}");
     let one = relay.send(get("/v1/models/claude-opus-5")).await;
@@ -99,7 +104,10 @@ async fn w58_listings_ask_for_a_credential_and_tell_no_secret() {
     let mut request = get("/v1/providers");
     request.headers_mut().insert("x-api-key", "relay-key".parse().unwrap());
     let listing = relay.send(request).await.body_text();
-    assert!(listing.contains(r#""name":"a""#) && listing.contains(r#""base_url":"http://a.test""#), "{listing}");
+    assert!(
+        listing.contains(r#""name":"a""#) && listing.contains(r#""base_url":"http://a.test""#),
+        "{listing}"
+    );
     assert!(!listing.contains("sk-a-1") && !listing.contains("relay-key"), "{listing}");
 }
 
@@ -121,7 +129,8 @@ async fn no_more_than_max_concurrent_are_served_at_once() {
     let hung = replies::events_then([replies::MESSAGE_START], [relay_testkit::Step::Hang]);
     let relay = story().provider("a", [hung, replies::stream("hello")]).with(yaml).start().await;
     let mut client = relay.client().await;
-    let mut first = client.begin(relay_testkit::story::ask("hi", relay_testkit::story::Manner::Stream)).await.unwrap();
+    let mut first =
+        client.begin(relay_testkit::story::ask("hi", relay_testkit::story::Manner::Stream)).await.unwrap();
     first.next().await.unwrap().unwrap();
     let busy = relay.ask("hi").await;
     assert_eq!((busy.status.as_u16(), busy.header("retry-after")), (503, Some("1")));

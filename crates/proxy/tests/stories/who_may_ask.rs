@@ -8,7 +8,7 @@ use relay_testkit::{replies, story};
 async fn with_headers(relay: &Told, headers: &[(&'static str, &str)]) -> u16 {
     let mut request = ask("hi", Manner::Whole);
     for (name, value) in headers {
-        request.headers_mut().insert(*name, value.parse().unwrap());
+        request.headers_mut().insert(*name, value.parse().expect("a valid header"));
     }
     relay.send(request).await.status.as_u16()
 }
@@ -51,7 +51,11 @@ async fn a_subscription_goes_upstream_alone_and_hears_its_own_refusals() {
     let bearer = ("authorization", "Bearer sk-ant-oat01-mine");
     assert_eq!(with_headers(&relay, &[bearer]).await, 200);
     assert_eq!(last_credentials(&relay), (None, Some("Bearer sk-ant-oat01-mine".to_owned())));
-    assert_eq!(with_headers(&relay, &[bearer]).await, 401, "the client's own credential is the client's own fault");
+    assert_eq!(
+        with_headers(&relay, &[bearer]).await,
+        401,
+        "the client's own credential is the client's own fault"
+    );
     assert_eq!(with_headers(&relay, &[bearer]).await, 429);
     assert!(relay.report().providers[0].keys.iter().all(|key| key.held.is_empty() && key.totals.leases == 0));
 }
@@ -66,7 +70,11 @@ async fn a_relay_without_keys_passes_the_clients_own_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_guess_waits_longer_each_time() {
-    let relay = story().provider("a", [replies::message("hello")]).with("server: { listen: \"127.0.0.1:0\", auth: { api_key: relay-key } }").start().await;
+    let relay = story()
+        .provider("a", [replies::message("hello")])
+        .with("server: { listen: \"127.0.0.1:0\", auth: { api_key: relay-key } }")
+        .start()
+        .await;
     let mut waited = Vec::new();
     for _ in 0..3 {
         let began = tokio::time::Instant::now();
