@@ -28,13 +28,14 @@ const BEGIN: Time = Time::from_epoch(Duration::from_secs(1_790_000_000));
 /// A relay to be.
 pub struct Story {
     providers: Vec<(String, Arc<Upstream>, Vec<String>)>,
+    unreachable: Vec<String>,
     /// More of the configuration, as YAML at the top level.
     more: String,
 }
 
 /// Begins a story.
 pub fn story() -> Story {
-    Story { providers: Vec::new(), more: String::new() }
+    Story { providers: Vec::new(), unreachable: Vec::new(), more: String::new() }
 }
 
 impl Story {
@@ -48,6 +49,12 @@ impl Story {
         let keys = (1..=keys).map(|key| format!("sk-{name}-{key}")).collect();
         self.providers.push((name.to_owned(), Upstream::new(script), keys));
         self
+    }
+
+    /// A provider whose address nobody listens on.
+    pub fn unreachable(mut self, name: &str) -> Self {
+        self.unreachable.push(name.to_owned());
+        self.provider(name, [])
     }
 
     /// More of the configuration, as YAML at the top level.
@@ -73,7 +80,9 @@ impl Story {
             let beside = beside.clone();
             move |name, task| beside.spawn(name, task)
         });
-        let pipes = Pipes { upstreams: upstreams.clone(), tasks: beside, dialled: seen };
+        let mut reached = upstreams.clone();
+        reached.retain(|host, _| !self.unreachable.contains(&host.replace(".test", "")));
+        let pipes = Pipes { upstreams: reached, tasks: beside, dialled: seen };
         let transport = Transport::new(settings(spawner), Arc::new(pipes));
         let clock = Arc::new(Clock::at(BEGIN));
         let parts = Parts { clock, tasks: tasks.clone(), transport };

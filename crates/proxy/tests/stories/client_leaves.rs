@@ -34,6 +34,22 @@ async fn before_the_head() {
     }
 }
 
+/// W6 of the old program: a body that broke off was forwarded as if it were whole.
+#[tokio::test(start_paused = true)]
+async fn w6_in_the_middle_of_its_own_body() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let relay = story().provider("a", [replies::message("hello")]).start().await;
+    let mut io = relay.connect();
+    let head = "POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{\"model\":";
+    io.write_all(head.as_bytes()).await.unwrap();
+    io.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    io.read_to_end(&mut answer).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    relay_is_idle(&relay).await;
+    assert!(relay.upstream("a").seen().is_empty(), "nothing was forwarded");
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_the_head_but_before_the_first_event() {
     let script = [replies::events_then([replies::PING], [Step::Hang])];

@@ -108,6 +108,51 @@ async fn w3_a_provider_that_never_answers_is_given_up_at_its_deadline() {
     assert_eq!(relay.handle.in_flight(), 0);
 }
 
+/// W2 of the old program: a transport error was a 502 at once, and nothing heard of it.
+#[tokio::test(start_paused = true)]
+async fn w2_a_provider_that_cannot_be_reached_is_followed_by_the_next() {
+    let relay = story().unreachable("a").provider("b", [replies::stream("hello")]).start().await;
+    assert_eq!(relay.ask("hi").await.text(), "hello");
+    let alone = story().unreachable("a").start().await;
+    let answer = alone.ask("hi").await;
+    assert_eq!(answer.status, 502);
+    assert!(answer.body_text().contains("upstream connection failed"));
+}
+
+/// W7 of the old program: two idle connections a host, so a burst paid for a handshake each.
+#[tokio::test(start_paused = true)]
+async fn w7_connections_of_a_burst_are_kept_for_the_next() {
+    let relay = story().provider("a", [replies::stream("hello")]).start().await;
+    for _ in 0..3 {
+        let burst = (0..14).map(|_| relay.ask("hi"));
+        for answer in futures_joined(burst).await {
+            assert_eq!(answer.text(), "hello");
+        }
+    }
+    assert!(relay.upstream("a").connections() <= 14, "{}", relay.upstream("a").connections());
+}
+
+/// All of them at once.
+async fn futures_joined<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
+    std::future::poll_fn(|context| {
+        for (one, done) in &mut waiting {
+            if done.is_none()
+                && let std::task::Poll::Ready(value) = one.as_mut().poll(context)
+            {
+                *done = Some(value);
+            }
+        }
+        if waiting.iter().all(|(_, done)| done.is_some()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    waiting.into_iter().filter_map(|(_, done)| done).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_committed_stream_is_never_tried_again() {
     let cut = replies::events_then([replies::MESSAGE_START], [relay_testkit::Step::Cut]);

@@ -1,0 +1,12 @@
+//! The program from outside: what it prints, what it ends with, what it leaves on disk.
+//!
+//! Every test has a folder of its own as home, and an environment with nothing in it but what the test
+//! says. What is waited for is a line of the log, never a time.
+
+mod program;
+
+mod claude_code;
+mod commands;
+mod configuration;
+mod serving;
+mod standing;
