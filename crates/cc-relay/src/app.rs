@@ -3,8 +3,8 @@
 
 mod listen;
 mod log;
-mod reach;
-mod stop;
+pub(crate) mod reach;
+pub(crate) mod stop;
 
 use std::io;
 use std::net::SocketAddr;
@@ -97,6 +97,16 @@ impl App {
             tracing::info!(target: LOG, %address, url = app.url(*address), "listening");
         }
         Ok(app)
+    }
+
+    /// The relay itself.
+    pub(crate) const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Where clients of this machine reach it: one address for each listener.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = String> {
+        self.bound.iter().map(|address| self.url(*address))
     }
 
     /// The address to be given to clients of this machine.

@@ -122,10 +122,11 @@ impl Files {
         Ok(Read { bytes, document, record })
     }
 
-    /// Keeps a copy of the settings as they were, unless there is one.
+    /// Keeps a copy of the settings as they were before the first change. One that is there is not
+    /// overwritten, and settings that were changed here already are not copied.
     pub(crate) fn keep_copy(&self, read: &Read) -> Result<(), Unchanged> {
-        match &read.bytes {
-            Some(before) if !is_there(&self.copy) => put(&self.copy, before, None),
+        match (&read.bytes, &read.record) {
+            (Some(before), None) if !is_there(&self.copy) => put(&self.copy, before, None),
             _ => Ok(()),
         }
     }

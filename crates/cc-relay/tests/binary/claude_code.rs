@@ -54,7 +54,16 @@ fn w50_settings_lose_nothing_and_come_back_to_the_byte() {
     let sandbox = Sandbox::new();
     let path = sandbox.write(SETTINGS, PECULIAR);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let init = ["config", "cc", "init", "--model-discovery", "--context-tokens", "200000", "--key", "sk-relay-hidden"];
+    let init = [
+        "config",
+        "cc",
+        "init",
+        "--model-discovery",
+        "--context-tokens",
+        "200000",
+        "--key",
+        "sk-relay-hidden",
+    ];
     let ended = sandbox.run(&init);
     assert_snapshot!(ended.shown(), @r"
     exit: 0
@@ -104,7 +113,8 @@ fn w50_a_token_of_the_users_own_is_neither_overwritten_nor_deleted() {
     ");
     assert_eq!(sandbox.read(SETTINGS), own);
 
-    let forced = sandbox.run(&["config", "cc", "init", "--force", "--model-discovery", "--context-tokens", "1"]);
+    let forced =
+        sandbox.run(&["config", "cc", "init", "--force", "--model-discovery", "--context-tokens", "1"]);
     assert_snapshot!(forced.shown(), @r"
     exit: 0
     --- stdout
@@ -184,7 +194,11 @@ fn w50_settings_that_cannot_be_read_are_an_error_and_stay_as_they_are() {
         for command in ["init", "remove", "status"] {
             let ended = sandbox.run(&["config", "cc", command]);
             assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-            assert!(ended.stderr.starts_with("error: cannot read `[HOME]/.claude/settings.json`: "), "{}", ended.stderr);
+            assert!(
+                ended.stderr.starts_with("error: cannot read `[HOME]/.claude/settings.json`: "),
+                "{}",
+                ended.stderr
+            );
             assert_eq!(sandbox.names(".claude"), ["settings.json"]);
         }
     }
@@ -302,7 +316,8 @@ fn status_says_what_is_set_by_whom_and_where_it_leads() {
     --- stderr
     ✗ there is no [HOME]/.claude/settings.json
     ");
-    sandbox.write(SETTINGS, r#"{"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_AUTH_TOKEN": "sk-hidden"}}"#);
+    sandbox
+        .write(SETTINGS, r#"{"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_AUTH_TOKEN": "sk-hidden"}}"#);
     assert_snapshot!(sandbox.run(&status).shown(), @r"
     exit: 0
     --- stdout
@@ -329,9 +344,16 @@ fn status_says_what_is_set_by_whom_and_where_it_leads() {
       CLAUDE_CODE_MAX_CONTEXT_TOKENS is "8" (changed since cc-relay set it)
     ✓ Claude Code comes to this relay (127.0.0.1:8787)
     "#);
-    sandbox.write("work/config.yaml", "server: {listen: '127.0.0.1:9'}\nproviders: [{name: a, type: anthropic, enabled: true}]");
+    sandbox.write(
+        "work/config.yaml",
+        "server: {listen: '127.0.0.1:9'}\nproviders: [{name: a, type: anthropic, enabled: true}]",
+    );
     let ended = sandbox.run(&status);
-    assert!(ended.stderr.ends_with("✗ Claude Code goes elsewhere: this relay listens on 127.0.0.1:9\n"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.ends_with("✗ Claude Code goes elsewhere: this relay listens on 127.0.0.1:9\n"),
+        "{}",
+        ended.stderr
+    );
     sandbox.write("work/config.yaml", "server: 1");
     let ended = sandbox.run(&status);
     assert!(ended.stderr.contains("? the configuration of the relay does not load"), "{}", ended.stderr);

@@ -9,7 +9,8 @@ fn without_a_command_help_is_printed_on_standard_output() {
     assert_snapshot!("help", sandbox.run(&[]).shown());
     assert_snapshot!("help_config", sandbox.run(&["config"]).shown());
     assert_snapshot!("help_config_cc", sandbox.run(&["config", "cc"]).shown());
-    for (named, bare) in [(&["--help"][..], &[][..]), (&["config", "--help"], &["config"]), (&["help"], &[])] {
+    for (named, bare) in [(&["--help"][..], &[][..]), (&["config", "--help"], &["config"]), (&["help"], &[])]
+    {
         let (named, bare) = (sandbox.run(named), sandbox.run(bare));
         assert_eq!((named.code, named.stdout, named.stderr), (bare.code, bare.stdout, bare.stderr));
     }
@@ -40,19 +41,11 @@ fn every_command_has_help() {
 fn the_version_is_asked_for_in_three_ways() {
     let sandbox = Sandbox::new();
     for flag in ["--version", "-v", "-V"] {
-        assert_snapshot!(sandbox.run(&[flag]).shown(), @r"
-        exit: 0
-        --- stdout
-        cc-relay [VERSION]
-        --- stderr
-        ");
+        let expect = "exit: 0\n--- stdout\ncc-relay [VERSION]\n--- stderr\n";
+        assert_eq!(sandbox.run(&[flag]).shown(), expect, "{flag}");
     }
-    assert_snapshot!(sandbox.run(&["version"]).shown(), @r"
-    exit: 0
-    --- stdout
-    --- stderr
-    cc-relay [VERSION]
-    ");
+    let expect = "exit: 0\n--- stdout\n--- stderr\ncc-relay [VERSION]\n";
+    assert_eq!(sandbox.run(&["version"]).shown(), expect);
 }
 
 #[test]

@@ -158,14 +158,17 @@ fn show_prints_every_default_and_no_secret() {
 fn the_flag_goes_before_the_variable_and_the_variable_before_the_folders() {
     let sandbox = Sandbox::new();
     let listen = |port: u16| {
-        format!("server: {{listen: '127.0.0.1:{port}'}}\nproviders: [{{name: a, type: anthropic, enabled: true}}]\n")
+        format!(
+            "server: {{listen: '127.0.0.1:{port}'}}\nproviders: [{{name: a, type: anthropic, enabled: true}}]\n"
+        )
     };
     let shown = |sandbox: &Sandbox, arguments: &[&str]| {
         let ended = sandbox.run(&[arguments, &["config", "show"]].concat());
         let line = ended.stdout.lines().find(|line| line.contains("listen:")).unwrap_or(&ended.stderr).trim();
         line.to_owned()
     };
-    let toml = "[server]\nlisten = '127.0.0.1:1'\n[[providers]]\nname = 'a'\ntype = 'anthropic'\nenabled = true\n";
+    let toml =
+        "[server]\nlisten = '127.0.0.1:1'\n[[providers]]\nname = 'a'\ntype = 'anthropic'\nenabled = true\n";
     sandbox.write(".config/cc-relay/config.toml", toml);
     assert_eq!(shown(&sandbox, &[]), "listen: 127.0.0.1:1");
     sandbox.write("work/config.yaml", &listen(2));
@@ -182,13 +185,10 @@ fn a_file_that_was_named_must_be_there() {
     let sandbox = Sandbox::new();
     for command in [&["serve"][..], &["status"], &["config", "validate"], &["config", "show"]] {
         let ended = sandbox.run(&[command, &["--config", "missing.yaml"]].concat());
-        assert_snapshot!(ended.shown(), @r"
-        exit: 1
-        --- stdout
-        --- stderr
-        error: there is no configuration at `missing.yaml`
-          hint: `cc-relay config init --output missing.yaml` writes one
-        ");
+        let expect = "exit: 1\n--- stdout\n--- stderr\n\
+                      error: there is no configuration at `missing.yaml`\n  \
+                      hint: `cc-relay config init --output missing.yaml` writes one\n";
+        assert_eq!(ended.shown(), expect, "{command:?}");
     }
     let sandbox = sandbox.with("CC_RELAY_CONFIG", "missing.yaml");
     assert_eq!(sandbox.run(&["config", "show"]).code, Some(1));
@@ -200,5 +200,9 @@ fn a_file_that_cannot_be_read_is_not_passed_over() {
     fs::create_dir(sandbox.path("work/config.yaml")).unwrap();
     let ended = sandbox.run(&["config", "validate"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.starts_with("error: cannot read the configuration `./config.yaml`: "), "{}", ended.stderr);
+    assert!(
+        ended.stderr.starts_with("error: cannot read the configuration `./config.yaml`: "),
+        "{}",
+        ended.stderr
+    );
 }

@@ -138,16 +138,21 @@ impl Ended {
 impl Running {
     /// Waits for the line of the log with that message; all before it are passed over.
     pub(crate) fn line(&mut self, message: &str) -> Value {
+        self.line_where("message", message)
+    }
+
+    /// Waits for the line of the log in which a field has that value.
+    pub(crate) fn line_where(&mut self, field: &str, text: &str) -> Value {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
                     let value: Value = serde_json::from_str(&line).unwrap_or_default();
                     self.seen.push(line);
-                    if value["message"] == message {
+                    if value[field] == text {
                         return value;
                     }
                 }
-                Err(error) => panic!("no line `{message}` ({error}) among {:#?}", self.seen),
+                Err(error) => panic!("no line with {field} `{text}` ({error}) among {:#?}", self.seen),
             }
         }
     }

@@ -8,7 +8,9 @@ use insta::assert_snapshot;
 use socket2::{Domain, Socket, Type};
 
 fn config(port: u16, more: &str) -> String {
-    format!("server: {{listen: '127.0.0.1:{port}'{more}}}\nproviders: [{{name: a, type: anthropic, enabled: true}}]\n")
+    format!(
+        "server: {{listen: '127.0.0.1:{port}'{more}}}\nproviders: [{{name: a, type: anthropic, enabled: true}}]\n"
+    )
 }
 
 /// What `status` says of that port.

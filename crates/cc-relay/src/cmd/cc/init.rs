@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 
 use crate::cc::change::{self, Change, Own, OwnToken, Step, Token, Wish};
+use crate::cc::document::Document;
 use crate::cc::files::Files;
 use crate::cc::{AUTH_TOKEN, CONTEXT_TOKENS, MODEL_DISCOVERY, PLACEHOLDER, USUAL_URL};
 use crate::cli::Invocation;
@@ -93,13 +94,15 @@ impl Init {
             }
         }
         report::tell("start a new `claude` for it; `cc-relay config cc remove` takes it back");
-        for cloud in clouds(change.settings.as_deref()) {
+        let document = change.settings.as_deref().and_then(|text| Document::read(text.as_bytes()).ok());
+        let Some(document) = document else { return };
+        for cloud in clouds(&document) {
             report::tell(format_args!("warning: `env.{cloud}` is set: Claude Code talks to that cloud, not to the relay"));
         }
-        if !self.model_discovery {
+        if document.variable(MODEL_DISCOVERY).is_none() {
             report::tell("also: --model-discovery       the models of the relay in `/model`");
         }
-        if self.context_tokens.is_none() {
+        if document.variable(CONTEXT_TOKENS).is_none() {
             report::tell("also: --context-tokens N      the context of models that Claude Code does not know");
         }
     }

@@ -27,7 +27,7 @@ impl Status {
         for name in VARIABLES {
             report::tell(format_args!("  {name} {}", standing(document, &read, name)));
         }
-        for cloud in clouds(Some(document.text())) {
+        for cloud in clouds(document) {
             report::tell(format_args!("  {cloud} is set: Claude Code talks to that cloud, not to the relay"));
         }
         report::tell(verdict(document, invocation));
@@ -36,8 +36,7 @@ impl Status {
 }
 
 /// The variables in the settings by which Claude Code goes to a cloud instead.
-pub(crate) fn clouds(settings: Option<&str>) -> Vec<&'static str> {
-    let Some(document) = settings.and_then(|text| Document::read(text.as_bytes()).ok()) else { return Vec::new() };
+pub(crate) fn clouds(document: &Document) -> Vec<&'static str> {
     let is_on = |name: &&str| {
         document.variable(name).is_some_and(|value| !is_blank(value) && !matches!(value, "\"0\"" | "\"false\""))
     };
