@@ -6,7 +6,6 @@ pub(crate) mod version;
 mod cc;
 mod completion;
 mod config;
-mod demo;
 mod serve;
 mod status;
 
@@ -33,7 +32,6 @@ pub(crate) use commands;
 commands! {
     Command {
         Serve(serve::Serve),
-        Demo(demo::Demo),
         Status(status::Status),
         Config(config::Config),
         Completion(completion::Completion),

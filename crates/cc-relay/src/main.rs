@@ -12,7 +12,6 @@ mod report;
 
 mod app;
 mod cc;
-mod demo;
 
 use std::process::ExitCode;
 
