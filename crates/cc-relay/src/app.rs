@@ -77,14 +77,21 @@ pub(crate) async fn serve(config: Config, environment: &Environment, ground: &Gr
 
 impl App {
     /// Builds the relay of a configuration, and listens.
-    pub(crate) async fn start(config: Config, environment: &Environment, ground: &Ground) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        config: Config,
+        environment: &Environment,
+        ground: &Ground,
+    ) -> Result<Self, Failure> {
         let server = &config.server;
         let certificate = server.tls.as_ref().map(|tls| Certificate::read(tls, server.http2)).transpose();
         let certificate = certificate.map_err(Unstarted::Certificate)?.map(Arc::new);
         // Before the relay is built: a port that is taken is told at once, not after the key commands ran.
         let listeners = listen::listen(&server.listen).await?;
-        let parts =
-            Parts { clock: Arc::clone(&ground.clock), tasks: Tasks::default(), transport: reach::transport(environment)? };
+        let parts = Parts {
+            clock: Arc::clone(&ground.clock),
+            tasks: Tasks::default(),
+            transport: reach::transport(environment)?,
+        };
         let handle = Handle::build(config.clone(), parts).await.map_err(Unstarted::Provider)?;
         let bound = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
         let bound = bound.map_err(Unstarted::System)?;

@@ -36,7 +36,8 @@ pub(crate) const CONTEXT_TOKENS: &str = "CLAUDE_CODE_MAX_CONTEXT_TOKENS";
 pub(crate) const VARIABLES: [&str; 4] = [BASE_URL, AUTH_TOKEN, MODEL_DISCOVERY, CONTEXT_TOKENS];
 
 /// Set to anything, they make Claude Code talk to a cloud, past [`BASE_URL`].
-pub(crate) const CLOUDS: [&str; 3] = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
+pub(crate) const CLOUDS: [&str; 3] =
+    ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"];
 
 /// Where a relay listens unless it is told otherwise.
 pub(crate) const USUAL_URL: &str = "http://127.0.0.1:8787";

@@ -40,7 +40,9 @@ pub(crate) enum Unfound {
 impl Explained for Unfound {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing(file) => Some(format!("`cc-relay config init --output {}` writes one", file.display())),
+            Self::Missing(file) => {
+                Some(format!("`cc-relay config init --output {}` writes one", file.display()))
+            }
             Self::Unreadable { .. } => None,
         }
     }
@@ -69,7 +71,8 @@ pub(crate) fn find(invocation: &Invocation) -> Result<Found, Failure> {
         return Ok(Found { file: None, config, notices });
     };
     let named = |problems: Problems| problems.in_file(file.display().to_string());
-    let format = relay_config::format_of(&file).map_err(|problem| named(Problems { file: String::new(), list: vec![problem] }))?;
+    let format = relay_config::format_of(&file)
+        .map_err(|problem| named(Problems { file: String::new(), list: vec![problem] }))?;
     let Loaded { config, notices } = relay_config::load(&text, format, &lookup).map_err(named)?;
     Ok(Found { file: Some(file), config, notices })
 }
@@ -96,7 +99,9 @@ fn read(search: Search) -> Result<Option<(PathBuf, String)>, Unfound> {
 fn text(file: &Path) -> Result<Option<String>, Unfound> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(cause) => Err(Unfound::Unreadable { file: file.to_owned(), cause }),
     }
 }

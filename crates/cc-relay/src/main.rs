@@ -22,6 +22,9 @@ use crate::environment::Environment;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Every crate names its cryptography itself; a library that does not gets the same. It cannot be there
+    // already: nothing ran before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // The one place that reads the environment; everything below is given it as a value.
     let environment = Environment::new(std::env::vars_os());
     cli::run(std::env::args_os(), environment).into()

@@ -153,6 +153,9 @@ mod tests {
     fn an_error_is_told_with_its_causes_and_its_hint() {
         let roof = Roof(io::Error::other("it rains"));
         assert_eq!(explained(&roof), "error: the roof leaks: it rains\n  hint: mend it");
-        assert_eq!(explained(&Unwritten(io::Error::other("full"))), "error: cannot write to standard output: full");
+        assert_eq!(
+            explained(&Unwritten(io::Error::other("full"))),
+            "error: cannot write to standard output: full"
+        );
     }
 }

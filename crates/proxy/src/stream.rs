@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use relay_core::Usage;
 use relay_telemetry::happening::End;
@@ -28,6 +28,10 @@ use crate::watch::{Closing, Watch};
 /// seen by others while it flows, seldom enough that the lock is not taken for each event.
 const CHARGE_EVERY: u64 = 256;
 
+/// Chunks that are there together are gathered up to about this many bytes: what one read from a socket
+/// usually brings.
+const GATHERED: usize = 16 << 10;
+
 /// The body of a reply.
 pub(crate) struct Flow {
     live: Arc<Live>,
@@ -35,6 +39,8 @@ pub(crate) struct Flow {
     /// What was read of it before it was known to be the answer.
     first: VecDeque<Bytes>,
     rest: Option<Source>,
+    /// What was met behind gathered chunks: an end, an error, trailers.
+    met: Option<Option<Result<Frame<Bytes>, Failure>>>,
     watch: Watch,
     held: Option<Held>,
     silence: Silence,
@@ -73,6 +79,7 @@ impl Flow {
             exchange: Arc::clone(exchange),
             first,
             rest,
+            met: None,
             watch,
             held,
             silence: Silence::new(ping_every),
@@ -99,11 +106,10 @@ impl Flow {
                 return Poll::Ready(Some(Err(Aborted)));
             }
         }
-        let Some(source) = &mut self.rest else { return self.finish(context) };
-        match Pin::new(source).poll_frame(context) {
+        match self.poll_source(context) {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(chunk) => {
-                    self.watch.see(&chunk);
+                    let chunk = self.gather(chunk, context);
                     self.charge();
                     self.look_for_end();
                     self.send(chunk)
@@ -125,6 +131,43 @@ impl Flow {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// What the upstream has for us, or what was met when its chunks were gathered.
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if let Some(met) = self.met.take() {
+            return Poll::Ready(met);
+        }
+        match &mut self.rest {
+            Some(source) => Pin::new(source).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// One chunk with those behind it that are there already. Nothing waits for anything: events that came
+    /// together leave together, in one frame instead of fifty.
+    fn gather(&mut self, first: Bytes, context: &mut Context<'_>) -> Bytes {
+        self.watch.see(&first);
+        let mut gathered = BytesMut::new();
+        while first.len().max(gathered.len()) < GATHERED {
+            match self.poll_source(context) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                    let Ok(chunk) = frame.into_data() else { break };
+                    self.watch.see(&chunk);
+                    if gathered.is_empty() {
+                        gathered.reserve(GATHERED);
+                        gathered.extend_from_slice(&first);
+                    }
+                    gathered.extend_from_slice(&chunk);
+                }
+                Poll::Ready(met) => {
+                    self.met = Some(met);
+                    break;
+                }
+            }
+        }
+        if gathered.is_empty() { first } else { gathered.freeze() }
     }
 
     fn send(&mut self, chunk: Bytes) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
@@ -151,7 +194,11 @@ impl Flow {
     /// Hyper does not ask for more of a body whose announced length is there: so its end is looked for
     /// with its last chunk, and not only waited for.
     fn look_for_end(&mut self) {
-        if self.rest.as_ref().is_none_or(Source::is_end_stream) {
+        let ended = match &self.met {
+            Some(met) => met.is_none(),
+            None => self.rest.as_ref().is_none_or(Source::is_end_stream),
+        };
+        if ended {
             self.conclude();
         }
     }

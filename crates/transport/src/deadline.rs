@@ -24,6 +24,11 @@ pub struct Deadlines {
     pub idle: Duration,
 }
 
+/// How soon a request and the end of an idle connection have met, if they did: a few round trips
+/// over a bad line. A connection that ends later than this ends while the request is being served,
+/// and not in the moment in which it was taken up.
+pub(crate) const CLOSING_RACE: Duration = Duration::from_secs(3);
+
 /// A timer that outlives requests. It is moved back only when it fires too early, and moved
 /// forward only when the new deadline is nearer, so a connection in steady use never touches
 /// the timer wheel.

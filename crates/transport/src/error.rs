@@ -112,6 +112,9 @@ pub enum Malformed {
     /// `content-length` is no number, or two different ones.
     #[error("`content-length` is not one number")]
     ContentLength,
+    /// `transfer-encoding` in a message of HTTP/1.0, which has none.
+    #[error("`transfer-encoding` in HTTP/1.0")]
+    TransferEncoding,
     /// The upstream switches protocols although nobody asked.
     #[error("the upstream switched protocols unasked")]
     Switched,
@@ -195,7 +198,8 @@ mod tests {
 
     #[test]
     fn an_error_prints_its_own_level_only() {
-        let error = SendError::unsent_io(Phase::Connect, io::Error::new(io::ErrorKind::ConnectionRefused, "deep"));
+        let error =
+            SendError::unsent_io(Phase::Connect, io::Error::new(io::ErrorKind::ConnectionRefused, "deep"));
         assert_eq!(error.to_string(), "connecting: connection refused");
         assert_eq!(error.source().unwrap().to_string(), "deep");
     }

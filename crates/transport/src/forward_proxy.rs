@@ -63,7 +63,8 @@ impl ProxyRules {
         if https.is_empty() && http.is_empty() && all.is_empty() {
             return Ok(None);
         }
-        let matcher = Matcher::builder().all(all).https(https).http(http).no(variables.none.unwrap_or_default());
+        let matcher =
+            Matcher::builder().all(all).https(https).http(http).no(variables.none.unwrap_or_default());
         Ok(Some(Self(matcher.build())))
     }
 
@@ -113,7 +114,8 @@ pub(crate) async fn tunnel(
     io.write_all(&request).await.map_err(lost)?;
     io.flush().await.map_err(lost)?;
 
-    let wrong = |malformed: Malformed| SendError::unsent(Phase::Tunnel, Kind::Protocol, Some(malformed.into()));
+    let wrong =
+        |malformed: Malformed| SendError::unsent(Phase::Tunnel, Kind::Protocol, Some(malformed.into()));
     let mut inbox = bytes::BytesMut::with_capacity(1024);
     let mut scanned = 0;
     let head = loop {
@@ -146,8 +148,7 @@ mod tests {
 
     fn rules(https: &str, http: &str, none: &str) -> ProxyRules {
         let some = |value| Some(value).filter(|value: &&str| !value.is_empty());
-        let variables =
-            ProxyVariables { https: some(https), http: some(http), all: None, none: some(none) };
+        let variables = ProxyVariables { https: some(https), http: some(http), all: None, none: some(none) };
         ProxyRules::read(variables).unwrap().unwrap()
     }
 
@@ -186,7 +187,8 @@ mod tests {
         for (url, direct) in table {
             assert_eq!(proxy(&rules, url).is_none(), direct, "{url}");
         }
-        let all = ProxyVariables { https: Some("http://p.test"), none: Some("*"), ..ProxyVariables::default() };
+        let all =
+            ProxyVariables { https: Some("http://p.test"), none: Some("*"), ..ProxyVariables::default() };
         assert_eq!(proxy(&ProxyRules::read(all).unwrap().unwrap(), "https://a.test"), None);
     }
 
@@ -202,7 +204,8 @@ mod tests {
 
     #[test]
     fn what_is_no_proxy_is_told_without_its_value() {
-        let read = |https| ProxyRules::read(ProxyVariables { https: Some(https), ..ProxyVariables::default() });
+        let read =
+            |https| ProxyRules::read(ProxyVariables { https: Some(https), ..ProxyVariables::default() });
         assert_eq!(read("socks5://h:1").err(), Some(ProxyError::Scheme("HTTPS_PROXY")));
         assert_eq!(read("http://u:p@").err(), Some(ProxyError::NotUrl("HTTPS_PROXY")));
         assert_eq!(read("http://h:99999").err(), Some(ProxyError::NotUrl("HTTPS_PROXY")));

@@ -19,12 +19,12 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, Uri, Version, request, uri};
 use http_body::{Body, Frame, SizeHint};
-use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::Instant;
+use tokio::{sync::OwnedMutexGuard, time::Instant};
 
 use crate::{
-    deadline::{Deadlines, Watchdog},
+    deadline::{CLOSING_RACE, Deadlines, Watchdog},
     dial::Io,
     error::{BodyError, Cause, Kind, Phase, SendError},
     h1,
@@ -39,6 +39,13 @@ use crate::{
 /// answer may take. Together they notice a vanished peer long before the idle deadline does.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The streams opened before the peer has said how many it takes. With one, no request is ever
+/// stuck behind others on a connection that turns out to be narrow.
+const FIRST_STREAMS: usize = 1;
+
+/// How long others wait for the peer to say so before they open connections of their own.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// The largest header list taken, in bytes: as much as over HTTP/1.1.
 const MAX_HEAD: u32 = 256 * 1024;
@@ -87,47 +94,64 @@ struct Progress {
     ended: AtomicBool,
 }
 
-/// Begins HTTP/2 on a fresh connection, and spawns its driver.
+/// The right to open a connection that others wait for.
+pub(crate) type Turn = OwnedMutexGuard<()>;
+
+/// Begins HTTP/2 on a fresh connection, and spawns its driver. Takes the first slot, and gives
+/// `turn` up when there may be more.
 pub(crate) async fn open(
     io: Box<dyn Io>,
     handshake: Handshake,
     open: Open,
+    turn: Option<Turn>,
     spawner: &Spawner,
-) -> Result<Arc<Shared>, SendError> {
-    let (sender, mut connection) = Builder::new(spawner.clone())
+) -> Result<(Arc<Shared>, Slot), SendError> {
+    let (sender, connection) = Builder::new(spawner.clone())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_PATIENCE)
         .max_header_list_size(MAX_HEAD)
+        .initial_max_send_streams(FIRST_STREAMS)
         .handshake::<_, Sent>(TokioIo::new(io))
         .await
         .map_err(|error| SendError::unsent(Phase::Tls, Kind::Protocol, Some(error.into())))?;
-    let limit = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
-    let seen = limit.clone();
-    spawner.spawn("http2-connection", async move {
-        let _open = open;
-        // How it ends is told to the requests on it.
-        let _ = poll_fn(|cx| {
-            let polled = Pin::new(&mut connection).poll(cx);
-            seen.store(connection.current_max_send_streams(), Ordering::Relaxed);
-            polled
-        })
-        .await;
-    });
-    Ok(Arc::new(Shared {
+    let limit = Arc::new(AtomicUsize::new(FIRST_STREAMS));
+    spawner.spawn("http2-connection", drive(connection, limit.clone(), open, turn));
+    let shared = Arc::new(Shared {
         sender,
-        streams: AtomicUsize::new(0),
+        streams: AtomicUsize::new(1),
         limit,
         retired: AtomicBool::new(false),
         since: Mutex::new(Instant::now()),
         handshake,
-    }))
+    });
+    Ok((shared.clone(), Slot(shared)))
+}
+
+/// Runs a connection to its end. How it ends is told to the requests on it.
+async fn drive(
+    mut connection: Connection<TokioIo<Box<dyn Io>>, Sent, Spawner>,
+    limit: Arc<AtomicUsize>,
+    _open: Open,
+    mut turn: Option<Turn>,
+) {
+    let mut settling = pin!(tokio::time::sleep(SETTLING));
+    let _ = poll_fn(|cx| {
+        let polled = Pin::new(&mut connection).poll(cx);
+        let streams = connection.current_max_send_streams();
+        limit.store(streams, Ordering::Release);
+        if turn.is_some() && (streams != FIRST_STREAMS || settling.as_mut().poll(cx).is_ready()) {
+            turn = None;
+        }
+        polled
+    })
+    .await;
 }
 
 impl Shared {
     /// A place for one more stream, if there is one.
     pub(crate) fn slot(self: &Arc<Self>) -> Option<Slot> {
-        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = self.limit.load(Ordering::Acquire);
         let taken = self.streams.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |streams| {
             (streams < limit).then_some(streams + 1)
         });
@@ -166,14 +190,19 @@ impl Slot {
         body: RequestBody,
         deadlines: Deadlines,
     ) -> Result<Response<Streamed>, Failure> {
-        let progress = Arc::new(Progress { active: Mutex::new(Instant::now()), ended: AtomicBool::new(body.length() == Some(0)) });
+        let progress = Arc::new(Progress {
+            active: Mutex::new(Instant::now()),
+            ended: AtomicBool::new(body.length() == Some(0)),
+        });
         let request = request(parts, origin, Sent { body, progress: progress.clone() });
         let mut sender = self.0.sender.clone();
         let mut response = pin!(sender.try_send_request(request));
         let mut watchdog = Watchdog::default();
         let answered = poll_fn(|cx| match response.as_mut().poll(cx) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => watchdog.poll(progress.active().checked_add(deadlines.first_byte), cx).map(|()| None),
+            Poll::Pending => {
+                watchdog.poll(progress.active().checked_add(deadlines.first_byte), cx).map(|()| None)
+            }
         })
         .await;
         let phase = if progress.ended.load(Ordering::Relaxed) { Phase::FirstByte } else { Phase::Send };
@@ -184,7 +213,11 @@ impl Slot {
             }
             Some(Err(error)) => {
                 let unsent = error.message().is_some();
-                Err(self.failure(phase, unsent, error.into_error()))
+                let soon = progress.active().elapsed() < CLOSING_RACE;
+                let mut failure = self.failure(phase, unsent, error.into_error());
+                // A connection that is lost later is lost while the request was being served.
+                failure.unprocessed &= soon || !failure.error.sent;
+                Err(failure)
             }
             None => {
                 let error = SendError { phase, kind: Kind::Timeout, sent: true, source: None };
@@ -203,6 +236,8 @@ impl Slot {
         let body_failed = error.is_user();
         let kind = if body_failed {
             Kind::Body
+        } else if error.is_timeout() {
+            Kind::Timeout
         } else if let Some(error) = cause::<io::Error>(&error) {
             Kind::of_io(error)
         } else if stream.is_some_and(h2::Error::is_reset) {
@@ -240,26 +275,34 @@ fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error +
 }
 
 impl Streamed {
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.active = Instant::now();
-                if self.body.is_end_stream() {
-                    self.slot = None;
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.active = Instant::now();
+                    if self.body.is_end_stream() {
+                        self.slot = None;
+                    }
+                    // A frame without a byte ends a stream, and says nothing else.
+                    if frame.data_ref().is_none_or(|data| !data.is_empty()) {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                self.slot = None;
-                Poll::Ready(Some(Err(BodyError::Cut(error.into()))))
-            }
-            Poll::Ready(None) => {
-                self.slot = None;
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                let silence = self.watchdog.poll(self.active.checked_add(self.idle), cx);
-                silence.map(|()| Some(Err(BodyError::Idle(self.idle))))
+                Poll::Ready(Some(Err(error))) => {
+                    self.slot = None;
+                    return Poll::Ready(Some(Err(BodyError::Cut(error.into()))));
+                }
+                Poll::Ready(None) => {
+                    self.slot = None;
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => {
+                    let silence = self.watchdog.poll(self.active.checked_add(self.idle), cx);
+                    return silence.map(|()| Some(Err(BodyError::Idle(self.idle))));
+                }
             }
         }
     }
@@ -283,7 +326,10 @@ impl Body for Sent {
     type Data = Bytes;
     type Error = Cause;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_ready() {
             *self.progress.active.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();

@@ -83,8 +83,7 @@ impl Origin {
     }
 
     fn build(scheme: Scheme, host: &str, port: u16) -> Result<Self, OriginError> {
-        let text =
-            if port == scheme.default_port() { host.to_owned() } else { format!("{host}:{port}") };
+        let text = if port == scheme.default_port() { host.to_owned() } else { format!("{host}:{port}") };
         let host_header = HeaderValue::from_str(&text).map_err(|_| OriginError::NotUrl)?;
         let authority = text.parse().map_err(|_| OriginError::NotUrl)?;
         let host = host.trim_start_matches('[').trim_end_matches(']').into();
@@ -142,9 +141,7 @@ impl Origin {
 impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.scheme == other.0.scheme
-                && self.0.port == other.0.port
-                && self.0.host == other.0.host)
+            || (self.0.scheme == other.0.scheme && self.0.port == other.0.port && self.0.host == other.0.host)
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct Shelf {
     /// What the origin was found to speak.
     speaks: AtomicU8,
     /// Held while a connection is opened that others may be able to share.
-    pub(crate) opening: tokio::sync::Mutex<()>,
+    pub(crate) opening: Arc<tokio::sync::Mutex<()>>,
     pool: Weak<Pool>,
     limits: Limits,
 }
@@ -116,7 +116,7 @@ impl Pool {
             proxy: proxy(),
             contents: Mutex::default(),
             speaks: AtomicU8::new(UNKNOWN),
-            opening: tokio::sync::Mutex::default(),
+            opening: Arc::default(),
             pool: Arc::downgrade(self),
             limits: self.limits,
         });
@@ -190,10 +190,10 @@ async fn sweep(pool: Weak<Pool>, emptied: Arc<Notify>) {
 impl Shelf {
     /// A connection that can take a request now, if there is one.
     pub(crate) fn take(&self, wants: Wants, now: Instant) -> Option<Ready> {
-        if self.speaks.load(Ordering::Relaxed) == HTTP2 {
-            if let Some(slot) = self.take_slot() {
-                return Some(Ready::Slot(slot, Age::Reused));
-            }
+        if self.speaks.load(Ordering::Relaxed) == HTTP2
+            && let Some(slot) = self.take_slot()
+        {
+            return Some(Ready::Slot(slot, Age::Reused));
         }
         if wants == Wants::Certain {
             return None;
@@ -215,7 +215,8 @@ impl Shelf {
 
     /// Takes an idle connection in, for as long as the upstream is said to keep it.
     pub(crate) fn give_back(&self, link: Box<Link>, patience: Option<Duration>) {
-        let timeout = patience.map_or(self.limits.idle_timeout, |patience| patience.min(self.limits.idle_timeout));
+        let timeout =
+            patience.map_or(self.limits.idle_timeout, |patience| patience.min(self.limits.idle_timeout));
         let Some(pool) = self.pool.upgrade() else { return };
         if timeout.is_zero() || self.limits.max_idle == 0 {
             return;

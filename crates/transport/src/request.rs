@@ -136,10 +136,7 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = Cause;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
         let content = &mut self.get_mut().0;
         let next = match content {
             Content::Empty => None,

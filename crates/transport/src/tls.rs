@@ -2,11 +2,7 @@
 //!
 //! Knows roots, ALPN and certificate errors. There is no way here to trust everybody.
 
-use std::{
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore,
@@ -91,7 +87,11 @@ pub(crate) fn offering(config: &ClientConfig, protocols: &[&[u8]]) -> Arc<Client
 }
 
 /// Shakes hands with `host` over `io`.
-pub(crate) async fn secure(config: Arc<ClientConfig>, host: &str, io: Box<dyn Io>) -> Result<Secured, SendError> {
+pub(crate) async fn secure(
+    config: Arc<ClientConfig>,
+    host: &str,
+    io: Box<dyn Io>,
+) -> Result<Secured, SendError> {
     let start = Instant::now();
     let name = ServerName::try_from(host.to_owned())
         .map_err(|error| SendError::unsent(Phase::Tls, Kind::Name, Some(error.into())))?;
@@ -108,7 +108,9 @@ pub(crate) async fn secure(config: Arc<ClientConfig>, host: &str, io: Box<dyn Io
 
 fn failed(error: io::Error) -> SendError {
     let kind = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => Kind::Certificate,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            Kind::Certificate
+        }
         Some(_) => Kind::Protocol,
         None => Kind::of_io(&error),
     };

@@ -96,7 +96,7 @@ impl Failure {
 impl Settings {
     /// Idle connections are closed after 60 s: nginx keeps them for 75 s, AWS's load balancers for
     /// 60 s, Cloudflare for longer. Servers that announce less are believed.
-    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+    pub const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
     /// As many idle connections are kept for one origin as a busy relay uses at once.
     pub const MAX_IDLE: usize = 512;
@@ -197,8 +197,12 @@ impl Inner {
             opened
         };
         match ready {
-            Ready::Link(link, age) => ask_http1(link, Moment { age, start }, shelf, parts, body, deadlines).await,
-            Ready::Slot(slot, age) => ask_http2(slot, Moment { age, start }, shelf, parts, body, deadlines).await,
+            Ready::Link(link, age) => {
+                ask_http1(link, Moment { age, start }, shelf, parts, body, deadlines).await
+            }
+            Ready::Slot(slot, age) => {
+                ask_http2(slot, Moment { age, start }, shelf, parts, body, deadlines).await
+            }
         }
     }
 
@@ -208,7 +212,9 @@ impl Inner {
         let clock = Clock { due: Instant::now().checked_add(deadlines.connect) };
         let mut turn = None;
         if !shelf.speaks_http1() && self.may_share(shelf) {
-            turn = Some(clock.bound(Phase::Connect, async { Ok(shelf.opening.lock().await) }).await?);
+            turn = Some(
+                clock.bound(Phase::Connect, async { Ok(shelf.opening.clone().lock_owned().await) }).await?,
+            );
             if let Some(slot) = shelf.take_slot() {
                 self.pool.census.note_reuse();
                 return Ok(Ready::Slot(slot, Age::Reused));
@@ -221,18 +227,16 @@ impl Inner {
         let (io, handshake) = self.connect(shelf, clock).await?;
         shelf.learn(handshake.protocol);
         let open = self.pool.census.open();
-        let ready = match handshake.protocol {
-            Protocol::Http1 => Ready::Link(Box::new(Link::new(io, handshake, open)), Age::Fresh),
+        match handshake.protocol {
+            Protocol::Http1 => Ok(Ready::Link(Box::new(Link::new(io, handshake, open)), Age::Fresh)),
             Protocol::Http2 => {
-                let shared = clock.bound(Phase::Tls, h2::open(io, handshake, open, &self.spawner)).await?;
-                let slot = shared.slot();
+                // The turn passes on when the peer has said how many streams it takes.
+                let opening = h2::open(io, handshake, open, turn, &self.spawner);
+                let (shared, slot) = clock.bound(Phase::Tls, opening).await?;
                 shelf.share(shared);
-                let full = || SendError::unsent(Phase::Tls, Kind::Protocol, None);
-                Ready::Slot(slot.ok_or_else(full)?, Age::Fresh)
+                Ok(Ready::Slot(slot, Age::Fresh))
             }
-        };
-        drop(turn);
-        Ok(ready)
+        }
     }
 
     /// Whether a connection may turn out to speak HTTP/2.
@@ -283,13 +287,22 @@ impl Inner {
 
     /// Gets past a forward proxy: over TLS if it wants that, through a tunnel if the origin has
     /// TLS of its own.
-    async fn pass(&self, proxy: &ForwardProxy, origin: &Origin, io: Box<dyn Io>) -> Result<Box<dyn Io>, SendError> {
+    async fn pass(
+        &self,
+        proxy: &ForwardProxy,
+        origin: &Origin,
+        io: Box<dyn Io>,
+    ) -> Result<Box<dyn Io>, SendError> {
         let io = if proxy.origin.is_tls() {
             tls::secure(self.proxy_tls.clone(), proxy.origin.host(), io).await?.io
         } else {
             io
         };
-        if origin.is_tls() { forward_proxy::tunnel(io, origin, proxy.credential.as_ref()).await } else { Ok(io) }
+        if origin.is_tls() {
+            forward_proxy::tunnel(io, origin, proxy.credential.as_ref()).await
+        } else {
+            Ok(io)
+        }
     }
 }
 
@@ -344,7 +357,11 @@ struct Clock {
 }
 
 impl Clock {
-    async fn bound<T>(self, phase: Phase, step: impl Future<Output = Result<T, SendError>>) -> Result<T, SendError> {
+    async fn bound<T>(
+        self,
+        phase: Phase,
+        step: impl Future<Output = Result<T, SendError>>,
+    ) -> Result<T, SendError> {
         let Some(due) = self.due else { return step.await };
         let late = |_| SendError::unsent(phase, Kind::Timeout, None);
         tokio::time::timeout_at(due, step).await.map_err(late)?

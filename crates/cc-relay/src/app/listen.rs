@@ -44,7 +44,9 @@ impl Explained for Unbound {
                 "another program has it: `cc-relay status` says whether that is a relay; \
                  `server.listen` takes another port"
             }
-            io::ErrorKind::PermissionDenied if address.port() < 1024 => "ports below 1024 are for root; take a higher one",
+            io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+                "ports below 1024 are for root; take a higher one"
+            }
             io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
             _ => return None,
         };
@@ -88,7 +90,8 @@ async fn candidates(address: &Address) -> Result<Vec<SocketAddr>, Unbound> {
         return Ok(vec![SocketAddr::new(number, *port)]);
     }
     let unresolved = |cause| Unbound::Unresolved { address: address.clone(), cause };
-    let mut addresses: Vec<SocketAddr> = lookup_host((host.as_str(), *port)).await.map_err(unresolved)?.collect();
+    let mut addresses: Vec<SocketAddr> =
+        lookup_host((host.as_str(), *port)).await.map_err(unresolved)?.collect();
     // A name that stands twice in the hosts file is one address.
     addresses.sort();
     addresses.dedup();

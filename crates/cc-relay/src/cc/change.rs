@@ -84,7 +84,11 @@ impl std::fmt::Debug for Token {
 }
 
 /// Sets what is wished. `settings` is none if there is no file.
-pub(crate) fn init(settings: Option<&Document>, record: Option<&Record>, wish: &Wish) -> Result<Change, OwnToken> {
+pub(crate) fn init(
+    settings: Option<&Document>,
+    record: Option<&Record>,
+    wish: &Wish,
+) -> Result<Change, OwnToken> {
     let empty = Document::empty();
     let before = settings.unwrap_or(&empty);
     let mut record = begun(settings, record.cloned().or_else(|| old_record(before)));
@@ -272,7 +276,10 @@ mod tests {
         assert_eq!(init(Some(&read(text)), None, &wish()), Err(OwnToken));
         let change = begin(text, &Wish { own: Own::Replace, ..wish() });
         assert_eq!(steps(&change), [(BASE_URL, Step::Set), (AUTH_TOKEN, Step::Replaced)]);
-        assert_eq!(change.record.as_ref().unwrap().entry(AUTH_TOKEN).unwrap().replaced.as_deref(), Some("\"mine\""));
+        assert_eq!(
+            change.record.as_ref().unwrap().entry(AUTH_TOKEN).unwrap().replaced.as_deref(),
+            Some("\"mine\"")
+        );
         let taken = taken(&change);
         assert_eq!(taken.settings.as_deref(), Some(text));
         assert_eq!(steps(&taken), [(BASE_URL, Step::Removed), (AUTH_TOKEN, Step::Restored)]);
@@ -332,6 +339,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_user_emptied_since_is_as_empty_again() {
+        let change = begin(r#"{"env":{"X":"1"},"model":"opus"}"#, &wish());
+        for emptied in [r#"{"model":"opus"}"#, r#"{"env": { },"model":"opus"}"#, "{ \n}", "{}"] {
+            let second = init(Some(&read(emptied)), change.record.as_ref(), &wish()).unwrap();
+            assert_eq!(taken(&second).settings.as_deref(), Some(emptied));
+        }
+        let second = init(None, change.record.as_ref(), &wish()).unwrap();
+        assert_eq!(taken(&second).settings, None);
+    }
+
+    #[test]
     fn a_subscription_keeps_its_login() {
         let text = "{\n  \"model\": \"opus\"\n}\n";
         let subscription = Wish { token: Token::Leave, ..wish() };
@@ -350,7 +368,10 @@ mod tests {
     fn what_somebody_set_by_hand_to_the_same_is_theirs() {
         let text = format!(r#"{{"env":{{"ANTHROPIC_BASE_URL":"{URL}"}}}}"#);
         let change = begin(&text, &Wish { token: Token::Leave, ..wish() });
-        assert_eq!(change, Change { settings: Some(text), record: None, steps: vec![(BASE_URL.to_owned(), Step::Kept)] });
+        assert_eq!(
+            change,
+            Change { settings: Some(text), record: None, steps: vec![(BASE_URL.to_owned(), Step::Kept)] }
+        );
     }
 
     #[test]
@@ -360,7 +381,10 @@ mod tests {
         );
         assert_eq!(remove(&read(&text), None).settings.as_deref(), Some(r#"{"model":"opus"}"#));
         let own = text.replace(PLACEHOLDER, "mine");
-        assert_eq!(remove(&read(&own), None), Change { settings: Some(own), record: None, steps: Vec::new() });
+        assert_eq!(
+            remove(&read(&own), None),
+            Change { settings: Some(own), record: None, steps: Vec::new() }
+        );
     }
 
     /// White space as JSON knows it.
@@ -370,8 +394,18 @@ mod tests {
 
     /// A name, often one that matters, sometimes with an escape.
     fn names() -> impl Strategy<Value = String> {
-        let known = prop_oneof![Just(VARIABLES[0]), Just(VARIABLES[1]), Just(VARIABLES[2]), Just("env"), Just("model")];
-        prop_oneof![known.prop_map(text), Just("\"\\u0065nv\"".to_owned()), any::<String>().prop_map(|name| text(&name))]
+        let known = prop_oneof![
+            Just(VARIABLES[0]),
+            Just(VARIABLES[1]),
+            Just(VARIABLES[2]),
+            Just("env"),
+            Just("model")
+        ];
+        prop_oneof![
+            known.prop_map(text),
+            Just("\"\\u0065nv\"".to_owned()),
+            any::<String>().prop_map(|name| text(&name))
+        ]
     }
 
     fn scalars() -> impl Strategy<Value = String> {
@@ -398,7 +432,11 @@ mod tests {
 
     fn values() -> impl Strategy<Value = String> {
         let nested = objects(scalars());
-        prop_oneof![scalars(), vec(scalars(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))), nested]
+        prop_oneof![
+            scalars(),
+            vec(scalars(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
+            nested
+        ]
     }
 
     /// Settings: any object, whose `env` is one as well.
@@ -433,7 +471,10 @@ mod tests {
                 for inner in value.members().map(Result::unwrap) {
                     let name = inner.key.as_str().unwrap().into_owned();
                     if !own(&name) {
-                        found.push((format!("env.{name}"), String::from_utf8_lossy(inner.value.text()).into_owned()));
+                        found.push((
+                            format!("env.{name}"),
+                            String::from_utf8_lossy(inner.value.text()).into_owned(),
+                        ));
                     }
                 }
             } else {

@@ -74,7 +74,9 @@ impl Document {
         // JSON that was read is text.
         let document = Self(String::from_utf8_lossy(bytes).into_owned());
         match document.root_object()?.last(ENV) {
-            Some(env) if env.value.kind() != Kind::Object => Err(Unfit::EnvNotAnObject(named(env.value.kind()))),
+            Some(env) if env.value.kind() != Kind::Object => {
+                Err(Unfit::EnvNotAnObject(named(env.value.kind())))
+            }
             Some(env) => {
                 env.value.members().collect::<Result<Vec<_>, _>>()?;
                 Ok(document)
@@ -176,7 +178,8 @@ impl Document {
 
     fn env(&self) -> Option<Object<'_>> {
         let env = self.root().last(ENV)?.value;
-        let members = env.members().collect::<Result<_, _>>().expect("it was walked when the document was read");
+        let members =
+            env.members().collect::<Result<_, _>>().expect("it was walked when the document was read");
         Some(Object { text: &self.0, span: env.span(), members })
     }
 }
@@ -244,7 +247,10 @@ mod tests {
                 "{\n  \"env\": {\n      \"C\":3,\n      \"D\" : 4,\n      \"A\": \"1\",\n      \"B\": 2\n  }}",
             ),
             ("{\"env\":{\"B\":0,\"A\":0}}", "{\"env\":{\"B\":2,\"A\":\"1\"}}"),
-            ("{\"env\":{\"A\":0},\"env\":{\"A\":0, \"A\":0}}", "{\"env\":{\"A\":0},\"env\":{\"A\":0, \"A\":\"1\", \"B\":2}}"),
+            (
+                "{\"env\":{\"A\":0},\"env\":{\"A\":0, \"A\":0}}",
+                "{\"env\":{\"A\":0},\"env\":{\"A\":0, \"A\":\"1\", \"B\":2}}",
+            ),
             ("{\"\\u0065nv\":{\"\\u0041\":0}}", "{\"\\u0065nv\":{\"\\u0041\":\"1\",\"B\":2}}"),
         ];
         for (text, expect) in table {

@@ -217,3 +217,57 @@ fn write_beside(beside: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> io:
     file.write_all(bytes)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files in a folder of their own, with settings of that text.
+    fn files(settings: &str) -> (tempfile::TempDir, Files) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::inside(folder.path());
+        fs::write(&files.settings, settings).unwrap();
+        (folder, files)
+    }
+
+    #[test]
+    fn w50_settings_that_somebody_else_wrote_in_between_are_not_overwritten() {
+        let (_folder, files) = files("{}");
+        let read = files.read().unwrap();
+        fs::write(&files.settings, "{\"model\": \"opus\"}").unwrap();
+        for text in [Some("{}\n"), None] {
+            let error = files.write_settings(&read, text).unwrap_err();
+            assert!(matches!(error, Unchanged::Overtaken(_)), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&files.settings).unwrap(), "{\"model\": \"opus\"}");
+    }
+
+    #[test]
+    fn w50_a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
+        let (folder, files) = files("{}");
+        // A folder stands where the file belongs, and is not empty.
+        fs::create_dir_all(files.copy.join("full")).unwrap();
+        let error = put(&files.copy, b"{}", None).unwrap_err();
+        assert!(matches!(error, Unchanged::Unwritable { .. }), "{error}");
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        assert_eq!(names, [files.settings, files.copy]);
+    }
+
+    #[test]
+    fn a_copy_is_made_before_the_first_change_only() {
+        let (_folder, files) = files("{}");
+        let mut read = files.read().unwrap();
+        read.record = Some(Record::new(crate::cc::document::Shape::Full, crate::cc::document::Shape::Full));
+        files.keep_copy(&read).unwrap();
+        assert!(!files.copy.exists(), "these are not the settings before the first change");
+        read.record = None;
+        files.keep_copy(&read).unwrap();
+        assert_eq!(fs::read_to_string(&files.copy).unwrap(), "{}");
+        files.drop_copy(Some("{} ")).unwrap();
+        assert!(files.copy.exists());
+        files.drop_copy(Some("{}")).unwrap();
+        assert!(!files.copy.exists());
+    }
+}

@@ -14,7 +14,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 
-    /// How log lines look: json, text, or auto (text on a terminal)
+    /// How log lines look: json, pretty (text everywhere), or auto (text on a terminal, else json)
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 

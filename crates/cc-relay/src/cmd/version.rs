@@ -11,7 +11,11 @@ pub(crate) struct Version {}
 
 impl Version {
     /// Says it where the old program did: on standard error.
-    #[expect(clippy::unused_self, reason = "every command of the table is run in the same way")]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "every command of the table is run in the same way"
+    )]
     pub(crate) fn run(self, _: &Invocation) -> Outcome {
         report::tell(format_args!("cc-relay {}", text()));
         Ok(Exit::Done)
@@ -21,7 +25,9 @@ impl Version {
 /// The version of this build: what the build was told to be, as `git describe` says it, else the package's.
 pub(crate) fn text() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| match option_env!("CC_RELAY_VERSION") {
-        Some(described) if !described.is_empty() => shown(described, option_env!("CC_RELAY_COMMIT").unwrap_or_default()),
+        Some(described) if !described.is_empty() => {
+            shown(described, option_env!("CC_RELAY_COMMIT").unwrap_or_default())
+        }
         _ => env!("CARGO_PKG_VERSION").to_owned(),
     });
     &TEXT

@@ -33,7 +33,7 @@ fn init_writes_a_file_for_its_owner_alone_and_says_how_to_go_on() {
       4. cc-relay serve                        start the relay
       5. cc-relay config cc init               point Claude Code at it
     ");
-    assert_eq!(sandbox.mode(".config/cc-relay"), 0o750);
+    assert_eq!(sandbox.mode(".config/cc-relay") & !0o750, 0);
     assert_eq!(sandbox.mode(".config/cc-relay/config.yaml"), 0o600);
 }
 

@@ -222,3 +222,13 @@ fn a_certificate_that_is_not_there_is_told() {
         ended.stderr
     );
 }
+
+#[test]
+fn a_log_that_cannot_be_written_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/config.yaml", &format!("{}logging: {{output: no/such/folder/log}}\n", config(9, "")));
+    let ended = sandbox.run(&["serve"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    let expect = "error: cannot write the log to `no/such/folder/log`: No such file or directory";
+    assert!(ended.stderr.starts_with(expect), "{}", ended.stderr);
+}

@@ -61,6 +61,21 @@ fn a_relay_that_speaks_tls_is_asked_over_tls_and_known_by_its_certificate() {
 }
 
 #[test]
+fn a_relay_that_asks_for_certificates_is_known_to_run() {
+    let sandbox = Sandbox::new();
+    let certified = rcgen::generate_simple_self_signed(vec!["relay".to_owned()]).unwrap();
+    let certificate = sandbox.write("relay.pem", &certified.cert.pem());
+    let key = sandbox.write("relay.key", &certified.signing_key.serialize_pem());
+    let (certificate, key) = (text(&certificate), text(&key));
+    let tls = format!(", tls: {{certificate: '{certificate}', key: '{key}', client_ca: '{certificate}'}}");
+    let (mut running, port) = sandbox.serve(&config(0, &tls));
+    let shown = status(&sandbox, port, &tls);
+    assert!(shown.contains("✓ cc-relay is running at 127.0.0.1:[PORT]"), "{shown}");
+    running.signal("TERM");
+    assert!(running.end().success());
+}
+
+#[test]
 fn where_nobody_listens_no_relay_runs() {
     let sandbox = Sandbox::new();
     // Bound, so that nobody else gets the port, but not listening.

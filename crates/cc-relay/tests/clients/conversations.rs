@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::claude::Claude;
 use crate::sdk::{Outcome, Sdk, for_each_sdk};
-use crate::stage::{ROADS, Stage};
-use crate::transcript::Exchange;
+use crate::stage::{ROADS, Road, Stage};
+use crate::transcript::{Answer, End, Exchange};
 
 for_each_sdk! {
     a_plain_message_arrives_whole,
@@ -24,23 +24,47 @@ const TOOL: &str = r#"sim: tool lookup {"word":"marmalade"}"#;
 const TOOLS: &str =
     r#"sim: tools [["lookup",{"word":"one"}],["lookup",{"word":"two"}],["lookup",{"word":"three"}]]"#;
 
-/// Plays a scenario on both roads: the client must not be able to tell them apart, and the provider
-/// sees one request for each that the client sent. Gives back what came of it, and what was asked.
-async fn play(sdk: Sdk, arguments: &[&str]) -> (Outcome, Vec<Exchange>) {
-    let mut outcomes = Vec::new();
-    for road in ROADS {
-        let stage = Stage::open(road).await;
-        let outcome = sdk.play(&stage, arguments).await;
-        stage.judge();
-        assert_eq!(stage.seen().len(), stage.exchanges().len());
-        assert!(stage.statuses().iter().all(|status| *status == 200), "{:?}", stage.statuses());
-        assert!(stage.seen().iter().all(|record| record.thinking_dropped == 0));
-        outcomes.push((outcome, stage.exchanges()));
+/// What came of a scenario, and what was asked for it.
+type Played = (Outcome, Vec<Exchange>);
+
+/// Plays a scenario: the provider sees one request for each that the client sent, and serves them all.
+async fn play_on(road: Road, sdk: Sdk, arguments: &[&str]) -> Played {
+    let stage = Stage::open(road).await;
+    let outcome = sdk.play(&stage, arguments).await;
+    stage.judge();
+    assert_eq!(stage.seen().len(), stage.exchanges().len());
+    assert!(stage.statuses().iter().all(|status| *status == 200), "{:?}", stage.statuses());
+    (outcome, stage.exchanges())
+}
+
+/// Plays a scenario on both roads: the client must not be able to tell them apart.
+async fn play(sdk: Sdk, arguments: &[&str]) -> Played {
+    let (outcome, direct) = play_on(Road::Direct, sdk, arguments).await;
+    let relayed = play_on(Road::Relayed, sdk, arguments).await;
+    assert_eq!(outcome, relayed.0);
+    assert_eq!(direct.len(), relayed.1.len());
+    for (direct, relayed) in direct.iter().zip(&relayed.1) {
+        compare(answer(direct), answer(relayed));
     }
-    let (relayed, exchanges) = outcomes.pop().expect("two roads were played");
-    let (direct, _) = outcomes.pop().expect("two roads were played");
-    assert_eq!(direct, relayed);
-    (relayed, exchanges)
+    relayed
+}
+
+/// Through the relay an answer has the same bytes, and all its headers, some of another organization.
+fn compare(direct: &Answer, relayed: &Answer) {
+    assert_eq!(String::from_utf8_lossy(&direct.body), String::from_utf8_lossy(&relayed.body));
+    assert_eq!((direct.end, relayed.end), (End::Whole, End::Whole));
+    assert_eq!(direct.headers.get("content-type"), relayed.headers.get("content-type"));
+    for name in ["request-id", "anthropic-organization-id"] {
+        assert!(direct.headers.get(name).is_some(), "the provider sends `{name}`");
+    }
+    let framing = ["content-length", "transfer-encoding", "connection"];
+    for (name, _) in direct.headers.0.iter().filter(|(name, _)| !framing.contains(&name.as_str())) {
+        assert!(relayed.headers.get(name).is_some(), "`{name}` is lost: {:?}", relayed.headers);
+    }
+}
+
+fn answer(exchange: &Exchange) -> &Answer {
+    exchange.answer.as_ref().expect("every request was answered")
 }
 
 async fn a_plain_message_arrives_whole(sdk: Sdk) {
@@ -77,22 +101,22 @@ async fn three_tools_at_once_are_answered_in_one_message_and_in_order(sdk: Sdk) 
     );
 }
 
+/// Signatures name the organization, so that no two keys give the same ones.
 async fn thinking_goes_back_as_it_came(sdk: Sdk) {
     let prompt = format!("sim: think 60\n{TOOL}");
-    for manner in [
-        &["converse", "--thinking", "--prompt", &prompt][..],
-        &["converse", "--thinking", "--streamed", "--prompt", &prompt],
-    ] {
-        let (outcome, exchanges) = play(sdk, manner).await;
+    let whole: &[&str] = &["converse", "--thinking", "--prompt", &prompt];
+    let streamed = [whole, &["--streamed"]].concat();
+    for (road, arguments) in [(Road::Direct, whole), (Road::Relayed, whole), (Road::Relayed, &streamed)] {
+        let (outcome, exchanges) = play_on(road, sdk, arguments).await;
+        assert_eq!(outcome.text(), "The tool `lookup` returned: the meaning of marmalade");
         let thought = &outcome.value()["turns"][0]["content"][0];
         assert_eq!(thought["type"], "thinking");
         assert!(thought["thinking"].as_str().is_some_and(|text| text.len() > 100), "{thought}");
         // The provider refuses a block whose signature does not fit; this one is also the same in all else.
         let sent_back = &exchanges[1].request.json()["messages"][1]["content"][0];
-        assert_eq!(
-            (&sent_back["thinking"], &sent_back["signature"]),
-            (&thought["thinking"], &thought["signature"])
-        );
+        for field in ["thinking", "signature"] {
+            assert_eq!(sent_back[field], thought[field]);
+        }
     }
 }
 

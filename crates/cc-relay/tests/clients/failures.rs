@@ -36,6 +36,11 @@ fn cuts() -> [Script; 3] {
         .map(|how| Script::new(Fault::Break { after: SOME, how }).for_answers(Answers::Streamed))
 }
 
+/// Does this cut look like an end, to somebody who does not read the events?
+fn is_clean_end(script: &Script) -> bool {
+    script.fault == Fault::Break { after: SOME, how: Break::End }
+}
+
 fn error_after(events: usize) -> Script {
     Script::new(Fault::error_event(events, Kind::Overloaded, "Overloaded")).for_answers(Answers::Streamed)
 }
@@ -62,13 +67,12 @@ async fn a_dead_key_is_not_seen(sdk: Sdk) {
 
     let stage = Stage::open(Road::Relayed).await;
     stage.script(Script::new(Fault::dead_key()));
-    assert_eq!(sdk.play(&stage, HELLO).await.text(), "hello");
-    assert_eq!(stage.statuses_upstream(), [401, 200]);
-    for _ in 0..KEYS {
-        assert_eq!(sdk.play(&stage, HELLO_STREAMED).await.text(), "hello");
-    }
+    let outcomes = sdk.play_repeatedly(&stage, 1 + KEYS, HELLO_STREAMED).await;
+    assert!(outcomes.iter().all(|outcome| outcome.text() == "hello"));
     stage.judge();
-    assert!(stage.statuses().iter().all(|status| *status == 200));
+    assert_eq!(stage.statuses(), [200; 1 + KEYS]);
+    let (first, rest) = (stage.statuses_upstream()[0], &stage.statuses_upstream()[1..]);
+    assert_eq!((first, rest), (401, &[200; 1 + KEYS][..]));
     let seen = stage.seen();
     assert!(
         seen[1..].iter().all(|record| record.key != seen[0].key),
@@ -84,23 +88,29 @@ async fn when_all_keys_are_dead_nobody_is_told_that_theirs_is(sdk: Sdk) {
     let error = outcome.error();
     assert_eq!((&error["status"], &error["should_retry"]), (&503.into(), &"false".into()), "{error}");
     assert_eq!(stage.statuses(), [503], "trying again cannot help, and the client is told so");
-    assert_eq!(stage.seen().len() as u64, KEYS, "every key was tried once");
+    assert_eq!(stage.seen().len(), KEYS, "every key was tried once");
 }
 
-/// What a stream came to so far is thrown away by nobody but the client, who must see that it broke.
+/// What came of it is thrown away by nobody but the client, who must see that it broke; and a reply
+/// that has begun is never begun again.
 async fn a_stream_that_is_cut_looks_cut(sdk: Sdk) {
-    for script in cuts() {
-        for road in ROADS {
-            let stage = Stage::open(road).await;
-            stage.script(script.clone());
-            let outcome = sdk.play(&stage, LONG_STREAMED).await;
-            stage.judge();
-            assert_eq!(stage.statuses(), [200], "a reply that has begun is not tried again");
-            if road == Road::Relayed {
-                outcome.error();
-                let answer = stage.exchanges()[0].answer.clone().expect("it had begun");
+    for road in ROADS {
+        let stage = Stage::open(road).await;
+        for script in cuts() {
+            stage.script(script);
+        }
+        let outcomes = sdk.play_repeatedly(&stage, cuts().len(), LONG_STREAMED).await;
+        stage.judge();
+        assert_eq!((stage.statuses(), stage.statuses_upstream()), (vec![200; 3], vec![200; 3]));
+        for ((outcome, exchange), script) in outcomes.iter().zip(stage.exchanges()).zip(cuts()) {
+            let answer = exchange.answer.expect("it had begun");
+            assert!(String::from_utf8_lossy(&answer.body).contains("content_block_delta"));
+            // What it makes of a whole answer that is not a whole message is each SDK's own affair.
+            if road == Road::Direct && is_clean_end(&script) {
+                assert_eq!(answer.end, End::Whole);
+            } else {
                 assert_eq!(answer.end, End::Cut, "{:?}", script.fault);
-                assert!(String::from_utf8_lossy(&answer.body).contains("content_block_delta"));
+                outcome.error();
             }
         }
     }
@@ -180,27 +190,55 @@ async fn claude_asks_again_for_a_stream_that_was_cut() {
             assert!(exchanges.iter().all(|exchange| exchange.request.streams()), "{:?}", script.fault);
             let ends: Vec<_> =
                 exchanges.iter().filter_map(|exchange| Some(exchange.answer.as_ref()?.end)).collect();
-            let first =
-                if road == Road::Direct && script.fault == (Fault::Break { after: SOME, how: Break::End }) {
-                    End::Whole
-                } else {
-                    End::Cut
-                };
+            let unnoticed = road == Road::Direct && is_clean_end(&script);
+            let first = if unnoticed { End::Whole } else { End::Cut };
             assert_eq!(ends, [first, End::Whole], "{:?}", script.fault);
         }
     }
 }
 
-/// An error in the middle of a stream is another thing than a cut: the answer is asked for whole, at once.
+/// An error in the middle of a text is another thing than a cut: the answer is asked for whole, at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn claude_asks_for_a_whole_answer_after_an_error_in_a_stream() {
+async fn claude_asks_for_a_whole_answer_after_an_error_in_a_text() {
+    for road in ROADS {
+        let stage = Stage::open(road).await;
+        stage.script(error_after(SOME));
+        let claude = Claude::on(&stage).env("ANTHROPIC_MODEL", "claude-sonnet-5");
+        let heard = claude.env("CLAUDE_CODE_DISABLE_THINKING", "1").ask(LONG).await;
+        assert!(heard.text().len() > 1000);
+        stage.judge();
+        assert_eq!((stage.statuses(), streamed(&stage)), (vec![200, 200], vec![true, false]));
+    }
+}
+
+/// Once a thought is finished, it asks for a stream again, and as soon.
+#[tokio::test(flavor = "multi_thread")]
+async fn claude_asks_for_a_stream_again_after_an_error_behind_a_thought() {
     for road in ROADS {
         let stage = Stage::open(road).await;
         stage.script(error_after(SOME));
         assert!(Claude::on(&stage).ask(LONG).await.text().len() > 1000);
         stage.judge();
-        let streamed: Vec<bool> =
-            stage.exchanges().iter().map(|exchange| exchange.request.streams()).collect();
-        assert_eq!((stage.statuses(), streamed), (vec![200, 200], vec![true, false]));
+        assert_eq!((stage.statuses(), streamed(&stage)), (vec![200, 200], vec![true, true]));
     }
+}
+
+/// An event that is not JSON arrives as it is: the client complains of it, and asks for a whole answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn claude_asks_for_a_whole_answer_after_an_event_that_is_not_json() {
+    for road in ROADS {
+        let stage = Stage::open(road).await;
+        stage.script(Script::new(Fault::Break { after: SOME, how: Break::Garbage }));
+        let claude = Claude::on(&stage).env("ANTHROPIC_MODEL", "claude-sonnet-5");
+        let heard = claude.env("CLAUDE_CODE_DISABLE_THINKING", "1").ask(LONG).await;
+        assert!(heard.text().len() > 1000);
+        assert!(heard.printed.stderr.contains("Could not parse message into JSON"), "{:?}", heard.printed);
+        stage.judge();
+        assert_eq!((stage.statuses(), streamed(&stage)), (vec![200, 200], vec![true, false]));
+    }
+}
+
+/// Which requests asked for a stream.
+fn streamed(stage: &Stage) -> Vec<bool> {
+    stage.exchanges().iter().map(|exchange| exchange.request.streams()).collect()
 }

@@ -19,27 +19,35 @@ pub(crate) enum Sdk {
 #[derive(Debug)]
 pub(crate) struct Outcome(Value);
 
-/// How a scenario ended that the SDK reported an error of; everything else is a fault of the script.
-const REPORTED: i32 = 3;
-
 impl Sdk {
-    /// Runs a scenario on a stage.
+    /// Plays a scenario on a stage, once.
     pub(crate) async fn play(self, stage: &Stage, arguments: &[&str]) -> Outcome {
+        let mut outcomes = self.play_repeatedly(stage, 1, arguments).await;
+        outcomes.pop().expect("it was played once")
+    }
+
+    /// Plays a scenario on a stage that often, one after the other, with one client.
+    pub(crate) async fn play_repeatedly(
+        self,
+        stage: &Stage,
+        times: usize,
+        arguments: &[&str],
+    ) -> Vec<Outcome> {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
         let (program, script): (PathBuf, _) = match self {
             Self::Python => (told("RELAY_PYTHON").into(), scripts.join("python/scenarios.py")),
             Self::TypeScript => ("node".into(), scripts.join("node/scenarios.mjs")),
         };
         let mut command = scrubbed(program, stage.home());
-        command.arg(script).args(arguments);
+        command.arg(script).args(arguments).args(["--repeat", &times.to_string()]);
         command.env("RELAY_NODE_MODULES", told("RELAY_NODE_MODULES"));
         command.env("ANTHROPIC_BASE_URL", stage.url()).env("ANTHROPIC_API_KEY", stage.credential());
         let printed = run(command).await;
-        let value: Value = serde_json::from_str(&printed.stdout)
-            .unwrap_or_else(|error| panic!("{self:?} did not print one JSON object: {error}\n{printed:?}"));
-        let expected = if value.get("error").is_some() { REPORTED } else { 0 };
-        assert_eq!(printed.code, Some(expected), "{printed:?}");
-        Outcome(value)
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        let values: Vec<Value> = serde_json::from_str(&printed.stdout)
+            .unwrap_or_else(|error| panic!("{self:?} did not print a list in JSON: {error}\n{printed:?}"));
+        assert_eq!(values.len(), times);
+        values.into_iter().map(Outcome).collect()
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) const BASIL: [(&str, &str); 2] =
     [("basil-1", "sk-ant-api03-sim-basil-1"), ("basil-2", "sk-ant-api03-sim-basil-2")];
 
 /// How many keys the relay has.
-pub(crate) const KEYS: u64 = 4;
+pub(crate) const KEYS: usize = AMBER.len() + BASIL.len();
 
 /// Headers that differ between the two sides of the relay by design: the credential, what belongs
 /// to one connection, and the encodings, because a compressed stream cannot be watched.
@@ -143,6 +143,7 @@ impl Stage {
         assert!(!exchanges.is_empty(), "the client asked nothing");
         for record in &seen {
             self.judge_record(record, &exchanges);
+            assert_eq!(record.thinking_dropped, 0, "a thought reached somebody who cannot read it");
         }
         for exchange in exchanges.iter().filter(|exchange| exchange.request.method == "POST") {
             let arrived = seen.iter().any(|record| is_copy(record, exchange));
@@ -158,31 +159,35 @@ impl Stage {
 
     /// What reached the provider is what the client sent, but for what must differ.
     fn judge_record(&self, record: &Record, exchanges: &[Exchange]) {
+        self.judge_credential(record);
         let sent: Vec<&Exchange> = exchanges.iter().filter(|exchange| is_copy(record, exchange)).collect();
         assert!(!sent.is_empty(), "the provider saw what no client sent: {} {}", record.method, record.path);
         let headers = record.headers.iter();
         let arrived = kept(headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))));
-        let same = |exchange: &&Exchange| {
-            let headers = exchange.request.headers.0.iter();
-            kept(headers.map(|(name, value)| (name.as_str(), value.as_str()))) == arrived
-        };
-        assert!(sent.iter().any(same), "headers changed on the way:\n{sent:#?}\nbecame\n{arrived:#?}");
-        let credentials = ["x-api-key", "authorization"].map(|name| record.header(name));
+        let left = sent.iter().map(|exchange| {
+            kept(exchange.request.headers.0.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        });
+        let left: Vec<_> = left.collect();
+        assert!(left.contains(&arrived), "headers changed on the way:\n{left:#?}\nbecame\n{arrived:#?}");
+    }
+
+    /// Only credentials that are the provider's own go there, one at a time.
+    fn judge_credential(&self, record: &Record) {
+        let shown = ["x-api-key", "authorization"].map(|name| record.header(name));
+        let place = format!("{} {}", record.method, record.path);
         match self.road {
-            Road::Direct => assert!(
-                credentials.iter().flatten().any(|value| value.ends_with(VISITOR.1)),
-                "the client's own key arrives"
-            ),
+            Road::Direct => {
+                let arrived = shown.iter().flatten().any(|value| value.ends_with(VISITOR.1));
+                assert!(arrived, "the client's own key is missing: {place}");
+            }
             Road::Relayed => {
-                let ours = AMBER.iter().chain(&BASIL).any(|(_, secret)| credentials == [Some(*secret), None]);
-                assert!(ours, "only keys of the pool go upstream, one at a time: {}", record.path);
                 let leaked =
                     |value: &[u8]| value.windows(CLIENT_KEY.len()).any(|part| part == CLIENT_KEY.as_bytes());
-                assert!(
-                    !record.headers.iter().any(|(_, value)| leaked(value.as_bytes())),
-                    "the relay's key leaked"
-                );
-                assert!(!leaked(record.body.as_deref().unwrap_or_default()), "the relay's key leaked");
+                let in_headers = record.headers.iter().any(|(_, value)| leaked(value.as_bytes()));
+                let in_body = leaked(record.body.as_deref().unwrap_or_default());
+                assert!(!in_headers && !in_body, "what opens the relay reached the provider: {place}");
+                let ours = AMBER.iter().chain(&BASIL).any(|(_, secret)| shown == [Some(*secret), None]);
+                assert!(ours, "exactly one key of the pool goes upstream: {place}");
             }
         }
     }
@@ -207,8 +212,8 @@ impl Drop for Stage {
 
 /// The configuration of a relay before that provider.
 fn configuration(provider: SocketAddr) -> String {
-    let keys: String =
-        AMBER.iter().chain(&BASIL).map(|(_, secret)| format!("      - key: {secret}\n")).collect();
+    let secrets: Vec<&str> = AMBER.iter().chain(&BASIL).map(|(_, secret)| *secret).collect();
+    let keys = secrets.join("\n      - key: ");
     format!(
         "server:
   listen: 127.0.0.1:0
@@ -224,7 +229,8 @@ providers:
     pooling:
       strategy: round_robin
     keys:
-{keys}logging:
+      - key: {keys}
+logging:
   level: debug
   format: json
   output: stderr

@@ -1,27 +1,30 @@
 //! Everything that clients ask besides messages: token counts in bursts, models, files, batches.
 
-use crate::claude::Claude;
-use crate::sdk::{Sdk, for_each_sdk};
-use crate::stage::{ROADS, Road, Stage};
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use relay_sim::{Fault, Pace, Script};
 use serde_json::Value;
 
+use crate::claude::Claude;
+use crate::sdk::{Sdk, for_each_sdk};
+use crate::stage::{ROADS, Road, Stage};
+
 for_each_sdk! {
     a_burst_of_token_counts_is_answered_as_by_the_provider,
     models_are_listed_by_pages_and_found_by_id,
     a_file_is_asked_about_with_the_key_that_owns_it,
-    a_batch_is_made_and_read_with_one_key,
+    a_batch_is_looked_at_with_the_key_that_owns_it,
+    the_results_of_a_batch_come_through_the_relay,
 }
+
+const BATCH: &[&str] = &["batch", "--size", "3", "--prompt", "sim: say done"];
 
 async fn a_burst_of_token_counts_is_answered_as_by_the_provider(sdk: Sdk) {
     let mut outcomes = Vec::new();
     for road in ROADS {
         let stage = Stage::open(road).await;
-        outcomes.push(sdk.play(&stage, &["count", "--times", "14", "--prompt", "marmalade "]).await);
+        outcomes.push(sdk.play(&stage, &["count", "--size", "14", "--prompt", "marmalade "]).await);
         stage.judge();
         assert_eq!(stage.statuses(), [200; 14]);
     }
@@ -54,7 +57,7 @@ async fn a_file_is_asked_about_with_the_key_that_owns_it(sdk: Sdk) {
     let mut outcomes = Vec::new();
     for road in ROADS {
         let stage = Stage::open(road).await;
-        outcomes.push(sdk.play(&stage, &["files", "--times", "5", "--prompt", "sim: say read"]).await);
+        outcomes.push(sdk.play(&stage, &["files", "--size", "5", "--prompt", "sim: say read"]).await);
         stage.judge();
         assert_eq!(stage.statuses(), [200; 8]);
         let keys: BTreeSet<_> = stage.seen().into_iter().map(|record| record.key).collect();
@@ -65,18 +68,30 @@ async fn a_file_is_asked_about_with_the_key_that_owns_it(sdk: Sdk) {
     assert_eq!(outcomes[1].value()["texts"], Value::from(vec!["read"; 5]));
 }
 
-async fn a_batch_is_made_and_read_with_one_key(sdk: Sdk) {
-    let mut outcomes = Vec::new();
+async fn a_batch_is_looked_at_with_the_key_that_owns_it(sdk: Sdk) {
     for road in ROADS {
         let stage = Stage::open(road).await;
-        outcomes.push(sdk.play(&stage, &["batch", "--times", "3", "--prompt", "sim: say done"]).await);
+        let outcomes = sdk.play_repeatedly(&stage, 3, BATCH).await;
+        assert!(outcomes.iter().all(|outcome| outcome.value()["status"] == "ended"));
         stage.judge();
-        let keys: BTreeSet<_> = stage.seen().into_iter().map(|record| record.key).collect();
-        assert_eq!(keys.len(), 1, "one key did all of it: {keys:?}");
-        assert!(stage.statuses_upstream().iter().all(|status| *status == 200));
+        assert_eq!((stage.statuses(), stage.statuses_upstream()), (vec![200; 6], vec![200; 6]));
+        let keys: Vec<_> = stage.seen().into_iter().map(|record| record.key).collect();
+        assert!(keys.chunks(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
+        let users = keys.iter().collect::<BTreeSet<_>>().len();
+        assert_eq!(users, if road == Road::Direct { 1 } else { 3 }, "new batches go round the keys");
     }
-    assert_eq!(outcomes[0], outcomes[1]);
-    assert_eq!(outcomes[1].value()["results"]["number-2"], "done");
+}
+
+/// A batch says where its results are, and the SDKs ask there with what they show to the relay.
+async fn the_results_of_a_batch_come_through_the_relay(sdk: Sdk) {
+    for road in ROADS {
+        let stage = Stage::open(road).await;
+        let made = sdk.play(&stage, BATCH).await;
+        let id = made.value()["id"].as_str().expect("a batch has an id");
+        let outcome = sdk.play(&stage, &["results", "--prompt", id]).await;
+        stage.judge();
+        assert_eq!(outcome.value()["results"]["number-2"], "done");
+    }
 }
 
 /// `/context` asks for some 25 token counts, 14 of them at once.
@@ -103,10 +118,12 @@ async fn claude_counts_its_context_in_a_burst() {
 async fn claude_discovers_the_models_of_the_relay() {
     for road in ROADS {
         let stage = Stage::open(road).await;
-        // It forgets an answer that comes after the last message.
-        let slow = Pace { first_event: Duration::from_secs(2), ..Pace::at_once() };
+        // It forgets an answer that comes after the last message, and one that takes long.
+        let slow = Pace { first_event: Duration::from_secs(3), ..Pace::at_once() };
         stage.script(Script::new(Fault::Nothing).for_path("/v1/messages").paced(slow));
-        let claude = Claude::on(&stage).env("CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY", "1");
+        let claude = Claude::on(&stage)
+            .env("CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY", "1")
+            .env("CLAUDE_CODE_GATEWAY_MODEL_DISCOVERY_TIMEOUT_MS", "30000");
         let heard = claude.ask("sim: say found").await;
         assert_eq!(heard.text(), "found");
         stage.judge();

@@ -68,7 +68,7 @@ impl Tap {
 async fn pass(client: TcpStream, target: SocketAddr, wire: Arc<Wire>) {
     let Ok(server) = TcpStream::connect(target).await else {
         // To the client it is the same as being refused.
-        return reset(client);
+        return reset(&client);
     };
     for stream in [&client, &server] {
         // Nothing may wait here for what comes after it.
@@ -93,8 +93,8 @@ async fn pass(client: TcpStream, target: SocketAddr, wire: Arc<Wire>) {
         }
     };
     if broken {
-        reset(from_client.reunite(to_client).expect("they are halves of one connection"));
-        reset(from_server.reunite(to_server).expect("they are halves of one connection"));
+        reset(&from_client.reunite(to_client).expect("they are halves of one connection"));
+        reset(&from_server.reunite(to_server).expect("they are halves of one connection"));
     }
 }
 
@@ -115,7 +115,8 @@ async fn copy(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, kept: &Mutex<Ve
     }
 }
 
-fn reset(stream: TcpStream) {
+/// Lets the peer see a reset when the connection is dropped.
+fn reset(stream: &TcpStream) {
     // If the peer was faster there is nothing left to reset.
     drop(stream.set_zero_linger());
 }

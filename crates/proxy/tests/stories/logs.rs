@@ -63,17 +63,31 @@ async fn w56_bodies_are_logged_at_debug_only_and_only_of_those_who_may_ask() {
 async fn a_request_has_one_line_at_its_end_with_who_served_it_and_what_it_used() {
     let kept = Kept::default();
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(kept.clone()));
-    let relay =
-        story().provider("a", [replies::overloaded()]).provider("b", [replies::stream("hello")]).start().await;
+    let relay = story()
+        .provider("a", [replies::overloaded()])
+        .provider("b", [replies::stream("hello")])
+        .start()
+        .await;
     let mut request = relay_testkit::story::ask("hi", relay_testkit::story::Manner::Stream);
     request.headers_mut().insert("x-request-id", "mine-1".parse().unwrap());
     relay.send(request).await;
     let lines = kept.lines_with("request finished");
     assert_eq!(lines.len(), 1, "{lines:?}");
     for part in [
-        "INFO", "request_id=\"mine-1\"", "client=\"open\"", "model=\"claude-opus-5-5\"", "provider=\"b\"", "status=200",
-        "end=\"whole\"", "attempts=2", "overloaded", "input_tokens=15", "cache_read_tokens=10", "output_tokens=7",
-        "sse_events=7", "path=\"/v1/messages\"",
+        "INFO",
+        "request_id=\"mine-1\"",
+        "client=\"open\"",
+        "model=\"claude-opus-5-5\"",
+        "provider=\"b\"",
+        "status=200",
+        "end=\"whole\"",
+        "attempts=2",
+        "overloaded",
+        "input_tokens=15",
+        "cache_read_tokens=10",
+        "output_tokens=7",
+        "sse_events=7",
+        "path=\"/v1/messages\"",
     ] {
         assert!(lines[0].contains(part), "{part} is not in {}", lines[0]);
     }

@@ -30,7 +30,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// How long a connection may be silent before the system asks whether the peer is still there,
 /// and how long it waits between asking. Below the 350 s after which AWS load balancers forget a
 /// connection, and the 240 s of Azure's.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The system's resolver and the system's TCP.
@@ -88,10 +88,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Begins an attempt at each address, the next one when the last has failed or kept us waiting,
 /// and takes the first that succeeds. The error is that of the last one to fail.
-async fn race(
-    addresses: Vec<SocketAddr>,
-    connect: impl Fn(SocketAddr) -> Attempt,
-) -> io::Result<TcpStream> {
+async fn race(addresses: Vec<SocketAddr>, connect: impl Fn(SocketAddr) -> Attempt) -> io::Result<TcpStream> {
     let mut waiting = addresses.into_iter();
     let mut under_way: Vec<Attempt> = waiting.next().map(&connect).into_iter().collect();
     let mut pause = pin!(sleep(STAGGER));
@@ -182,7 +179,11 @@ mod tests {
         let silent = address("10.0.0.1:1");
         let stream = race(vec![silent, silent, good], |address| {
             begun.lock().unwrap().push(start.elapsed().as_millis());
-            if address == silent { Box::pin(std::future::pending()) } else { Box::pin(TcpStream::connect(address)) }
+            if address == silent {
+                Box::pin(std::future::pending())
+            } else {
+                Box::pin(TcpStream::connect(address))
+            }
         })
         .await
         .unwrap();

@@ -10,7 +10,10 @@ use http::HeaderMap;
 use super::head;
 use crate::error::Malformed;
 
-/// The longest line that begins a chunk: 16 digits and room for extensions nobody reads.
+/// The digits of the largest size there is.
+const MAX_SIZE_DIGITS: usize = 16;
+
+/// The longest line that begins a chunk: its size, and room for extensions nobody reads.
 const MAX_CHUNK_LINE: usize = 4 * 1024;
 
 /// The largest trailer section, in bytes.
@@ -163,27 +166,40 @@ impl Decoder {
                 self.trailers = Some(trailers).filter(|trailers| !trailers.is_empty());
                 State::End
             }),
-            State::Length(_) | State::UntilClose | State::ChunkData(_) | State::End | State::Broken(_) => None,
+            State::Length(_) | State::UntilClose | State::ChunkData(_) | State::End | State::Broken(_) => {
+                None
+            }
         })
     }
 }
 
 fn take_chunk_size(inbox: &mut BytesMut) -> Result<Option<u64>, Malformed> {
-    let Some(end) = memchr::memchr(b'\n', inbox) else {
-        return if MAX_CHUNK_LINE < inbox.len() { Err(Malformed::ChunkSize) } else { Ok(None) };
+    let digits = inbox.iter().take(MAX_SIZE_DIGITS + 1).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let end = match inbox.get(digits..) {
+        // By far the usual case.
+        Some([b'\r', b'\n', ..]) => digits + 1,
+        rest => match memchr::memchr(b'\n', rest.unwrap_or_default()) {
+            Some(at) => digits + at,
+            None if MAX_CHUNK_LINE < inbox.len() => return Err(Malformed::ChunkSize),
+            None => return Ok(None),
+        },
     };
     let line = inbox.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::ChunkSize)?;
-    let (size, extension) = match line.iter().position(|byte| !byte.is_ascii_hexdigit()) {
-        Some(at) => line.split_at(at),
-        None => (line, &[][..]),
-    };
-    let blank = extension.trim_ascii_start();
-    if size.is_empty() || 16 < size.len() || !(blank.is_empty() || blank.starts_with(b";")) {
+    let (size, extension) = line.split_at_checked(digits).ok_or(Malformed::ChunkSize)?;
+    if !(1..=MAX_SIZE_DIGITS).contains(&digits) || MAX_CHUNK_LINE < end || !is_extension(extension) {
         return Err(Malformed::ChunkSize);
     }
     let size = size.iter().fold(0, |sum, digit| (sum << 4) | u64::from(hex_value(*digit)));
     inbox.advance(end + 1);
     Ok(Some(size))
+}
+
+/// Whether this may follow the size of a chunk: blanks, then nothing or what a semicolon begins.
+fn is_extension(text: &[u8]) -> bool {
+    match text.iter().find(|byte| !matches!(byte, b' ' | b'\t')) {
+        None => true,
+        Some(first) => *first == b';' && !text.contains(&b'\r'),
+    }
 }
 
 /// The value of an ASCII hexadecimal digit.
@@ -208,6 +224,12 @@ fn take_trailers(inbox: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
         return if MAX_TRAILERS < inbox.len() { Err(Malformed::Trailers) } else { Ok(None) };
     };
     let section = inbox.split_to(end + 4).freeze();
+    // `httparse` would take a line feed alone for the end of a line; hyper does not here.
+    let alone =
+        memchr::memchr_iter(b'\n', &section).any(|at| section.get(at.wrapping_sub(1)) != Some(&b'\r'));
+    if MAX_TRAILERS < end || alone {
+        return Err(Malformed::Trailers);
+    }
     let mut lines = [httparse::EMPTY_HEADER; MAX_TRAILER_LINES];
     match httparse::parse_headers(&section, &mut lines) {
         Ok(httparse::Status::Complete((size, lines))) if size == section.len() => {

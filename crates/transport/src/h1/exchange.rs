@@ -64,7 +64,10 @@ impl Exchange {
         Ok(exchange)
     }
 
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = self.poll_piece(cx);
         match &polled {
             Poll::Ready(Some(Err(_))) => self.link = None,
@@ -86,11 +89,15 @@ impl Exchange {
         loop {
             let Some(link) = &mut self.link else {
                 // Ended; trailers may have come with the last byte.
-                return Poll::Ready(self.decoder.take_trailers().map(|trailers| Ok(Frame::trailers(trailers))));
+                return Poll::Ready(
+                    self.decoder.take_trailers().map(|trailers| Ok(Frame::trailers(trailers))),
+                );
             };
             match self.decoder.next(link.inbox()) {
                 Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Ok(Some(Piece::Trailers(trailers))) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                Ok(Some(Piece::Trailers(trailers))) => {
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
                 Ok(None) => {}
                 Err(malformed) => return Poll::Ready(Some(Err(BodyError::Malformed(malformed)))),
             }
@@ -126,10 +133,10 @@ impl Exchange {
     /// Gives the connection back, or closes it.
     fn release(&mut self) {
         let Some(link) = self.link.take() else { return };
-        if let Reuse::Within(patience) = self.reuse {
-            if link.is_clean() {
-                self.shelf.give_back(link, patience);
-            }
+        if let Reuse::Within(patience) = self.reuse
+            && link.is_clean()
+        {
+            self.shelf.give_back(link, patience);
         }
     }
 }

@@ -70,7 +70,13 @@ pub(crate) fn is_ours(name: &HeaderName) -> bool {
 }
 
 /// Writes a request head.
-pub(crate) fn write(out: &mut Vec<u8>, parts: &request::Parts, origin: &Origin, target: Target<'_>, framing: Framing) {
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    parts: &request::Parts,
+    origin: &Origin,
+    target: Target<'_>,
+    framing: Framing,
+) {
     out.extend_from_slice(parts.method.as_str().as_bytes());
     out.push(b' ');
     if let Target::Absolute(_) = target {
@@ -188,13 +194,18 @@ impl Head {
             return Err(Malformed::Switched);
         }
         let reusable = self.keeps_alive();
-        if *method == Method::HEAD || matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        if *method == Method::HEAD || matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        {
             return Ok(Plan { decoder: Decoder::empty(), reusable });
         }
         if self.headers.contains_key(header::TRANSFER_ENCODING) {
+            if self.old {
+                // RFC 9112 section 6.1: such a message is faulty, and its end cannot be known.
+                return Err(Malformed::TransferEncoding);
+            }
             let both = self.headers.remove(header::CONTENT_LENGTH).is_some();
             return Ok(if self.is_chunked() {
-                Plan { decoder: Decoder::chunked(), reusable: reusable && !both && !self.old }
+                Plan { decoder: Decoder::chunked(), reusable: reusable && !both }
             } else {
                 Plan { decoder: Decoder::until_close(), reusable: false }
             });
@@ -206,7 +217,8 @@ impl Head {
     }
 
     fn keeps_alive(&self) -> bool {
-        let says = |word| tokens(&self.headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(word));
+        let says =
+            |word| tokens(&self.headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(word));
         if self.old { says("keep-alive") && !says("close") } else { !says("close") }
     }
 

@@ -23,7 +23,7 @@ use super::{
     upload::{Upload, UploadError},
 };
 use crate::{
-    deadline::{Deadlines, Watchdog},
+    deadline::{CLOSING_RACE, Deadlines, Watchdog},
     dial::Io,
     error::{Cause, Kind, Malformed, Phase, SendError},
     origin::Origin,
@@ -73,7 +73,7 @@ enum Heard {
 /// Why a connection gave no head.
 pub(crate) struct Failure {
     pub(crate) error: SendError,
-    /// Not a byte of a response came, and the connection just ended: what happens when the
+    /// Not a byte of a response came, and the connection ended soon: what happens when the
     /// upstream closes an idle connection in the moment it is taken up again.
     pub(crate) silent_end: bool,
 }
@@ -123,7 +123,9 @@ impl Link {
         self.heard = Heard::Nothing;
         let mut scanned = 0;
         let mut broken = None;
-        let head = std::future::poll_fn(|cx| self.poll_head(&mut scanned, &mut broken, deadlines.first_byte, cx)).await?;
+        let head =
+            std::future::poll_fn(|cx| self.poll_head(&mut scanned, &mut broken, deadlines.first_byte, cx))
+                .await?;
         if self.upload.is_pending() && !head.status.is_success() {
             self.upload.stop();
         }
@@ -148,7 +150,11 @@ impl Link {
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             match head::take(&mut self.inbox, scanned) {
-                Ok(Some(head)) if head.is_interim() && head.status != http::StatusCode::SWITCHING_PROTOCOLS => continue,
+                Ok(Some(head))
+                    if head.is_interim() && head.status != http::StatusCode::SWITCHING_PROTOCOLS =>
+                {
+                    continue;
+                }
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Ok(None) => {}
                 Err(malformed) => return Poll::Ready(Err(self.malformed(malformed))),
@@ -224,7 +230,11 @@ impl Link {
     }
 
     fn ended(&self, broken: Option<io::Error>, read: Option<io::Error>) -> Failure {
-        let silent_end = self.heard == Heard::Nothing;
+        let soon = match self.silence {
+            Silence::Broken => true,
+            Silence::Since(since) => since.elapsed() < CLOSING_RACE,
+        };
+        let silent_end = self.heard == Heard::Nothing && soon;
         let error = broken.or(read);
         let kind = error.as_ref().map_or(Kind::Closed, Kind::of_io);
         Failure { silent_end, ..self.failure(self.phase(), kind, error.map(Cause::from)) }

@@ -72,7 +72,13 @@ enum Chunks {
 
 impl Upload {
     /// Takes up a request. Nothing is written before the first poll.
-    pub(crate) fn begin(&mut self, parts: &request::Parts, origin: &Origin, target: Target<'_>, body: Content) {
+    pub(crate) fn begin(
+        &mut self,
+        parts: &request::Parts,
+        origin: &Origin,
+        target: Target<'_>,
+        body: Content,
+    ) {
         let framing = match body.length() {
             Some(0) if matches!(body, Content::Empty) && has_no_body(&parts.method) => Framing::None,
             Some(length) => Framing::Length(length),
@@ -141,7 +147,8 @@ impl Upload {
             while self.at < self.outbox.len() || !self.pieces.is_empty() {
                 let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                 let count = self.slices(&mut slices);
-                let written = Pin::new(&mut *io).poll_write_vectored(cx, slices.get(..count).unwrap_or_default());
+                let written =
+                    Pin::new(&mut *io).poll_write_vectored(cx, slices.get(..count).unwrap_or_default());
                 match ready!(written).map_err(UploadError::Io)? {
                     0 => return Poll::Ready(Err(UploadError::Io(io::ErrorKind::WriteZero.into()))),
                     size => self.advance(size),

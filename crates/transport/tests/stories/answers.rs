@@ -119,14 +119,16 @@ async fn an_answer_that_ends_before_its_end_is_cut_wherever_it_ends() {
 
 #[tokio::test]
 async fn a_response_to_head_has_no_body_whatever_its_length_says() {
-    let made = made(Method::HEAD, async |peer| peer.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await);
+    let made =
+        made(Method::HEAD, async |peer| peer.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await);
     let made = made.await.unwrap();
     assert_eq!((made.body.len(), made.headers[0].1.as_str()), (0, "\"5\""));
 }
 
 #[tokio::test]
 async fn both_framings_at_once_are_chunked_and_lose_their_length() {
-    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let answer =
+        "HTTP/1.1 200 OK\r\ncontent-length: 99\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
     let made = made(Method::GET, async |peer| peer.write(answer).await).await.unwrap();
     assert_eq!(made.body, b"ok");
     assert_eq!(made.headers, [("transfer-encoding".to_owned(), "\"chunked\"".to_owned())]);

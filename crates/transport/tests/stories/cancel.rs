@@ -1,36 +1,23 @@
 //! Dropping a request, in every phase, is noticed by the upstream at once.
 
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Waker},
 };
 
 use bytes::Bytes;
-use futures::{is_pending, pending};
 use http_body_util::BodyExt;
 use relay_transport::{Dial, Dialing, Origin, Transport};
 
 use crate::pipe::{hello, pipes, pipes_with, post, send, settings};
 
-/// Two words about futures.
-mod futures {
-    use std::{
-        pin::Pin,
-        task::{Context, Waker},
-    };
-
-    /// Polls once; whether it is not yet ready.
-    pub(super) fn is_pending<F: Future>(future: Pin<&mut F>) -> bool {
-        future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
-    }
-
-    /// Never ready, and says when it is dropped.
-    pub(super) async fn pending(_dropped: impl Drop) {
-        std::future::pending().await
-    }
+/// Polls once; whether it is not yet ready.
+fn is_pending<F: Future>(future: Pin<&mut F>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 struct Dropped(Arc<AtomicBool>);
@@ -47,8 +34,8 @@ impl Dial for Stuck {
     fn dial<'a>(&'a self, _: &'a Origin) -> Dialing<'a> {
         let dropped = Dropped(self.0.clone());
         Box::pin(async move {
-            pending(dropped).await;
-            unreachable!("it is never ready")
+            let _dropped = dropped;
+            std::future::pending().await
         })
     }
 }
@@ -103,14 +90,12 @@ async fn while_waiting_for_the_head_the_connection_is_closed() {
 #[tokio::test]
 async fn in_the_body_the_connection_is_closed() {
     let (transport, mut upstream) = pipes();
-    let (mut body, mut peer) = tokio::join!(
-        async { send(&transport, hello()).await.unwrap().into_body() },
-        async {
+    let (mut body, mut peer) =
+        tokio::join!(async { send(&transport, hello()).await.unwrap().into_body() }, async {
             let mut peer = upstream.accept().await;
             peer.answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n").await;
             peer
-        }
-    );
+        });
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "x");
     drop(body);
     assert_eq!(peer.closed().await, b"");

@@ -7,7 +7,8 @@ use crate::pipe::{DEADLINES, OK, hello, pipes_with, send, text};
 
 fn behind(settings: &mut Settings) {
     let url = Some("http://user:pass@proxy.test:3128");
-    let variables = ProxyVariables { https: url, http: url, none: Some("direct.test"), ..ProxyVariables::default() };
+    let variables =
+        ProxyVariables { https: url, http: url, none: Some("direct.test"), ..ProxyVariables::default() };
     settings.proxy = ProxyRules::read(variables).unwrap();
 }
 
@@ -37,11 +38,12 @@ async fn what_needs_no_proxy_is_asked_directly() {
     let (transport, mut upstream) = pipes_with(1024, behind);
     for url in ["http://direct.test", "http://127.0.0.1:11434"] {
         let origin = Origin::parse(url).unwrap();
-        let (answered, (peer, (head, _))) = tokio::join!(transport.send(&origin, hello(), DEADLINES), async {
-            let mut peer = upstream.accept().await;
-            let request = peer.answer(OK).await;
-            (peer, request)
-        });
+        let (answered, (peer, (head, _))) =
+            tokio::join!(transport.send(&origin, hello(), DEADLINES), async {
+                let mut peer = upstream.accept().await;
+                let request = peer.answer(OK).await;
+                (peer, request)
+            });
         text(answered.unwrap()).await.unwrap();
         assert_eq!(peer.origin, origin);
         assert!(head.starts_with("POST /v1/messages") && !head.contains("proxy-authorization"), "{head}");
@@ -69,7 +71,10 @@ async fn an_origin_with_tls_is_reached_through_a_tunnel() {
 #[tokio::test]
 async fn a_tunnel_that_is_refused_or_spoilt_is_told() {
     let table = [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", Kind::Denied(StatusCode::PROXY_AUTHENTICATION_REQUIRED)),
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n",
+            Kind::Denied(StatusCode::PROXY_AUTHENTICATION_REQUIRED),
+        ),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", Kind::Denied(StatusCode::BAD_GATEWAY)),
         ("SSH-2.0-hello\r\n\r\n", Kind::Protocol),
         ("HTTP/1.1 200 OK\r\n\r\nearly", Kind::Protocol),

@@ -126,8 +126,8 @@ pub(crate) fn settings() -> Settings {
 
 pub(crate) const DEADLINES: Deadlines = Deadlines {
     connect: Duration::from_secs(10),
-    first_byte: Duration::from_secs(600),
-    idle: Duration::from_secs(300),
+    first_byte: Duration::from_mins(10),
+    idle: Duration::from_mins(5),
 };
 
 pub(crate) fn origin() -> Origin {
@@ -154,7 +154,10 @@ pub(crate) async fn send(
 pub(crate) async fn text(response: Response<Incoming>) -> Result<String, BodyError> {
     let collected = response.into_body().collect().await?;
     let mut text = String::from_utf8(collected.trailers().map_or_else(Vec::new, |trailers| {
-        trailers.iter().flat_map(|(name, value)| [b"|", name.as_str().as_bytes(), b"=", value.as_bytes()].concat()).collect()
+        trailers
+            .iter()
+            .flat_map(|(name, value)| [b"|", name.as_str().as_bytes(), b"=", value.as_bytes()].concat())
+            .collect()
     }))
     .unwrap();
     text.insert_str(0, std::str::from_utf8(&collected.to_bytes()).unwrap());

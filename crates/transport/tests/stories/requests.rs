@@ -56,7 +56,8 @@ async fn a_request_is_written_with_our_own_framing_and_without_headers_of_one_ho
 #[tokio::test]
 async fn a_request_says_how_long_its_body_is() {
     let segments = ["he", "", "llo"].map(|text| Bytes::from_static(text.as_bytes())).to_vec();
-    let request = |method: &str, body: RequestBody| Request::builder().method(method).uri("/x").body(body).unwrap();
+    let request =
+        |method: &str, body: RequestBody| Request::builder().method(method).uri("/x").body(body).unwrap();
     let full = || RequestBody::stream(Full::new(Bytes::from_static(b"hello")));
     let table = [
         (request("GET", RequestBody::empty()), "GET /x HTTP/1.1\r\nhost: upstream.test\r\n\r\n"),
@@ -73,10 +74,7 @@ async fn a_request_says_how_long_its_body_is() {
             request("POST", segments.into()),
             "POST /x HTTP/1.1\r\nhost: upstream.test\r\ncontent-length: 5\r\n\r\nhello",
         ),
-        (
-            request("PUT", full()),
-            "PUT /x HTTP/1.1\r\nhost: upstream.test\r\ncontent-length: 5\r\n\r\nhello",
-        ),
+        (request("PUT", full()), "PUT /x HTTP/1.1\r\nhost: upstream.test\r\ncontent-length: 5\r\n\r\nhello"),
     ];
     for (request, expected) in table {
         assert_eq!(seen(request, expected).await, expected);
@@ -124,9 +122,8 @@ async fn a_body_that_breaks_off_is_the_clients_fault_and_closes_the_connection()
     let (mut sender, body) = fed();
     sender.send_data(Bytes::from_static(b"hel")).await.unwrap();
     sender.abort("the client left");
-    let (answered, sent) = tokio::join!(send(&transport, post(body)), async {
-        upstream.accept().await.closed().await
-    });
+    let (answered, sent) =
+        tokio::join!(send(&transport, post(body)), async { upstream.accept().await.closed().await });
     let error = answered.err().unwrap();
     assert_eq!((error.phase, error.kind), (Phase::Send, Kind::Body));
     assert!(!String::from_utf8(sent).unwrap().contains("0\r\n\r\n"));
@@ -138,15 +135,13 @@ async fn many_segments_arrive_in_order_through_the_narrowest_pipe() {
     let (transport, mut upstream) = pipes_with(7, |_| {});
     let segments: Vec<Bytes> = (0..100).map(|number| Bytes::from(format!("<{number}>"))).collect();
     let expected: Vec<u8> = segments.concat();
-    let (answered, (_, body)) = tokio::join!(
-        async { text(send(&transport, post(segments)).await.unwrap()).await.unwrap() },
-        async {
+    let (answered, (_, body)) =
+        tokio::join!(async { text(send(&transport, post(segments)).await.unwrap()).await.unwrap() }, async {
             let mut peer = upstream.accept().await;
             let request = peer.request().await;
             peer.write(OK).await;
             request
-        }
-    );
+        });
     assert_eq!((answered.as_str(), body), ("ok", expected));
 }
 

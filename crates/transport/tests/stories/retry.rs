@@ -1,5 +1,7 @@
 //! The one failure that is tried again, and those that are not.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use relay_transport::{Kind, Phase, RequestBody, Stats, Transport};
@@ -9,11 +11,12 @@ use crate::pipe::{OK, Peer, Upstream, hello, pipes, post, send, text};
 /// A transport with one idle connection.
 async fn warm() -> (Transport, Upstream, Peer) {
     let (transport, mut upstream) = pipes();
-    let (answered, peer) = tokio::join!(async { text(send(&transport, hello()).await.unwrap()).await }, async {
-        let mut peer = upstream.accept().await;
-        peer.answer(OK).await;
-        peer
-    });
+    let (answered, peer) =
+        tokio::join!(async { text(send(&transport, hello()).await.unwrap()).await }, async {
+            let mut peer = upstream.accept().await;
+            peer.answer(OK).await;
+            peer
+        });
     answered.unwrap();
     (transport, upstream, peer)
 }
@@ -71,15 +74,27 @@ async fn nothing_is_tried_again_once_a_byte_of_an_answer_came() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_that_ends_late_ended_while_the_request_was_served() {
+    let (transport, mut upstream, mut peer) = warm().await;
+    let (answered, ()) = tokio::join!(send(&transport, hello()), async {
+        peer.request().await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        drop(peer);
+    });
+    let error = answered.err().unwrap();
+    assert_eq!((error.phase, error.kind, error.sent), (Phase::FirstByte, Kind::Closed, true));
+    assert!(upstream.is_left_alone());
+}
+
 #[tokio::test]
 async fn a_body_that_cannot_be_sent_again_is_not_entrusted_to_a_kept_connection() {
     let (transport, mut upstream, kept) = warm().await;
     let streamed = || post(RequestBody::stream(Full::new(Bytes::from_static(b"hello"))));
-    let (answered, _) = tokio::join!(send(&transport, streamed()), async {
-        upstream.accept().await.answer(OK).await
-    });
+    let (answered, _) =
+        tokio::join!(send(&transport, streamed()), async { upstream.accept().await.answer(OK).await });
     assert_eq!(text(answered.unwrap()).await.unwrap(), "ok");
-    assert_eq!(transport.stats(), Stats { open: 1, idle: 1, opened: 2, reused: 0 });
+    assert_eq!(transport.stats(), Stats { open: 2, idle: 2, opened: 2, reused: 0 });
     drop(kept);
     assert!(upstream.is_left_alone());
 }

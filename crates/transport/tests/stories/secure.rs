@@ -42,9 +42,11 @@ async fn a_trusted_server_is_asked_and_the_handshake_is_told() {
 
 #[tokio::test]
 async fn a_large_body_passes_through_tls_in_both_directions() {
-    let server = Server::start(Speaks::Tls(&[b"http/1.1"]), |_| {}, async |request: Request<Incoming>| {
-        Response::new(request.into_body().collect_all().await)
-    })
+    let server = Server::start(
+        Speaks::Tls(&[b"http/1.1"]),
+        |_| {},
+        async |request: Request<Incoming>| Response::new(request.into_body().collect_all().await),
+    )
     .await;
     let sent: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[1] % 128).collect();
     let transport = server.transport(|_| {});

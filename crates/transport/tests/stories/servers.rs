@@ -45,7 +45,11 @@ pub(crate) enum Speaks {
 
 impl Server {
     /// Serves `answer` until the runtime ends. `tune` sets hyper up.
-    pub(crate) async fn start<A, F, B>(speaks: Speaks, tune: impl FnOnce(&mut auto::Builder<TokioExecutor>), answer: A) -> Self
+    pub(crate) async fn start<A, F, B>(
+        speaks: Speaks,
+        tune: impl FnOnce(&mut auto::Builder<TokioExecutor>),
+        answer: A,
+    ) -> Self
     where
         A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,

@@ -85,7 +85,10 @@ impl Init {
                 Step::Kept => report::tell(format_args!("  {name} was {value} already")),
                 Step::Set => report::tell(format_args!("  {name} is {value}")),
                 Step::Replaced => {
-                    report::tell(format_args!("  {name} is {value}; yours is kept in {}", files.record.display()));
+                    report::tell(format_args!(
+                        "  {name} is {value}; yours is kept in {}",
+                        files.record.display()
+                    ));
                 }
                 Step::Removed => report::tell(format_args!("  {name} was taken out")),
                 Step::Restored => report::tell(format_args!("  {name} is your own again")),
@@ -97,13 +100,17 @@ impl Init {
         let document = change.settings.as_deref().and_then(|text| Document::read(text.as_bytes()).ok());
         let Some(document) = document else { return };
         for cloud in clouds(&document) {
-            report::tell(format_args!("warning: `env.{cloud}` is set: Claude Code talks to that cloud, not to the relay"));
+            report::tell(format_args!(
+                "warning: `env.{cloud}` is set: Claude Code talks to that cloud, not to the relay"
+            ));
         }
         if document.variable(MODEL_DISCOVERY).is_none() {
             report::tell("also: --model-discovery       the models of the relay in `/model`");
         }
         if document.variable(CONTEXT_TOKENS).is_none() {
-            report::tell("also: --context-tokens N      the context of models that Claude Code does not know");
+            report::tell(
+                "also: --context-tokens N      the context of models that Claude Code does not know",
+            );
         }
     }
 
@@ -149,10 +156,21 @@ mod tests {
 
     #[test]
     fn an_address_has_a_scheme_and_a_host_and_nothing_secret() {
-        for good in ["http://127.0.0.1:8787", "https://relay.example.com", "http://[::1]:1/base", "http://a/"] {
+        for good in ["http://127.0.0.1:8787", "https://relay.example.com", "http://[::1]:1/base", "http://a/"]
+        {
             assert_eq!(url(good).as_deref(), Ok(good));
         }
-        for bad in ["", "127.0.0.1:8787", "relay", "ftp://a", "http://", "http://a?b", "http://u:p@a", "http://a b", "/x"] {
+        for bad in [
+            "",
+            "127.0.0.1:8787",
+            "relay",
+            "ftp://a",
+            "http://",
+            "http://a?b",
+            "http://u:p@a",
+            "http://a b",
+            "/x",
+        ] {
             assert!(url(bad).is_err(), "{bad}");
         }
     }

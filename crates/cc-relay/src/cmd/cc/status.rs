@@ -38,7 +38,9 @@ impl Status {
 /// The variables in the settings by which Claude Code goes to a cloud instead.
 pub(crate) fn clouds(document: &Document) -> Vec<&'static str> {
     let is_on = |name: &&str| {
-        document.variable(name).is_some_and(|value| !is_blank(value) && !matches!(value, "\"0\"" | "\"false\""))
+        document
+            .variable(name)
+            .is_some_and(|value| !is_blank(value) && !matches!(value, "\"0\"" | "\"false\""))
     };
     CLOUDS.into_iter().filter(is_on).collect()
 }
@@ -49,7 +51,9 @@ fn standing(document: &Document, read: &Read, name: &str) -> String {
     let shown = if name == AUTH_TOKEN && !same(value, &text(PLACEHOLDER)) { "a token" } else { value };
     let entry = read.record.as_ref().and_then(|record| record.entry(name));
     let by = match entry {
-        Some(entry) if same(&entry.set, value) && entry.replaced.is_some() => "set by cc-relay, which keeps yours",
+        Some(entry) if same(&entry.set, value) && entry.replaced.is_some() => {
+            "set by cc-relay, which keeps yours"
+        }
         Some(entry) if same(&entry.set, value) => "set by cc-relay",
         Some(_) => "changed since cc-relay set it",
         None if same(value, &text(PLACEHOLDER)) => "the placeholder of cc-relay",
@@ -65,7 +69,9 @@ fn verdict(document: &Document, invocation: &Invocation) -> String {
         return "✗ Claude Code does not come to the relay".to_owned();
     };
     let Ok(found) = find(invocation) else {
-        return format!("? the configuration of the relay does not load, so whether {url} is its address is unknown");
+        return format!(
+            "? the configuration of the relay does not load, so whether {url} is its address is unknown"
+        );
     };
     let listen = &found.config.server.listen;
     if leads_to(&url, listen) {

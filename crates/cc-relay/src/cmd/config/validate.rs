@@ -20,12 +20,11 @@ impl Validate {
         })?;
         let name = found.name();
         report::notices(Notices { file: &name, list: &found.notices });
-        match found.file {
-            Some(_) => report::tell(format_args!("✓ {name} is valid")),
-            None => {
-                report::tell("warning: no configuration file was found; `cc-relay config init` writes one");
-                report::tell("✓ without a file, `cc-relay serve` would start with what the environment says");
-            }
+        if found.file.is_some() {
+            report::tell(format_args!("✓ {name} is valid"));
+        } else {
+            report::tell("warning: no configuration file was found; `cc-relay config init` writes one");
+            report::tell("✓ without a file, `cc-relay serve` would start with what the environment says");
         }
         Ok(Exit::Done)
     }

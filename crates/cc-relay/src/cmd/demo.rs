@@ -1,0 +1,66 @@
+//! `cc-relay demo`: the relay at work, without an account. It knows the flags; what is shown is [`demo`]'s.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::app;
+use crate::cli::Invocation;
+use crate::demo::{self, Wishes, Workload};
+use crate::report::Outcome;
+
+/// Show the relay at work, before a simulated provider
+#[derive(clap::Args)]
+pub(crate) struct Demo {
+    /// End after this long, such as 10s or 2m [default: at Ctrl-C]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    length: Option<Duration>,
+
+    /// The port of the relay; 0 lets the system choose [default: 8787, or any if that is taken]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+
+    /// Send nothing, only wait for clients
+    #[arg(long)]
+    no_workload: bool,
+}
+
+impl Demo {
+    /// Neither a configuration nor the environment has a say in it: it is the same on every machine.
+    pub(crate) fn run(self, _: &Invocation) -> Outcome {
+        let workload = if self.no_workload { Workload::None } else { Workload::Conversations };
+        let wishes = Wishes { length: self.length, port: self.port, workload };
+        let runtime = app::runtime()?;
+        let shown = runtime.block_on(demo::show(&wishes));
+        // The provider and idle connections are not waited for.
+        runtime.shutdown_background();
+        shown
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    let signed: Option<SignedDuration> = text.parse().ok();
+    signed.and_then(|signed| signed.try_into().ok()).ok_or("write it with its unit: 10s, 1m30s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_written_with_its_unit() {
+        let table = [
+            ("10s", Some(10_000)),
+            ("1m30s", Some(90_000)),
+            ("250ms", Some(250)),
+            ("0s", Some(0)),
+            ("10", None),
+            ("-3s", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (text, millis) in table {
+            assert_eq!(duration(text).ok(), millis.map(Duration::from_millis), "{text}");
+        }
+    }
+}
