@@ -16,8 +16,14 @@ struct Generated {
 const GENERATED: &[Generated] = &[
     Generated { path: layers::DOCUMENT, produce: layers::document },
     Generated { path: "example.yaml", produce: |_| Ok(relay_config::reference::example_yaml()) },
-    Generated { path: "docs/book/reference/config.md", produce: |_| Ok(relay_config::reference::page_markdown()) },
-    Generated { path: "docs/book/reference/config.schema.json", produce: |_| Ok(relay_config::reference::schema_json()) },
+    Generated {
+        path: "docs/book/reference/config.md",
+        produce: |_| Ok(relay_config::reference::page_markdown()),
+    },
+    Generated {
+        path: "docs/book/reference/config.schema.json",
+        produce: |_| Ok(relay_config::reference::schema_json()),
+    },
 ];
 
 /// `cargo xtask generate`.

@@ -4,6 +4,7 @@
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::say;
+use crate::suites::WITH_CLIENTS;
 use crate::workshop::Workshop;
 use crate::{generate, layers, tidy};
 
@@ -79,7 +80,10 @@ fn run_one(workshop: &Workshop, check: &Check) -> Outcome {
 }
 
 fn clippy(workshop: &Workshop) -> Result<(), Failure> {
-    workshop.cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]).run()
+    workshop
+        .cargo()
+        .args(["clippy", "--workspace", WITH_CLIENTS, "--all-targets", "--", "--deny", "warnings"])
+        .run()
 }
 
 fn rustdoc(workshop: &Workshop) -> Result<(), Failure> {

@@ -18,6 +18,9 @@ use crate::workshop::Workshop;
 /// The package and the integration test which hold the suites of the real clients.
 const CLIENT_SUITES: (&str, &str) = ("cc-relay", "clients");
 
+/// Their suites are built only when asked for, so that a bare `cargo test` needs no client.
+pub(crate) const WITH_CLIENTS: &str = "--features=cc-relay/clients";
+
 /// No test may reach a real account, whatever the developer's shell has in its environment.
 const OWNED_BY_THE_USER: &[&str] = &["ANTHROPIC_", "CLAUDE", "CC_RELAY"];
 
@@ -44,15 +47,22 @@ pub(crate) fn run_all(workshop: &Workshop, arguments: Arguments) -> Result<(), F
     let clients = Clients::pinned(workshop)?;
     say::note(&format!("ready after {:.0?}", begun.elapsed()));
     let runs = if workshop.find_program("cargo-nextest").is_some() {
-        let tests =
-            workshop.cargo().args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests", "pass"]);
+        let tests = workshop.cargo().args([
+            "nextest",
+            "run",
+            "--workspace",
+            WITH_CLIENTS,
+            "--no-fail-fast",
+            "--no-tests",
+            "pass",
+        ]);
         let documents = workshop.cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]);
         vec![
             Run { name: "tests, with the real clients", program: tests },
             Run { name: "examples in the documents", program: documents },
         ]
     } else {
-        let tests = workshop.cargo().args(["test", "--workspace", "--no-fail-fast"]);
+        let tests = workshop.cargo().args(["test", "--workspace", WITH_CLIENTS, "--no-fail-fast"]);
         vec![Run { name: "tests, with the real clients, and examples in the documents", program: tests }]
     };
     judge(run_each(workshop, &clients, runs))
@@ -65,7 +75,15 @@ pub(crate) fn run_newest_clients(workshop: &Workshop, arguments: Arguments) -> R
     say::step("the newest clients");
     let clients = Clients::newest(workshop)?;
     let (package, suites) = CLIENT_SUITES;
-    let program = workshop.cargo().args(["test", "--package", package, "--test", suites, "--no-fail-fast"]);
+    let program = workshop.cargo().args([
+        "test",
+        "--package",
+        package,
+        WITH_CLIENTS,
+        "--test",
+        suites,
+        "--no-fail-fast",
+    ]);
     judge(run_each(workshop, &clients, vec![Run { name: "suites of the newest clients", program }]))
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod version;
 mod cc;
 mod completion;
 mod config;
+mod demo;
 mod serve;
 mod status;
 
@@ -32,6 +33,7 @@ pub(crate) use commands;
 commands! {
     Command {
         Serve(serve::Serve),
+        Demo(demo::Demo),
         Status(status::Status),
         Config(config::Config),
         Completion(completion::Completion),

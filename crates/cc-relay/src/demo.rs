@@ -21,7 +21,7 @@ use crate::app::stop::Signals;
 use crate::app::{App, Ground, reach};
 use crate::demo::carried::Carried;
 use crate::demo::crowd::{CLIENTS, Crowd, Seen};
-use crate::demo::screen::{Invitation, Progress, Screen, Verdict};
+use crate::demo::screen::{Screen, invitation, verdict};
 use crate::environment::Environment;
 use crate::report::{self, Exit, Explained, Failure, Outcome};
 
@@ -93,14 +93,11 @@ pub(crate) async fn show(wishes: &Wishes) -> Outcome {
         let most = wishes.length.unwrap_or(Duration::MAX).saturating_sub(REST_OF_SHOW);
         let seen;
         (cue, seen) = stage.talk(WORKLOAD.min(most), end).await?;
-        let (carried, buckets) = (&stage.carried, &stage.provider.report().buckets);
-        report::print(&Verdict { carried, seen: &seen, buckets }.to_string())?;
-        if seen.failures > 0 {
-            exit = Exit::Failed;
-        }
+        report::print(&verdict(&stage.carried, &seen, &stage.provider.report().buckets))?;
+        exit = seen.exit();
     }
     if cue == Cue::End {
-        report::print(&Invitation(&stage.url).to_string())?;
+        report::print(&invitation(&stage.url))?;
         stage.serve(end).await?;
     }
     stage.relay.handle().drain(DRAIN).await;
@@ -137,13 +134,16 @@ impl Stage {
 
     /// Clients talk for that long. What they have asked by then comes to its end, if the show goes on.
     async fn talk(&mut self, length: Duration, end: Option<Instant>) -> Result<(Cue, Seen), Failure> {
-        report::tell(format_args!("{CLIENTS} clients talk like Claude Code for {} s.\n", length.as_secs_f64()));
+        report::tell(format_args!(
+            "{CLIENTS} clients talk like Claude Code for {} s.\n",
+            length.as_secs_f64()
+        ));
         let transport = reach::transport(&Environment::new([]))?;
         let origin = Origin::parse(&self.url).map_err(|error| Unstarted(io::Error::other(error)))?;
         let mut crowd = Crowd::gather(&transport, &origin);
         let mut screen = Screen::talking(length);
         let begun = Instant::now();
-        let (mut cue, mut cut) = (Cue::End, end.map(|end| end + DRAIN));
+        let (mut cue, mut cut) = (Cue::End, end.and_then(|end| end.checked_add(DRAIN)));
         let mut ticks = interval(TICK);
         loop {
             tokio::select! {
@@ -163,7 +163,7 @@ impl Stage {
                         break;
                     }
                     self.look();
-                    screen.show(now - begun, &Progress { seen: &crowd.seen(), carried: &self.carried });
+                    screen.show(now - begun, &crowd.seen(), &self.carried);
                 }
             }
         }
@@ -189,6 +189,7 @@ impl Stage {
             }
         }
         drop(screen);
+        self.look();
         let since = self.carried.since(&before);
         if since.requests() > 0 { report::print(&format!("\n{since}")) } else { Ok(()) }
     }

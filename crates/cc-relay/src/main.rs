@@ -12,6 +12,7 @@ mod report;
 
 mod app;
 mod cc;
+mod demo;
 
 use std::process::ExitCode;
 

@@ -29,13 +29,13 @@ fn a_newcomer_sees_what_each_key_carried_and_how_to_go_on() {
         let limits = format!("{organization}, which has ");
         assert!(stdout.lines().any(|line| line.starts_with(&limits)), "{stdout}");
         for key in [1, 2].map(|number| format!("{organization}-{number}")) {
-            assert!(requests(&stdout, &key) > 0, "{key} carried nothing:\n{stdout}");
+            assert!(requests(&stdout, &key) > Some(0), "{key} carried nothing:\n{stdout}");
         }
     }
     let asked = number_after(&stdout, "10 clients asked ");
     let refused = number_after(&stdout, "Refusals that ended at the relay (429): ");
     assert!(asked >= 10, "{stdout}");
-    assert_eq!(requests(&stdout, "all"), asked + refused, "{stdout}");
+    assert_eq!(requests(&stdout, "all"), Some(asked + refused), "{stdout}");
     assert!(stdout.contains("\nErrors seen by clients: 0.\n"), "{stdout}");
     assert!(stdout.contains("\nThe provider's own buckets"), "{stdout}");
 
@@ -67,7 +67,7 @@ fn it_stays_up_for_clients_until_it_is_interrupted() {
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).expect("it is text");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
-    assert_eq!(requests(&rest, "all"), 1, "what came meanwhile is shown at the end:\n{rest}");
+    assert_eq!(requests(&rest, "all"), Some(1), "what came meanwhile is shown at the end:\n{rest}");
 }
 
 #[test]
@@ -89,15 +89,16 @@ fn a_duration_without_a_unit_is_wrong_usage() {
 }
 
 /// How many requests the table gives for a key, or for all.
-fn requests(table: &str, name: &str) -> u64 {
+fn requests(table: &str, name: &str) -> Option<u64> {
     let mut rows = table.lines().map(str::split_whitespace);
     let row = rows.find_map(|mut row| (row.next() == Some(name)).then(|| row.next()).flatten());
-    row.unwrap_or_else(|| panic!("{name} is not in the table:\n{table}")).replace(',', "").parse().expect("a number")
+    row?.replace(',', "").parse().ok()
 }
 
 fn number_after(text: &str, words: &str) -> u64 {
-    let (_, rest) = text.split_once(words).unwrap_or_else(|| panic!("`{words}` is not said:\n{text}"));
-    rest.split(|letter: char| !letter.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).expect("a number")
+    let (_, rest) = text.split_once(words).expect("these words are said");
+    let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
+    digits.parse().expect("a number comes after them")
 }
 
 fn port(text: &str) -> u16 {

@@ -120,6 +120,12 @@ impl Asked {
         matches!(self.purpose, Purpose::Property(..)) && self.method == Method::POST
     }
 
+    /// Is the answer a page about batches, and not the results of one?
+    pub(crate) fn is_about_batches(&self) -> bool {
+        matches!(self.purpose, Purpose::Property(Offer::Batches, _))
+            && !self.path.path().ends_with("/results")
+    }
+
     /// Can it be asked again?
     pub(crate) fn is_used_up(&self) -> bool {
         match &self.load {

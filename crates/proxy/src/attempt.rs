@@ -145,6 +145,11 @@ impl Reply {
         Ok(())
     }
 
+    /// Has all of the body been read?
+    pub(crate) fn is_read(&self) -> bool {
+        self.rest.as_ref().is_none_or(Source::is_end_stream)
+    }
+
     /// Reads one chunk. False at the end.
     async fn read_chunk(&mut self) -> Result<bool, Failure> {
         let Some(source) = &mut self.rest else { return Ok(false) };

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, response};
 use relay_config::checked::DebugOptions;
 use relay_core::{Time, Usage, Verdict};
@@ -16,6 +17,7 @@ use crate::asked::Asked;
 use crate::flush::Flushes;
 use crate::live::Live;
 use crate::preview;
+use crate::relay::Peer;
 
 /// `x-request-id`: ours, or the client's if it is sane.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,6 +27,7 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(crate) struct Exchange {
     live: Arc<Live>,
     flushes: Flushes,
+    own_address: Option<String>,
     id: String,
     method: Method,
     path: String,
@@ -60,12 +63,13 @@ struct Record {
 
 impl Exchange {
     /// Begins the record of a request.
-    pub(crate) fn open<B>(live: &Arc<Live>, flushes: Flushes, request: &Request<B>) -> Arc<Self> {
+    pub(crate) fn open<B>(live: &Arc<Live>, peer: &Peer, request: &Request<B>) -> Arc<Self> {
         let path = request.uri().path();
         let loud = if matches!(path, "/health" | "/ready") { Loudness::Quiet } else { Loudness::Logged };
         Arc::new(Self {
             live: Arc::clone(live),
-            flushes,
+            flushes: peer.flushes.clone(),
+            own_address: own_address(peer.scheme, request),
             id: sane_id(request.headers()).unwrap_or_else(|| live.dice().uuid()),
             method: request.method().clone(),
             path: path.to_owned(),
@@ -97,6 +101,11 @@ impl Exchange {
     /// The id as a header.
     pub(crate) fn id_header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.id).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+
+    /// How the client reaches the relay: scheme and authority.
+    pub(crate) fn own_address(&self) -> Option<&str> {
+        self.own_address.as_deref()
     }
 
     /// Whether what was written to the client has left.
@@ -208,6 +217,13 @@ impl Drop for Exchange {
         };
         finished.emit();
     }
+}
+
+/// What the client called the relay: in `host`, or in the authority of HTTP/2.
+fn own_address<B>(scheme: &str, request: &Request<B>) -> Option<String> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    authority.or(host).map(|authority| format!("{scheme}://{authority}"))
 }
 
 /// The client's own id, if it can be echoed and logged without harm: W60 of the old program echoed anything.

@@ -79,7 +79,7 @@ impl Handle {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.door().serve(stream, peer).await;
+        self.door().serve(stream, peer, "http").await;
     }
 
     /// Keeps keys and the certificate as their files and commands have them.

@@ -39,6 +39,8 @@ pub(crate) struct Relay {
 #[derive(Clone)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
+    /// `https` or `http`.
+    pub(crate) scheme: &'static str,
     pub(crate) flushes: Flushes,
 }
 
@@ -59,7 +61,7 @@ pub(crate) struct Committed {
 
 /// Serves one request.
 pub(crate) async fn relay(relay: Arc<Relay>, peer: Peer, request: Request<Incoming>) -> Response<Outgoing> {
-    let exchange = Exchange::open(&relay.live, peer.flushes, &request);
+    let exchange = Exchange::open(&relay.live, &peer, &request);
     let served = serve(&relay, &exchange, peer.address, request).await;
     let mut response = served.unwrap_or_else(|reject| outgoing::reject(&reject, &exchange));
     outgoing::finish(&mut response, &exchange);
@@ -192,6 +194,7 @@ impl Journey {
     /// The answer, as it goes to the client.
     pub(crate) async fn answer(&self, mut committed: Committed, slot: Slot) -> Response<Outgoing> {
         property::note(self, &mut committed).await;
+        property::lead_back(self, &mut committed).await;
         outgoing::reply(self, slot, committed)
     }
 }

@@ -65,10 +65,12 @@ impl Door {
         let _ = stream.set_nodelay(true);
         let door = self.clone();
         self.tasks.spawn("connection", async move {
-            let Some(certificate) = certificate else { return door.serve(stream, peer.ip()).await };
+            let Some(certificate) = certificate else {
+                return door.serve(stream, peer.ip(), "http").await;
+            };
             let acceptor = TlsAcceptor::from(certificate.config());
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => door.serve(stream, peer.ip()).await,
+                Ok(Ok(stream)) => door.serve(stream, peer.ip(), "https").await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
             }
@@ -76,7 +78,7 @@ impl Door {
     }
 
     /// Speaks HTTP on one connection until it ends, or until the relay drains and its requests are done.
-    pub(crate) async fn serve<S>(self, stream: S, peer: IpAddr)
+    pub(crate) async fn serve<S>(self, stream: S, peer: IpAddr, scheme: &'static str)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -85,7 +87,7 @@ impl Door {
         let builder = builder(self.tasks.clone(), http2);
         let flushes = Flushes::default();
         let stream = TokioIo::new(Counted::new(stream, flushes.clone()));
-        let from = Peer { address: peer, flushes };
+        let from = Peer { address: peer, scheme, flushes };
         let service = service_fn(move |request| {
             let (shared, from) = (Arc::clone(&self.relay), from.clone());
             async move { Ok::<_, Infallible>(relay(shared, from, request).await) }

@@ -40,13 +40,21 @@ pub(crate) struct Flow {
     first: VecDeque<Bytes>,
     rest: Option<Source>,
     /// What was met behind gathered chunks: an end, an error, trailers.
-    met: Option<Option<Result<Frame<Bytes>, Failure>>>,
+    met: Option<Met>,
     watch: Watch,
     held: Option<Held>,
     silence: Silence,
     charged: Usage,
     bytes: u64,
     stage: Stage,
+}
+
+/// What comes behind chunks that were gathered.
+enum Met {
+    /// Nothing.
+    End,
+    /// Trailers, or a failure.
+    Frame(Result<Frame<Bytes>, Failure>),
 }
 
 /// How far a reply has come.
@@ -135,8 +143,10 @@ impl Flow {
 
     /// What the upstream has for us, or what was met when its chunks were gathered.
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        if let Some(met) = self.met.take() {
-            return Poll::Ready(met);
+        match self.met.take() {
+            Some(Met::End) => return Poll::Ready(None),
+            Some(Met::Frame(frame)) => return Poll::Ready(Some(frame)),
+            None => {}
         }
         match &mut self.rest {
             Some(source) => Pin::new(source).poll_frame(context),
@@ -162,7 +172,7 @@ impl Flow {
                     gathered.extend_from_slice(&chunk);
                 }
                 Poll::Ready(met) => {
-                    self.met = Some(met);
+                    self.met = Some(met.map_or(Met::End, Met::Frame));
                     break;
                 }
             }
@@ -195,7 +205,7 @@ impl Flow {
     /// with its last chunk, and not only waited for.
     fn look_for_end(&mut self) {
         let ended = match &self.met {
-            Some(met) => met.is_none(),
+            Some(met) => matches!(met, Met::End),
             None => self.rest.as_ref().is_none_or(Source::is_end_stream),
         };
         if ended {

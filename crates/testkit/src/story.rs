@@ -101,7 +101,7 @@ impl Story {
             );
             let keys: Vec<_> = keys.iter().map(|key| format!("{{ key: {key} }}")).collect();
             yaml += &provider;
-            yaml += &format!("    keys: [{}]\n", keys.join(", "));
+            yaml.extend(["    keys: [", &keys.join(", "), "]\n"]);
         }
         yaml.push_str(&self.more);
         let loaded = relay_config::load(&yaml, relay_config::Format::Yaml, &|_| None);

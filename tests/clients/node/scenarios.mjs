@@ -1,4 +1,5 @@
-// Drives TypeScript's `@anthropic-ai/sdk` through one scenario and prints what came of it as one JSON object.
+// Drives TypeScript's `@anthropic-ai/sdk` through one scenario and prints what came of it as a list
+// in JSON.
 //
 // It knows how the SDK is used; it refuses to know what it talks to and what the answers should be.
 // The address and the credential come from the environment, as the SDK itself reads them; where the
@@ -63,7 +64,7 @@ async function converse(client, options) {
 
 // A burst of token counts, all at once.
 async function count(client, options) {
-  const calls = Array.from({ length: options.times }, (_, number) =>
+  const calls = Array.from({ length: options.size }, (_, number) =>
     client.messages.countTokens({
       model: MODEL,
       messages: [{ role: 'user', content: options.prompt.repeat(number + 1) }],
@@ -88,7 +89,7 @@ async function files(client, options) {
   const content = [document, { type: 'text', text: options.prompt }];
   const request = { model: MODEL, max_tokens: 256, messages: [{ role: 'user', content }] };
   const texts = [];
-  for (let time = 0; time < options.times; time += 1) {
+  for (let number = 0; number < options.size; number += 1) {
     texts.push((await client.messages.create(request)).content.at(-1).text);
   }
   const size = (await client.files.retrieveMetadata(file.id)).size_bytes;
@@ -96,20 +97,25 @@ async function files(client, options) {
   return { texts, size, removed };
 }
 
-// A batch from its creation to its results.
+// A batch is made, and looked at.
 async function batch(client, options) {
   const params = { model: MODEL, max_tokens: 256, messages: [{ role: 'user', content: options.prompt }] };
-  const requests = Array.from({ length: options.times }, (_, number) => ({ custom_id: `number-${number}`, params }));
+  const requests = Array.from({ length: options.size }, (_, number) => ({ custom_id: `number-${number}`, params }));
   const made = await client.messages.batches.create({ requests });
   const status = (await client.messages.batches.retrieve(made.id)).processing_status;
-  const results = {};
-  for await (const row of await client.messages.batches.results(made.id)) {
-    results[row.custom_id] = row.result.message.content.at(-1).text;
-  }
-  return { status, results };
+  return { id: made.id, status };
 }
 
-const SCENARIOS = { converse, count, models, files, batch };
+// The results of a batch which was made before.
+async function results(client, options) {
+  const rows = {};
+  for await (const row of await client.messages.batches.results(options.prompt)) {
+    rows[row.custom_id] = row.result.message.content.at(-1).text;
+  }
+  return { results: rows };
+}
+
+const SCENARIOS = { converse, count, models, files, batch, results };
 
 // An error as the SDK's user sees it.
 function describe(error) {
@@ -124,6 +130,16 @@ function describe(error) {
   return described;
 }
 
+// The scenario once: what came of it, or the error that the SDK reported.
+async function play(client, scenario, options) {
+  try {
+    return await SCENARIOS[scenario](client, options);
+  } catch (error) {
+    if (!(error instanceof AnthropicError)) throw error;
+    return { error: describe(error) };
+  }
+}
+
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -131,20 +147,19 @@ async function main() {
       prompt: { type: 'string', default: 'hello' },
       streamed: { type: 'boolean', default: false },
       thinking: { type: 'boolean', default: false },
-      times: { type: 'string', default: '1' },
+      // How many of what the scenario is about, and how often all of it.
+      size: { type: 'string', default: '1' },
+      repeat: { type: 'string', default: '1' },
       retries: { type: 'string', default: '0' },
     },
   });
-  const options = { ...values, times: Number(values.times), retries: Number(values.retries) };
-  const client = new Anthropic({ maxRetries: options.retries });
-  try {
-    console.log(JSON.stringify(await SCENARIOS[positionals[0]](client, options)));
-    return 0;
-  } catch (error) {
-    if (!(error instanceof AnthropicError)) throw error;
-    console.log(JSON.stringify({ error: describe(error) }));
-    return 3;
+  const options = { ...values, size: Number(values.size) };
+  const client = new Anthropic({ maxRetries: Number(values.retries) });
+  const outcomes = [];
+  for (let time = 0; time < Number(values.repeat); time += 1) {
+    outcomes.push(await play(client, positionals[0], options));
   }
+  console.log(JSON.stringify(outcomes));
 }
 
-process.exitCode = await main();
+await main();

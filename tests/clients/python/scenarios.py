@@ -1,4 +1,4 @@
-"""Drives Python's `anthropic` through one scenario and prints what came of it as one JSON object.
+"""Drives Python's `anthropic` through one scenario and prints what came of it as a list in JSON.
 
 It knows how the SDK is used; it refuses to know what it talks to and what the answers should be.
 The address and the credential come from the environment, as the SDK itself reads them.
@@ -7,7 +7,6 @@ The address and the credential come from the environment, as the SDK itself read
 import argparse
 import asyncio
 import json
-import sys
 
 import anthropic
 import httpx2
@@ -73,7 +72,7 @@ def count(_, arguments):
                 client.messages.count_tokens(
                     model=MODEL, messages=[{"role": "user", "content": arguments.prompt * (number + 1)}]
                 )
-                for number in range(arguments.times)
+                for number in range(arguments.size)
             ]
             return [answer.input_tokens for answer in await asyncio.gather(*calls)]
 
@@ -96,27 +95,39 @@ def files(client, arguments):
         "max_tokens": 256,
         "messages": [{"role": "user", "content": [document, question]}],
     }
-    texts = [client.messages.create(**request).content[-1].text for _ in range(arguments.times)]
+    texts = [client.messages.create(**request).content[-1].text for _ in range(arguments.size)]
     size = client.files.retrieve_metadata(file.id).size_bytes
     removed = client.files.delete(file.id).id == file.id
     return {"texts": texts, "size": size, "removed": removed}
 
 
 def batch(client, arguments):
-    """A batch from its creation to its results."""
+    """A batch is made, and looked at."""
     params = {
         "model": MODEL,
         "max_tokens": 256,
         "messages": [{"role": "user", "content": arguments.prompt}],
     }
-    requests = [{"custom_id": f"number-{number}", "params": params} for number in range(arguments.times)]
+    requests = [{"custom_id": f"number-{number}", "params": params} for number in range(arguments.size)]
     made = client.messages.batches.create(requests=requests)
     status = client.messages.batches.retrieve(made.id).processing_status
-    results = {row.custom_id: row.result.message.content[-1].text for row in client.messages.batches.results(made.id)}
-    return {"status": status, "results": results}
+    return {"id": made.id, "status": status}
 
 
-SCENARIOS = {"converse": converse, "count": count, "models": models, "files": files, "batch": batch}
+def results(client, arguments):
+    """The results of a batch which was made before."""
+    rows = client.messages.batches.results(arguments.prompt)
+    return {"results": {row.custom_id: row.result.message.content[-1].text for row in rows}}
+
+
+SCENARIOS = {
+    "converse": converse,
+    "count": count,
+    "models": models,
+    "files": files,
+    "batch": batch,
+    "results": results,
+}
 
 
 def describe(error):
@@ -131,23 +142,28 @@ def describe(error):
     return described
 
 
+def play(client, arguments):
+    """The scenario once: what came of it, or the error that the SDK reported."""
+    try:
+        return SCENARIOS[arguments.scenario](client, arguments)
+    except (anthropic.AnthropicError, httpx2.HTTPError) as error:
+        return {"error": describe(error)}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--prompt", default="hello")
     parser.add_argument("--streamed", action="store_true")
     parser.add_argument("--thinking", action="store_true")
-    parser.add_argument("--times", type=int, default=1)
+    # How many of what the scenario is about, and how often all of it.
+    parser.add_argument("--size", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--retries", type=int, default=0)
     arguments = parser.parse_args()
-    try:
-        with anthropic.Anthropic(max_retries=arguments.retries) as client:
-            printed, code = SCENARIOS[arguments.scenario](client, arguments), 0
-    except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-        printed, code = {"error": describe(error)}, 3
-    print(json.dumps(printed))
-    return code
+    with anthropic.Anthropic(max_retries=arguments.retries) as client:
+        print(json.dumps([play(client, arguments) for _ in range(arguments.repeat)]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,14 +2,13 @@
 //! the alternate form (`{:#}`) is for watching: it marks the keys that rest right now.
 
 use std::fmt;
-use std::ops::AddAssign;
 
 use indicatif::HumanCount;
 use relay_proxy::Handle;
 use relay_sim::{Limit, Sim, Totals};
 
 /// What each key carried.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone)]
 pub(crate) struct Carried {
     organizations: Vec<Organization>,
     /// How many calls waited for a key when this was last looked at.
@@ -18,38 +17,33 @@ pub(crate) struct Carried {
     pub(crate) most_waiting: usize,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone)]
 struct Organization {
     name: String,
     limit: Limit,
     keys: Vec<Key>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone)]
 struct Key {
     name: String,
     load: Load,
     rests_now: bool,
 }
 
-/// What is counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Load {
-    requests: u64,
-    /// Requests that were refused because a limit was reached.
-    refused: u64,
-    /// How often it began to rest.
-    rests: u64,
-    /// Tokens: neither read from the cache nor written to it, read, written, produced.
-    tokens: [u64; 4],
-}
+/// A number for each of the [`HEADS`].
+type Load = [u64; 7];
+
+/// The heads of the columns: requests, those that were refused for a limit, how often the key began to rest,
+/// and tokens. With the names before them, the table fits a terminal of 80.
+const HEADS: [&str; 7] = ["requests", "429", "rests", "input", "from cache", "to cache", "output"];
 
 impl Carried {
     /// The keys of that provider, which have carried nothing yet.
     pub(crate) fn by(provider: &Sim) -> Self {
         let organizations = provider.settings().organizations.iter().map(|organization| {
             let keys = organization.workspaces.iter().flat_map(|workspace| &workspace.keys);
-            let keys = keys.map(|key| Key { name: key.name.clone(), load: Load::default(), rests_now: false });
+            let keys = keys.map(|key| Key { name: key.name.clone(), load: [0; 7], rests_now: false });
             let keys: Vec<Key> = keys.collect();
             // The simulated keys are called after their organization, which itself has only an id.
             let name = keys.first().and_then(|key| key.name.rsplit_once('-')).map_or("", |(name, _)| name);
@@ -75,22 +69,21 @@ impl Carried {
     /// What was carried since it was `before`.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let mut since = self.clone();
-        for (organization, before) in since.organizations.iter_mut().zip(&before.organizations) {
-            for (key, before) in organization.keys.iter_mut().zip(&before.keys) {
-                key.load = key.load.less(before.load);
-            }
+        let keys = since.organizations.iter_mut().flat_map(|organization| &mut organization.keys);
+        for (key, before) in keys.zip(before.keys()) {
+            key.load = std::array::from_fn(|place| key.load[place] - before.load[place]);
         }
         since
     }
 
     /// How many requests were carried, those included that were refused.
     pub(crate) fn requests(&self) -> u64 {
-        self.sum().requests
+        self.sum()[0]
     }
 
     /// How many requests were refused because a limit was reached.
     pub(crate) fn refused(&self) -> u64 {
-        self.sum().refused
+        self.sum()[1]
     }
 
     /// How many organizations and how many keys there are.
@@ -99,9 +92,7 @@ impl Carried {
     }
 
     fn sum(&self) -> Load {
-        let mut sum = Load::default();
-        self.keys().for_each(|key| sum += key.load);
-        sum
+        std::array::from_fn(|place| self.keys().map(|key| key.load[place]).sum())
     }
 
     fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -110,66 +101,30 @@ impl Carried {
 }
 
 impl Key {
-    fn look(&mut self, counted: &Totals, rests_now: bool) {
-        let usage = counted.usage;
-        self.load = Load {
-            requests: counted.requests,
-            refused: counted.rate_limited,
-            rests: self.load.rests + u64::from(rests_now && !self.rests_now),
-            tokens: [usage.input, usage.cache_read, usage.cache_creation, usage.output],
-        };
+    fn look(&mut self, &Totals { requests, rate_limited, usage, .. }: &Totals, rests_now: bool) {
+        let rests = self.load[2] + u64::from(rests_now && !self.rests_now);
+        let (read, written) = (usage.cache_read, usage.cache_creation);
+        self.load = [requests, rate_limited, rests, usage.input, read, written, usage.output];
         self.rests_now = rests_now;
     }
 }
 
-impl Load {
-    fn less(mut self, before: Self) -> Self {
-        for (number, before) in self.numbers_mut().into_iter().zip(before.numbers()) {
-            *number -= before;
-        }
-        self
-    }
-
-    const fn numbers(self) -> [u64; 7] {
-        let [input, read, written, output] = self.tokens;
-        [self.requests, self.refused, self.rests, input, read, written, output]
-    }
-
-    fn numbers_mut(&mut self) -> [&mut u64; 7] {
-        let [input, read, written, output] = &mut self.tokens;
-        [&mut self.requests, &mut self.refused, &mut self.rests, input, read, written, output]
-    }
-}
-
-impl AddAssign for Load {
-    fn add_assign(&mut self, other: Self) {
-        for (number, other) in self.numbers_mut().into_iter().zip(other.numbers()) {
-            *number += other;
-        }
-    }
-}
-
-/// The heads of the columns. With the names before them, the table fits a terminal of 80.
-const HEADS: [&str; 7] = ["requests", "429", "rests", "input", "from cache", "to cache", "output"];
-
 impl fmt::Display for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let legend = if f.alternate() { "○ rests" } else { "" };
-        row(f, legend, HEADS.map(str::to_owned))?;
+        let [ready, rests] = if f.alternate() { ["●", "○"] } else { [" "; 2] };
+        row(f, if f.alternate() { "○ rests" } else { "" }, HEADS.map(str::to_owned))?;
         for Organization { name, limit, keys } in &self.organizations {
             let rates = [limit.requests, limit.input, limit.output];
             let [requests, input, output] = rates.map(|rate| HumanCount(rate.unwrap_or_default()));
-            writeln!(f, "{name}, which has {requests} requests, {input} tokens in and {output} out a minute")?;
-            for key in keys {
-                let mark = match (f.alternate(), key.rests_now) {
-                    (false, _) => " ",
-                    (true, true) => "○",
-                    (true, false) => "●",
-                };
-                row(f, &format!("{mark} {}", key.name), key.load.numbers().map(count))?;
+            writeln!(
+                f,
+                "{name}, which has {requests} requests, {input} tokens in and {output} out a minute"
+            )?;
+            for Key { name, load, rests_now } in keys {
+                row(f, &format!("{} {name}", if *rests_now { rests } else { ready }), load.map(count))?;
             }
         }
-        row(f, "all", self.sum().numbers().map(count))
+        row(f, "all", self.sum().map(count))
     }
 }
 
@@ -221,12 +176,12 @@ mod tests {
         for rests_now in [true, true, false, false, true] {
             key.look(&Totals::default(), rests_now);
         }
-        assert_eq!(key.load.rests, 2);
+        assert_eq!(key.load[2], 2);
     }
 
     #[test]
     fn what_was_carried_before_is_not_counted() {
         let since = carried(45).since(&carried(40));
-        assert_eq!((since.requests(), since.refused(), since.sum().tokens), (5, 0, [0; 4]));
+        assert_eq!(since.sum(), [5, 0, 0, 0, 0, 0, 0]);
     }
 }

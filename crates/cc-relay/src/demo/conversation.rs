@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use self::Brings::{Question, Results};
+
 /// One conversation.
 pub(crate) struct Conversation {
     number: usize,
@@ -18,13 +20,9 @@ pub(crate) struct Conversation {
     steps: usize,
 }
 
-/// What one request adds to a conversation.
-struct Step {
-    /// What the user asks; or else the tools have run, and returned so many bytes each.
-    brings: Brings,
-    /// What the model is to do.
-    wish: &'static str,
-}
+/// What one request adds to a conversation: a question, or what tools returned (so many bytes each); and what
+/// the model is to do.
+struct Step(Brings, &'static str);
 
 enum Brings {
     Question(&'static str),
@@ -33,21 +31,12 @@ enum Brings {
 
 /// What happens in every conversation.
 const STEPS: [Step; 6] = [
-    Step {
-        brings: Brings::Question("Why does this test fail?"),
-        wish: "sim: tokens 70\nsim: tools [[\"Grep\",{\"pattern\":\"lease\"}],[\"Read\",{}]]",
-    },
-    Step { brings: Brings::Results(3_000), wish: "sim: tokens 60\nsim: tool Read {}" },
-    Step { brings: Brings::Results(6_000), wish: "sim: tokens 260" },
-    Step {
-        brings: Brings::Question("Then mend it."),
-        wish: "sim: tokens 40\nsim: tool Edit {\"old_string\":\"until <= now\",\"new_string\":\"until < now\"}",
-    },
-    Step {
-        brings: Brings::Results(300),
-        wish: "sim: tokens 30\nsim: tool Bash {\"command\":\"cargo test --quiet\"}",
-    },
-    Step { brings: Brings::Results(1_500), wish: "sim: tokens 340" },
+    Step(Question("Why does this test fail?"), "sim: tokens 70\nsim: tools [[\"Grep\",{}],[\"Read\",{}]]"),
+    Step(Results(3_000), "sim: tokens 60\nsim: tool Read {}"),
+    Step(Results(6_000), "sim: tokens 260"),
+    Step(Question("Then mend it."), "sim: tokens 40\nsim: tool Edit {\"new_string\":\"until < now\"}"),
+    Step(Results(300), "sim: tokens 30\nsim: tool Bash {\"command\":\"cargo test --quiet\"}"),
+    Step(Results(1_500), "sim: tokens 340"),
 ];
 
 /// The tools on offer, each with what it must be given.
@@ -101,11 +90,11 @@ impl Conversation {
 
     /// Goes one step on. False if there is none left.
     pub(crate) fn advance(&mut self) -> bool {
-        let Some(Step { brings, wish }) = STEPS.get(self.steps) else { return false };
+        let Some(Step(brings, wish)) = STEPS.get(self.steps) else { return false };
         let wish = json!({"type": "text", "text": wish});
         let content: Value = match brings {
-            Brings::Question(question) => self.question(question).chain([wish]).collect(),
-            Brings::Results(bytes) => self.results(*bytes).chain([wish]).collect(),
+            Question(question) => self.question(question).chain([wish]).collect(),
+            Results(bytes) => self.results(*bytes).chain([wish]).collect(),
         };
         self.messages.push(json!({"role": "user", "content": content}));
         self.steps += 1;
@@ -119,7 +108,9 @@ impl Conversation {
 
     /// The model answered with these blocks.
     pub(crate) fn hear(&mut self, blocks: Vec<Value>) {
-        self.messages.push(json!({"role": "assistant", "content": blocks}));
+        let mut message = json!({"role": "assistant"});
+        message["content"] = blocks.into();
+        self.messages.push(message);
     }
 
     /// The body of the request for an answer, as a stream.
@@ -140,7 +131,8 @@ impl Conversation {
     fn body(&self) -> Value {
         let mut body = FRAME.clone();
         let mut messages = self.messages.clone();
-        let newest = messages.last_mut().and_then(|message| message["content"].as_array_mut()?.iter_mut().nth_back(1));
+        let newest =
+            messages.last_mut().and_then(|message| message["content"].as_array_mut()?.iter_mut().nth_back(1));
         // Not the last: that is the wish, which Claude Code would not send.
         if let Some(block) = newest {
             block["cache_control"] = json!({"type": "ephemeral"});
@@ -217,11 +209,12 @@ mod tests {
         let mut before: Vec<Value> = Vec::new();
         while conversation.advance() {
             let body = parsed(&conversation.request());
-            assert_eq!(body.to_string().matches("cache_control").count(), 3, "four are the most");
+            assert_eq!(body.to_string().matches(r#""cache_control":{"#).count(), 3, "four are the most");
             let messages = &conversation.messages;
             assert!(messages.starts_with(&before), "what was said is said again, to the letter");
             before.clone_from(messages);
-            conversation.hear(vec![json!({"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {}})]);
+            conversation
+                .hear(vec![json!({"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {}})]);
             before.push(conversation.messages.last().unwrap().clone());
         }
         let results = |message: &&Value| message.to_string().contains("toolu_1\",\"content");

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::cc::PLACEHOLDER;
 use crate::demo::conversation::Conversation;
-use crate::report;
+use crate::report::{self, Exit};
 
 /// How many talk at the same time.
 pub(crate) const CLIENTS: usize = 10;
@@ -142,6 +142,11 @@ impl Shared {
 }
 
 impl Seen {
+    /// The status that the program ends with after this.
+    pub(crate) const fn exit(&self) -> Exit {
+        if self.failures == 0 { Exit::Done } else { Exit::Failed }
+    }
+
     fn begin(&mut self) {
         self.requests += 1;
         self.open += 1;
@@ -286,7 +291,7 @@ mod tests {
     use super::*;
     use crate::app::reach;
     use crate::environment::Environment;
-    use relay_sim::{Break, Fault, Kind, Organization, Refusal, Script, Settings, Sim};
+    use relay_sim::{Answers, Break, Fault, Kind, Lasting, Organization, Refusal, Script, Settings, Sim};
     use tokio::net::TcpListener;
 
     /// A client of a provider that is well, which runs as long as the set is kept.
@@ -307,11 +312,12 @@ mod tests {
         client.converse(5).await;
         let seen = client.shared.seen().clone();
         assert_eq!((seen.requests, seen.streams, seen.counts, seen.open), (7, 6, 1, 0));
-        assert_eq!((seen.failures, seen.failure), (0, None));
+        assert_eq!((seen.exit(), seen.failures, seen.failure), (Exit::Done, 0, None));
         let records = provider.seen();
         assert!(records.iter().all(|record| record.thinking_dropped == 0), "its thoughts came back");
         let last = records.last().unwrap();
-        assert_eq!(last.body.as_ref().unwrap().windows(11).filter(|part| part == b"tool_result").count(), 5);
+        let body = String::from_utf8_lossy(last.body.as_deref().unwrap());
+        assert_eq!(body.matches(r#""type":"tool_result""#).count(), 5, "two tools at once, and three");
         assert!(last.usage.cache_read > 10_000 && last.usage.output > 300, "{:?}", last.usage);
     }
 
@@ -337,10 +343,12 @@ mod tests {
             (broken(Break::Garbage), "the answer is not what it should be: "),
         ];
         for (place, (fault, expect)) in table.into_iter().enumerate() {
-            provider.script(Script::new(fault).for_path("/v1/messages?"));
+            provider.forget_scripts();
+            provider.script(Script::new(fault).for_answers(Answers::Streamed).lasting(Lasting::Ever));
             client.shared.seen().failure = None;
             client.converse(place).await;
             let seen = client.shared.seen().clone();
+            assert_eq!(seen.exit(), Exit::Failed);
             let failure = seen.failure.unwrap_or_default();
             assert!(failure.starts_with(expect), "`{failure}` is not `{expect}`");
             let n = place as u64 + 1;

@@ -19,8 +19,9 @@ fn without_a_command_help_is_printed_on_standard_output() {
 #[test]
 fn every_command_has_help() {
     let sandbox = Sandbox::new();
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 11] = [
         &["serve"],
+        &["demo"],
         &["status"],
         &["version"],
         &["completion"],

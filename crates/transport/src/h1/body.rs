@@ -74,7 +74,7 @@ impl Decoder {
     /// it is here; what is wrong there is told by the next call, for the data before it is good.
     pub(crate) fn next(&mut self, inbox: &mut BytesMut) -> Result<Option<Piece>, Malformed> {
         self.settle(inbox);
-        if let Some(data) = self.take_data(inbox) {
+        if let Some(data) = self.take_bytes(inbox) {
             self.settle(inbox);
             return Ok(Some(Piece::Data(data)));
         }
@@ -116,7 +116,7 @@ impl Decoder {
         self.is_complete()
     }
 
-    fn take_data(&mut self, inbox: &mut BytesMut) -> Option<Bytes> {
+    fn take_bytes(&mut self, inbox: &mut BytesMut) -> Option<Bytes> {
         let (State::Length(limit) | State::ChunkData(limit)) = self.state else {
             let whole = self.state == State::UntilClose && !inbox.is_empty();
             return whole.then(|| inbox.split().freeze());
