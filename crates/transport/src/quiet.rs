@@ -21,7 +21,7 @@ const MAX_TURNS: usize = 8;
 
 /// Polls `F` again in place when it woke itself, instead of by way of the scheduler. Measured
 /// around a hyper server connection with one request at a time: no futex call for each request
-/// instead of two, and two thirds to half of the CPU time.
+/// instead of two, and a quarter to a half less CPU time.
 pub struct Quiet<F> {
     future: Pin<Box<F>>,
     bell: Arc<Bell>,
@@ -160,6 +160,28 @@ mod tests {
         kept.wake_by_ref();
         kept.wake_by_ref();
         assert_eq!(counter.count(), 1);
+    }
+
+    #[test]
+    fn no_wake_from_another_thread_is_lost() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        runtime.block_on(async {
+            let (there, mut thither) = tokio::sync::mpsc::channel(1);
+            let (back, mut hither) = tokio::sync::mpsc::channel(1);
+            let echo = runtime.spawn(Quiet::new(async move {
+                while let Some(number) = thither.recv().await {
+                    back.send(number).await.unwrap();
+                }
+            }));
+            let ask = runtime.spawn(Quiet::new(async move {
+                for number in 0..20_000 {
+                    there.send(number).await.unwrap();
+                    assert_eq!(hither.recv().await, Some(number));
+                }
+            }));
+            ask.await.unwrap();
+            echo.await.unwrap();
+        });
     }
 
     #[test]

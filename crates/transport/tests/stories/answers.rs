@@ -1,8 +1,15 @@
 //! Answers, well formed and not, cut anywhere.
 
+use std::{io, sync::Arc, time::Duration};
+
 use http::{Method, Request, StatusCode, Version};
 use http_body_util::BodyExt;
-use relay_transport::{BodyError, Kind, Malformed, Phase, RequestBody};
+use relay_transport::{BodyError, Kind, Malformed, Origin, Phase, RequestBody, Tcp, Transport};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::pipe::{Peer, hello, pipes, pipes_with, send, text};
 
@@ -246,6 +253,42 @@ async fn an_early_success_lets_the_upload_go_on() {
         }
     );
     assert_eq!((answered.as_str(), received), ("done", length));
+}
+
+#[tokio::test]
+async fn a_reset_is_told_from_an_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = Origin::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let transport = Transport::new(crate::pipe::settings(), Arc::new(Tcp));
+    for head in ["", "HTTP/1.1 200 OK\r\n\r\nuntil the"] {
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"hello") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream
+        };
+        let client = transport.send(&origin, hello(), crate::pipe::DEADLINES);
+        let reset = |stream| {
+            // Closing with unsent data thrown away is a reset.
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(stream);
+        };
+        if head.is_empty() {
+            let (answered, ()) = tokio::join!(client, async { reset(server.await) });
+            let error = answered.err().unwrap();
+            assert_eq!((error.phase, error.kind, error.sent), (Phase::FirstByte, Kind::Reset, true));
+        } else {
+            let (answered, stream) = tokio::join!(client, server);
+            let mut body = answered.unwrap().into_body();
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "until the");
+            reset(stream);
+            let BodyError::Cut(cause) = body.frame().await.unwrap().unwrap_err() else { panic!("no cut") };
+            assert_eq!(cause.downcast_ref::<io::Error>().unwrap().kind(), io::ErrorKind::ConnectionReset);
+        }
+    }
 }
 
 #[tokio::test]

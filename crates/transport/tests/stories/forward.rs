@@ -1,9 +1,14 @@
 //! Forward proxies.
 
 use http::StatusCode;
-use relay_transport::{Kind, Origin, Phase, ProxyRules, ProxyVariables, Settings};
+use relay_transport::{Kind, Origin, Phase, ProxyRules, ProxyVariables, Settings, tls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::pipe::{DEADLINES, OK, hello, pipes_with, send, text};
+use crate::{
+    pipe::{DEADLINES, OK, hello, pipes_with, send, text},
+    servers::certified,
+};
 
 fn behind(settings: &mut Settings) {
     let url = Some("http://user:pass@proxy.test:3128");
@@ -66,6 +71,66 @@ async fn an_origin_with_tls_is_reached_through_a_tunnel() {
     });
     let error = answered.err().unwrap();
     assert_eq!((error.phase, error.sent), (Phase::Tls, false));
+}
+
+/// Settings behind a proxy at `proxy`, which trust `certificate`.
+fn trusting(proxy: &'static str, certificate: Vec<u8>) -> impl FnOnce(&mut Settings) {
+    move |settings| {
+        let variables = ProxyVariables { https: Some(proxy), http: Some(proxy), ..ProxyVariables::default() };
+        settings.proxy = ProxyRules::read(variables).unwrap();
+        settings.tls = tls::client(tls::Roots::Pem(certificate)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_through_a_tunnel_is_between_us_and_the_origin() {
+    let (config, certificate) = certified(&[b"http/1.1"]);
+    let (transport, mut upstream) = pipes_with(4096, trusting("http://proxy.test", certificate));
+    let origin = Origin::parse("https://upstream.test").unwrap();
+    let (answered, request) = tokio::join!(transport.send(&origin, hello(), DEADLINES), async {
+        let mut peer = upstream.accept().await;
+        peer.answer("HTTP/1.1 200 OK\r\n\r\n").await;
+        let mut secured = Secured(TlsAcceptor::from(config).accept(peer.io).await.unwrap());
+        let request = secured.request().await;
+        secured.0.write_all(OK.as_bytes()).await.unwrap();
+        request
+    });
+    assert_eq!(text(answered.unwrap()).await.unwrap(), "ok");
+    assert!(
+        request.starts_with("POST /v1/messages?beta=true HTTP/1.1\r\nhost: upstream.test\r\n"),
+        "{request}"
+    );
+    assert!(!request.contains("proxy"), "{request}");
+}
+
+#[tokio::test]
+async fn a_proxy_may_want_tls_for_itself() {
+    let (config, certificate) = certified(&[]);
+    let (transport, mut upstream) = pipes_with(4096, trusting("https://proxy.test", certificate));
+    let (answered, request) = tokio::join!(send(&transport, hello()), async {
+        let peer = upstream.accept().await;
+        assert_eq!(peer.origin.to_string(), "https://proxy.test");
+        let mut secured = Secured(TlsAcceptor::from(config).accept(peer.io).await.unwrap());
+        let request = secured.request().await;
+        secured.0.write_all(OK.as_bytes()).await.unwrap();
+        request
+    });
+    assert_eq!(text(answered.unwrap()).await.unwrap(), "ok");
+    assert!(request.starts_with("POST http://upstream.test/v1/messages?beta=true HTTP/1.1\r\n"), "{request}");
+}
+
+/// The server's side of a connection with TLS.
+struct Secured(TlsStream<DuplexStream>);
+
+impl Secured {
+    /// Reads a request that ends with `hello`.
+    async fn request(&mut self) -> String {
+        let mut request = Vec::new();
+        while !request.ends_with(b"hello") {
+            assert_ne!(self.0.read_buf(&mut request).await.unwrap(), 0, "the connection ended");
+        }
+        String::from_utf8(request).unwrap()
+    }
 }
 
 #[tokio::test]

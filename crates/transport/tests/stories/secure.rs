@@ -3,11 +3,13 @@
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use relay_transport::{Http2, Kind, Origin, Phase, Protocol, TlsVersion, Transport, tls};
+use relay_transport::{BodyError, Http2, Kind, Origin, Phase, Protocol, TlsVersion, Transport, tls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    pipe::{DEADLINES, hello, settings, text},
-    servers::{Fixed, Server, Speaks},
+    pipe::{DEADLINES, hello, pipes_with, settings, text},
+    servers::{Fixed, Server, Speaks, certified},
 };
 
 async fn ok(_: Request<Incoming>) -> Response<Full<&'static [u8]>> {
@@ -89,6 +91,41 @@ async fn a_server_without_tls_is_a_protocol_error() {
     let error = transport.send(&origin, hello(), DEADLINES).await.err().unwrap();
     assert_eq!((error.phase, error.sent), (Phase::Tls, false));
     assert!(matches!(error.kind, Kind::Protocol | Kind::Closed | Kind::Reset), "{:?}", error.kind);
+}
+
+#[tokio::test]
+async fn an_end_that_tls_does_not_confirm_is_a_cut() {
+    // Without a length, only the end of the connection ends the body: anybody on the way could cut
+    // it short, if TLS had no word for it.
+    for confirmed in [Ends::Confirmed, Ends::Cut] {
+        let (config, certificate) = certified(&[]);
+        let (transport, mut upstream) =
+            pipes_with(4096, |settings| settings.tls = tls::client(tls::Roots::Pem(certificate)).unwrap());
+        let origin = Origin::parse("https://upstream.test").unwrap();
+        let client = async { text(transport.send(&origin, hello(), DEADLINES).await.unwrap()).await };
+        let (answered, ()) = tokio::join!(client, async {
+            let mut stream = TlsAcceptor::from(config).accept(upstream.accept().await.io).await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"hello") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nuntil the end").await.unwrap();
+            stream.flush().await.unwrap();
+            if confirmed == Ends::Confirmed {
+                stream.shutdown().await.unwrap();
+            }
+        });
+        match confirmed {
+            Ends::Confirmed => assert_eq!(answered.unwrap(), "until the end"),
+            Ends::Cut => assert!(matches!(answered, Err(BodyError::Cut(_)))),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Confirmed,
+    Cut,
 }
 
 #[tokio::test]

@@ -136,5 +136,6 @@ pub(crate) fn certified(protocols: &[&[u8]]) -> (Arc<ServerConfig>, Vec<u8>) {
 }
 
 fn issue() -> CertifiedKey<KeyPair> {
-    rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap()
+    rcgen::generate_simple_self_signed(["localhost", "upstream.test", "proxy.test"].map(str::to_owned))
+        .unwrap()
 }
