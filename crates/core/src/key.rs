@@ -25,6 +25,8 @@ pub(crate) struct Standing {
     /// What it has carried since the start.
     pub(crate) totals: Totals,
     rests: BTreeMap<Scope, Rest>,
+    /// How often it was pardoned: what is said of a lease that is older speaks of a key that was another.
+    pub(crate) pardons: u64,
     /// How many probes there have been: the last one's number.
     probes: u64,
 }
@@ -194,6 +196,7 @@ impl Standing {
     /// Everything held against it is forgotten: it was renewed, or an operator says so.
     pub(crate) fn pardon(&mut self) -> bool {
         let held = !self.rests.is_empty();
+        self.pardons += 1;
         self.rests.clear();
         held
     }

@@ -182,6 +182,8 @@ pub struct Lease {
     pub(crate) key: Option<KeyId>,
     pub(crate) class: Class,
     pub(crate) probe: Probe,
+    /// How often its key had been pardoned by then.
+    pub(crate) pardons: u64,
     pub(crate) since: Time,
     pub(crate) used: Usage,
 }

@@ -20,7 +20,7 @@ use crate::quota::Quota;
 use crate::select::Select;
 use crate::time::{Roll, Time};
 use crate::usage::Usage;
-use crate::verdict::{Next, Toll, Verdict};
+use crate::verdict::{Fault, Next, Toll, Verdict};
 
 pub use self::report::{Count, KeyReport, ProviderReport, Report};
 
@@ -108,8 +108,12 @@ impl State {
         if effect.next == Next::Commit {
             return Step::Commit(self.prove(lease));
         }
+        let outdated = self.is_outdated(&lease) && matches!(effect.fault, Fault::Key | Fault::Domain);
         // Before the toll, so that a probe has been given back when the key is judged.
         self.end(lease);
+        if outdated {
+            return Step::Again;
+        }
         if let Some(key) = key {
             self.exact(provider, key, &plan.class, effect.key, now);
         }
@@ -155,11 +159,20 @@ impl State {
 
     fn grant(&mut self, plan: &Plan, provider: ProviderId, key: Option<KeyId>, now: Time) -> Lease {
         let class = plan.class.clone();
-        let probe = match key {
-            Some(key) => self.keys.entry(key).or_default().begin(&class, now),
-            None => Probe::No,
+        let (probe, pardons) = match key {
+            Some(key) => {
+                let standing = self.keys.entry(key).or_default();
+                (standing.begin(&class, now), standing.pardons)
+            }
+            None => (Probe::No, 0),
         };
-        Lease { provider, key, class, probe, since: now, used: Usage::ZERO }
+        Lease { provider, key, class, probe, pardons, since: now, used: Usage::ZERO }
+    }
+
+    /// Was its key renewed since it was granted? Then what was said of the key was said of the old one.
+    fn is_outdated(&self, lease: &Lease) -> bool {
+        let standing = lease.key.and_then(|key| self.keys.get(&key));
+        standing.is_some_and(|standing| standing.pardons > lease.pardons)
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "it ends the lease: nobody can use it again")]

@@ -7,14 +7,13 @@ use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request};
-use hyper::body::Incoming;
 use relay_core::{Class, Need, Subject, Whose};
 use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
 use relay_transport::RequestBody;
 use relay_wire::call::Call;
 
 use crate::admit::Client;
-use crate::body::{self, Limited, Overrun};
+use crate::body::{self, Arriving, Limited, Overrun};
 use crate::decode::{self, Coded};
 use crate::live::Live;
 use crate::reject::Reject;
@@ -65,7 +64,7 @@ impl Asked {
     /// Reads what is asked.
     pub(crate) async fn read(
         surface: Surface<'_>,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
         client: Client,
         snapshot: &Snapshot,
     ) -> Result<Self, Reject> {
@@ -221,7 +220,7 @@ impl Asked {
 }
 
 /// Reads a message and looks at it once.
-async fn message(headers: &HeaderMap, body: Incoming, limit: u64) -> Result<Load, Reject> {
+async fn message(headers: &HeaderMap, body: Arriving, limit: u64) -> Result<Load, Reject> {
     let body = body::read(body, limit).await?;
     let decoded = match Coded::of(headers) {
         Coded::Plain | Coded::Unknown => None,
@@ -233,7 +232,7 @@ async fn message(headers: &HeaderMap, body: Incoming, limit: u64) -> Result<Load
     Ok(Load::Message { call, body, decoded })
 }
 
-fn streamed(body: Incoming, limit: u64) -> Result<Load, Reject> {
+fn streamed(body: Arriving, limit: u64) -> Result<Load, Reject> {
     use http_body::Body;
     if body.is_end_stream() {
         return Ok(Load::Empty);

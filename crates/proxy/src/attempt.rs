@@ -58,8 +58,10 @@ impl Answer {
 /// Asks one provider, with one credential.
 pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held) -> Answer {
     let Journey { relay, snapshot, asked, exchange, .. } = journey;
-    let Some(credential) = upstream.credential(asked, held) else {
-        // The key went away between the grant and now: a reload took it.
+    // The key as it is now: it may have been renewed while the call waited.
+    let newest = relay.snapshot.load();
+    let renewed = newest.upstream(upstream.id).and_then(|renewed| renewed.credential(asked, held));
+    let Some(credential) = renewed.or_else(|| upstream.credential(asked, held)) else {
         return Answer::broken(Breakage::Connect, "the key is gone");
     };
     let prepared = match upstream.adapter.prepare(&asked.ask(), &upstream.target, &credential) {

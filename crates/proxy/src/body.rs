@@ -11,9 +11,16 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::reject::Reject;
+use crate::socket::Unread;
+
+/// A client's body as it arrives. Once all of it was taken, there is nothing on its connection that nobody has read.
+pub(crate) struct Arriving {
+    body: Incoming,
+    unread: Unread,
+}
 
 /// Reads a whole body. One that comes in a single chunk is not copied.
-pub(crate) async fn read(mut body: Incoming, limit: u64) -> Result<Bytes, Reject> {
+pub(crate) async fn read(mut body: Arriving, limit: u64) -> Result<Bytes, Reject> {
     let hint = body.size_hint();
     if hint.lower() > limit {
         return Err(Reject::TooLarge(limit));
@@ -42,10 +49,46 @@ pub(crate) async fn read(mut body: Incoming, limit: u64) -> Result<Bytes, Reject
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
+impl Arriving {
+    pub(crate) fn new(body: Incoming, unread: Unread) -> Self {
+        let arriving = Self { body, unread };
+        if arriving.body.is_end_stream() {
+            arriving.unread.clear();
+        } else {
+            arriving.unread.note();
+        }
+        arriving
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.unread.clear();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A body that is passed on as it comes, up to a limit. It breaks off beyond it, and says so to whoever
 /// kept its [`Overrun`].
 pub(crate) struct Limited {
-    body: Incoming,
+    body: Arriving,
     left: u64,
     overrun: Overrun,
 }
@@ -67,7 +110,7 @@ pub(crate) struct BrokenOff;
 
 impl Limited {
     /// None if the body announces itself as too long.
-    pub(crate) fn new(body: Incoming, limit: u64) -> Result<(Self, Overrun), Reject> {
+    pub(crate) fn new(body: Arriving, limit: u64) -> Result<(Self, Overrun), Reject> {
         if body.size_hint().lower() > limit {
             return Err(Reject::TooLarge(limit));
         }

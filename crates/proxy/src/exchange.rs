@@ -103,12 +103,17 @@ impl Exchange {
         HeaderValue::from_str(&self.id).unwrap_or(HeaderValue::from_static("unknown"))
     }
 
+    /// With which method it is asked.
+    pub(crate) const fn method(&self) -> &Method {
+        &self.method
+    }
+
     /// How the client reaches the relay: scheme and authority.
     pub(crate) fn own_address(&self) -> Option<&str> {
         self.own_address.as_deref()
     }
 
-    /// Whether what was written to the client has left.
+    /// How often what was written to the client has left.
     pub(crate) const fn flushes(&self) -> &Flushes {
         &self.flushes
     }

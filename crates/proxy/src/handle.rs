@@ -12,17 +12,19 @@ use relay_transport::Transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::admit::Penalties;
 use crate::clock::Clock;
-use crate::keyring::{Keyring, Renew};
+use crate::keyring::{self, Fetched, Keyring};
 use crate::live::Live;
 use crate::outgoing::strategy_name;
 use crate::relay::Relay;
-use crate::renew::Renewal;
+use crate::renew::{Begun, Commands, Renewal, chain};
 use crate::serve::Door;
 use crate::slots::Slots;
 use crate::snapshot::{Snapshot, Unusable};
+use crate::stamp::Stamp;
 use crate::tasks::Tasks;
 use crate::tls::Certificate;
 
@@ -49,10 +51,14 @@ impl Handle {
     /// is told in the log and left out until it can be.
     pub async fn build(config: Config, parts: Parts) -> Result<Self, Unusable> {
         let Parts { clock, tasks, transport } = parts;
-        let (keyring, absent) = Keyring::default().renewed(&config, Renew::All).await;
-        for (key, error) in &absent {
-            tracing::warn!(key, error = %crate::renew::chain(error), "a key is not there yet");
+        // Before they are read: what changes in between is seen at the first look.
+        let (stamps, at) = (Stamp::of_all(&keyring::files(&config)).await, Instant::now());
+        let (files, printed) = tokio::join!(Fetched::files(&config), Fetched::commands(&config));
+        for (key, error) in files.absent(&config).chain(printed.absent(&config)) {
+            tracing::warn!(key, error = %chain(error), "a key is not there yet");
         }
+        let begun = Begun { stamps, commands: Commands::after(&printed, &config), at };
+        let keyring = Keyring::written(&config).with(&files).with(&printed);
         let snapshot = Snapshot::build(&config, &keyring, transport.clone())?;
         let live = Arc::new(Live::new(clock));
         live.reconcile(&snapshot.fleet);
@@ -65,7 +71,8 @@ impl Handle {
             refused: Notify::new(),
             draining: watch::channel(false).0,
         });
-        let renewal = Renewal { relay: Arc::clone(&relay), config, transport, keyring: Mutex::new(keyring) };
+        let keyring = Mutex::new(keyring);
+        let renewal = Renewal { relay: Arc::clone(&relay), config, transport, keyring, begun };
         Ok(Self { relay, tasks, renewal: Arc::new(renewal) })
     }
 

@@ -2,7 +2,7 @@
 //! It reads and runs; which key is used is not its business.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -14,12 +14,22 @@ use tokio::process::Command;
 /// A command that has not printed a key by then is given up on.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
 
-/// The secrets as they are now, by the place of their provider and of themselves in the configuration.
+/// The place of a key in the configuration: that of its provider, and its own.
+pub(crate) type Place = (usize, usize);
+
+/// The secrets as they are now.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Keyring {
-    secrets: BTreeMap<(usize, usize), Secret>,
-    /// The clients' keys that come from files.
-    clients: Vec<Client>,
+    secrets: BTreeMap<Place, Secret>,
+    /// The clients' keys that come from files, by their place in the configuration.
+    clients: BTreeMap<usize, Client>,
+}
+
+/// What was found where secrets come from.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched {
+    secrets: Vec<(Place, Result<Secret, Absent>)>,
+    clients: Vec<(usize, Result<Client, Absent>)>,
 }
 
 /// A secret that could not be had.
@@ -39,54 +49,51 @@ pub(crate) enum Absent {
     NotText,
 }
 
-/// Which secrets are fetched anew.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Renew {
-    /// All of them.
-    All,
-    /// Those from files.
-    Files,
-    /// Those that commands print.
-    Commands,
-}
-
 impl Keyring {
-    /// Fetches secrets anew; those that are not asked for stay as they were. What could not be had is
-    /// absent, and told.
-    pub(crate) async fn renewed(&self, config: &Config, renew: Renew) -> (Self, Vec<(String, Absent)>) {
-        let mut secrets = BTreeMap::new();
-        let mut absent = Vec::new();
-        for (index, provider) in config.providers.iter().enumerate() {
-            for (place, key) in provider.keys.iter().enumerate() {
-                let fetched = match (&key.source, renew) {
-                    (KeySource::Value(secret), _) => Ok(secret.clone()),
-                    (KeySource::File(path), Renew::All | Renew::Files) => from_file(path).await,
-                    (KeySource::Command(command), Renew::All | Renew::Commands) => {
-                        from_command(command).await
-                    }
-                    _ => match self.secret(index, place) {
-                        Some(secret) => Ok(secret),
-                        None => continue,
-                    },
-                };
-                match fetched {
-                    Ok(secret) => {
-                        secrets.insert((index, place), secret);
-                    }
-                    Err(error) => absent.push((format!("{}.keys[{place}]", provider.name), error)),
+    /// The secrets that are written in the configuration.
+    pub(crate) fn written(config: &Config) -> Self {
+        let written = sources(config).filter_map(|(place, source)| match source {
+            KeySource::Value(secret) => Some((place, secret.clone())),
+            KeySource::File(_) | KeySource::Command(_) => None,
+        });
+        Self { secrets: written.collect(), clients: BTreeMap::new() }
+    }
+
+    /// The same with what was found. A key whose file is gone is gone; one whose command failed stays as it was.
+    pub(crate) fn with(mut self, fetched: &Fetched) -> Self {
+        for (place, found) in &fetched.secrets {
+            match found {
+                Ok(secret) => {
+                    self.secrets.insert(*place, secret.clone());
+                }
+                Err(Absent::Command(_)) => {}
+                Err(_) => {
+                    self.secrets.remove(place);
                 }
             }
         }
-        let clients = match renew {
-            Renew::All | Renew::Files => clients(config, &mut absent).await,
-            Renew::Commands => self.clients.clone(),
-        };
-        (Self { secrets, clients }, absent)
+        for (place, found) in &fetched.clients {
+            match found {
+                Ok(client) => {
+                    self.clients.insert(*place, client.clone());
+                }
+                Err(_) => {
+                    self.clients.remove(place);
+                }
+            }
+        }
+        self
+    }
+
+    /// Would something that is there be lost by taking this over?
+    pub(crate) fn would_lose(&self, fetched: &Fetched) -> bool {
+        fetched.secrets.iter().any(|(place, found)| found.is_err() && self.secrets.contains_key(place))
+            || fetched.clients.iter().any(|(place, found)| found.is_err() && self.clients.contains_key(place))
     }
 
     /// Everyone who may ask: those written in the configuration, and those whose keys are in files.
     pub(crate) fn clients(&self, config: &Config) -> Vec<Client> {
-        config.auth.clients.iter().chain(&self.clients).cloned().collect()
+        config.auth.clients.iter().chain(self.clients.values()).cloned().collect()
     }
 
     /// The secret of the key in that place, if it could be had.
@@ -95,15 +102,71 @@ impl Keyring {
     }
 }
 
-async fn clients(config: &Config, absent: &mut Vec<(String, Absent)>) -> Vec<Client> {
-    let mut clients = Vec::new();
-    for client in &config.auth.client_files {
-        match from_file(&client.path).await {
-            Ok(secret) => clients.push(Client { name: client.name.clone(), secret }),
-            Err(error) => absent.push((format!("auth.clients `{}`", client.name), error)),
+impl Fetched {
+    /// What the files hold now.
+    pub(crate) async fn files(config: &Config) -> Self {
+        let mut fetched = Self::default();
+        for (place, source) in sources(config) {
+            if let KeySource::File(path) = source {
+                fetched.secrets.push((place, from_file(path).await));
+            }
         }
+        for (place, client) in config.auth.client_files.iter().enumerate() {
+            let found = from_file(&client.path).await;
+            let found = found.map(|secret| Client { name: client.name.clone(), secret });
+            fetched.clients.push((place, found));
+        }
+        fetched
     }
-    clients
+
+    /// What the commands print now, all at once: one that hangs holds up no other for longer than its deadline.
+    pub(crate) async fn commands(config: &Config) -> Self {
+        let mut running = tokio::task::JoinSet::new();
+        for (place, source) in sources(config) {
+            if let KeySource::Command(command) = source {
+                let command = command.clone();
+                running.spawn(async move { (place, from_command(&command).await) });
+            }
+        }
+        let mut secrets = running.join_all().await;
+        secrets.sort_by_key(|(place, _)| *place);
+        Self { secrets, clients: Vec::new() }
+    }
+
+    /// What could not be had: where it is in the configuration, and why.
+    pub(crate) fn absent<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = (String, &'a Absent)> {
+        let keys = self
+            .secrets
+            .iter()
+            .filter_map(|(place, found)| Some((name(config, *place), found.as_ref().err()?)));
+        let clients = self.clients.iter().filter_map(|(place, found)| {
+            let client = config.auth.client_files.get(*place)?;
+            Some((format!("auth.clients `{}`", client.name), found.as_ref().err()?))
+        });
+        keys.chain(clients)
+    }
+}
+
+/// What operators call the key in a place.
+pub(crate) fn name(config: &Config, (provider, key): Place) -> String {
+    let provider = config.providers.get(provider).map_or("", |provider| &provider.name);
+    format!("{provider}.keys[{key}]")
+}
+
+/// The files that hold secrets.
+pub(crate) fn files(config: &Config) -> Vec<PathBuf> {
+    let keys = sources(config).filter_map(|(_, source)| match source {
+        KeySource::File(path) => Some(path.clone()),
+        KeySource::Value(_) | KeySource::Command(_) => None,
+    });
+    keys.chain(config.auth.client_files.iter().map(|client| client.path.clone())).collect()
+}
+
+/// Where each key comes from.
+pub(crate) fn sources(config: &Config) -> impl Iterator<Item = (Place, &KeySource)> {
+    config.providers.iter().enumerate().flat_map(|(index, provider)| {
+        provider.keys.iter().enumerate().map(move |(place, key)| ((index, place), &key.source))
+    })
 }
 
 async fn from_file(path: &Path) -> Result<Secret, Absent> {

@@ -14,6 +14,7 @@ use relay_telemetry::happening::End;
 use relay_wire::refusal::PING;
 
 use crate::exchange::Exchange;
+use crate::flush::Chunk;
 use crate::outgoing::{self, Outgoing};
 use crate::reject::Reject;
 use crate::relay::{Committed, Journey};
@@ -64,7 +65,7 @@ impl Late {
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    ) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
         loop {
             match &mut self.state {
                 State::Flowing(flow) => return flow.poll_frame(context),
@@ -105,8 +106,8 @@ impl Late {
     }
 }
 
-fn send(chunk: Bytes) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-    Poll::Ready(Some(Ok(Frame::data(chunk))))
+fn send(chunk: Bytes) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
+    Poll::Ready(Some(Ok(Frame::data(Chunk::plain(chunk)))))
 }
 
 /// A provider's refusal as an event: its own words, if they are one line of JSON or can be made one.

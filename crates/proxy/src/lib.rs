@@ -5,6 +5,7 @@
 
 mod flush;
 mod serve;
+mod socket;
 mod tls;
 
 mod relay;
@@ -40,10 +41,12 @@ mod handle;
 mod keyring;
 mod renew;
 mod snapshot;
+mod stamp;
 mod tasks;
 
 pub use crate::admit::PLACEHOLDER;
 pub use crate::clock::Clock;
+pub use crate::flush::Chunk;
 pub use crate::handle::{Handle, Parts};
 pub use crate::outgoing::Outgoing;
 pub use crate::snapshot::Unusable;

@@ -9,13 +9,14 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHENTICATE, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body::{Body, Frame, SizeHint};
 use relay_core::{Class, Strategy};
 use relay_telemetry::happening::End;
 
 use crate::attempt::is_event_stream;
 use crate::exchange::{Exchange, X_REQUEST_ID};
+use crate::flush::Chunk;
 use crate::late::Late;
 use crate::live::Held;
 use crate::reject::{REQUEST_ID, Reject};
@@ -69,20 +70,22 @@ impl Outgoing {
 }
 
 impl Body for Outgoing {
-    type Data = Bytes;
+    type Data = Chunk;
     type Error = Aborted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    ) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
         let frame = match &mut self.part {
             Part::Whole(body) => {
                 let body = std::mem::take(body);
                 self.exchange.note_end(End::Whole);
                 self.end();
                 return Poll::Ready(
-                    Some(body).filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))),
+                    Some(body)
+                        .filter(|body| !body.is_empty())
+                        .map(|body| Ok(Frame::data(Chunk::plain(body)))),
                 );
             }
             Part::Flow(flow) => std::task::ready!(flow.poll_frame(context)),
@@ -110,7 +113,7 @@ impl Body for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        // Hyper does not poll a body that says it is empty, nor the body of an answer to HEAD.
+        // Hyper does not poll a body that says it is empty.
         if let Part::Whole(_) = self.part {
             self.exchange.note_end(End::Whole);
         }
@@ -167,7 +170,19 @@ pub(crate) fn late(late: Late, exchange: &Arc<Exchange>, slot: Slot) -> Response
 pub(crate) fn finish(response: &mut Response<Outgoing>, exchange: &Exchange) {
     // Also if the provider sent one of its own: W60 of the old program sent both.
     response.headers_mut().insert(X_REQUEST_ID, exchange.id_header());
+    if *exchange.method() == Method::HEAD {
+        keep_head(response);
+    }
     exchange.note_head(response.status().as_u16());
+}
+
+/// The length of the body that GET would get, and no body. Hyper sees to that in HTTP/1.1 only.
+fn keep_head(response: &mut Response<Outgoing>) {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    response.body_mut().exchange.note_end(End::Whole);
+    response.body_mut().end();
 }
 
 /// Removes what ends here, and what only the relay may say.

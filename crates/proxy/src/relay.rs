@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use relay_core::{Class, Exhausted, Plan, Verdict};
 
 use crate::admit::{self, Client, Penalties};
 use crate::asked::Asked;
 use crate::attempt::{Answer, Reply, attempt};
+use crate::body::Arriving;
 use crate::catalog;
 use crate::exchange::Exchange;
 use crate::flush::Flushes;
@@ -60,7 +60,7 @@ pub(crate) struct Committed {
 }
 
 /// Serves one request.
-pub(crate) async fn relay(relay: Arc<Relay>, peer: Peer, request: Request<Incoming>) -> Response<Outgoing> {
+pub(crate) async fn relay(relay: Arc<Relay>, peer: Peer, request: Request<Arriving>) -> Response<Outgoing> {
     let exchange = Exchange::open(&relay.live, &peer, &request);
     let served = serve(&relay, &exchange, peer.address, request).await;
     let mut response = served.unwrap_or_else(|reject| outgoing::reject(&reject, &exchange));
@@ -72,7 +72,7 @@ async fn serve(
     relay: &Arc<Relay>,
     exchange: &Arc<Exchange>,
     peer: IpAddr,
-    request: Request<Incoming>,
+    request: Request<Arriving>,
 ) -> Result<Response<Outgoing>, Reject> {
     // One view of the world, from here to the end.
     let snapshot = relay.snapshot.load_full();
@@ -113,7 +113,7 @@ async fn known(
     relay: &Relay,
     snapshot: &Snapshot,
     peer: IpAddr,
-    request: &Request<Incoming>,
+    request: &Request<Arriving>,
 ) -> Result<Client, Reject> {
     let admitted = admit::client(&snapshot.auth, snapshot.pool, request.headers());
     if let Err(Reject::Denied(denied)) = &admitted

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use relay_config::Config;
 use relay_config::checked::KeySource;
@@ -12,15 +12,20 @@ use relay_core::{KeyId, ProviderId};
 use relay_transport::Transport;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::keyring::{Keyring, Renew};
+use crate::keyring::{self, Fetched, Keyring};
 use crate::relay::Relay;
 use crate::serve::drained;
 use crate::snapshot::Snapshot;
+use crate::stamp::Stamp;
 use crate::tls::Certificate;
 
 /// How often the files are looked at. A look is one `stat` each; symbolic links that are swapped, editors
 /// that rename and volumes that send no events are all seen.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a file that is gone or empty may be so before its key is given up: editors, and whoever replaces
+/// a file in two steps, are through with it by then.
+const REPLACING: Duration = Duration::from_millis(250);
 
 /// Commands are not run again sooner than this after the last time, however many keys are refused.
 const COMMANDS_EVERY: Duration = Duration::from_secs(30);
@@ -31,53 +36,95 @@ pub(crate) struct Renewal {
     pub(crate) config: Config,
     pub(crate) transport: Transport,
     pub(crate) keyring: Mutex<Keyring>,
+    pub(crate) begun: Begun,
 }
 
-/// A file as it was last seen: when it was changed and how long it is. None if it is not there.
-type Seen = Option<(SystemTime, u64)>;
+/// How the sources of secrets were when the relay began.
+pub(crate) struct Begun {
+    /// The files, looked at before they were read.
+    pub(crate) stamps: Vec<Stamp>,
+    /// Some command failed.
+    pub(crate) commands: Commands,
+    /// When the commands were run.
+    pub(crate) at: Instant,
+}
+
+/// Must commands be run again?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Commands {
+    /// Not before a key is refused.
+    Done,
+    /// One of them has failed.
+    Due,
+}
+
+impl Commands {
+    /// After they have been run.
+    pub(crate) fn after(fetched: &Fetched, config: &Config) -> Self {
+        if fetched.absent(config).next().is_some() { Self::Due } else { Self::Done }
+    }
+}
 
 impl Renewal {
-    /// Looks, until the relay drains.
+    /// Follows everything, until the relay drains. What is under way then is given up.
     pub(crate) async fn run(self: Arc<Self>, certificate: Option<Arc<Certificate>>) {
-        let keys = self.key_files();
-        let certificates: Vec<PathBuf> =
-            certificate.iter().flat_map(|certificate| certificate.files()).map(Path::to_owned).collect();
-        let mut known = (look(&keys).await, look(&certificates).await);
-        let mut commands_at = Instant::now();
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut draining = self.relay.draining.subscribe();
-        loop {
-            tokio::select! {
-                () = drained(&mut draining) => return,
-                () = self.relay.refused.notified() => {
-                    if commands_at.elapsed() >= COMMANDS_EVERY {
-                        commands_at = Instant::now();
-                        self.renew(Renew::Commands).await;
-                    }
-                }
-                _ = ticks.tick() => {
-                    let seen = (look(&keys).await, look(&certificates).await);
-                    if seen.0 != known.0 {
-                        self.renew(Renew::Files).await;
-                    }
-                    if let Some(certificate) = certificate.as_ref().filter(|_| seen.1 != known.1) {
-                        renew_certificate(certificate);
-                    }
-                    known = seen;
-                }
-            }
+        tokio::select! {
+            () = drained(&mut draining) => {}
+            () = self.follow_commands() => {}
+            () = self.follow_files() => {}
+            () = follow_certificate(certificate) => {}
         }
     }
 
-    /// Fetches secrets anew; if any changed, requests see them from now on.
-    pub(crate) async fn renew(&self, renew: Renew) {
-        let before = self.keyring.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (after, absent) = before.renewed(&self.config, renew).await;
-        for (key, error) in &absent {
+    /// Looks at the files with keys.
+    async fn follow_files(&self) {
+        let files = keyring::files(&self.config);
+        let mut known = self.begun.stamps.clone();
+        let mut looks = looks();
+        loop {
+            looks.tick().await;
+            let mut seen = Stamp::of_all(&files).await;
+            if seen == known {
+                continue;
+            }
+            let mut fetched = Fetched::files(&self.config).await;
+            if self.keyring().would_lose(&fetched) {
+                tokio::time::sleep(REPLACING).await;
+                seen = Stamp::of_all(&files).await;
+                fetched = Fetched::files(&self.config).await;
+            }
+            self.take_over(&fetched);
+            known = seen;
+        }
+    }
+
+    /// Runs commands again when a key was refused, or one of them has failed.
+    async fn follow_commands(&self) {
+        let Begun { mut commands, at: mut last, .. } = self.begun;
+        if !keyring::sources(&self.config).any(|(_, source)| matches!(source, KeySource::Command(_))) {
+            return std::future::pending().await;
+        }
+        loop {
+            if commands == Commands::Done {
+                self.relay.refused.notified().await;
+            }
+            tokio::time::sleep_until(last + COMMANDS_EVERY).await;
+            last = Instant::now();
+            let fetched = Fetched::commands(&self.config).await;
+            commands = Commands::after(&fetched, &self.config);
+            self.take_over(&fetched);
+        }
+    }
+
+    /// If any secret changed, requests see it from now on.
+    fn take_over(&self, fetched: &Fetched) {
+        for (key, error) in fetched.absent(&self.config) {
             tracing::warn!(key, error = %chain(error), "a key is not there");
         }
-        if after == before {
+        let mut keyring = self.keyring();
+        let after = keyring.clone().with(fetched);
+        if after == *keyring {
             return;
         }
         match Snapshot::build(&self.config, &after, self.transport.clone()) {
@@ -90,49 +137,57 @@ impl Renewal {
                 return;
             }
         }
-        for (name, key) in self.changed(&before, &after) {
+        // After the swap: what is said of the old key from now on is known to be outdated.
+        for (name, key) in self.changed(&keyring, &after) {
             self.relay.live.pardon(key);
             tracing::info!(key = name, "key renewed");
         }
-        *self.keyring.lock().unwrap_or_else(PoisonError::into_inner) = after;
+        *keyring = after;
     }
 
     fn changed(&self, before: &Keyring, after: &Keyring) -> Vec<(String, KeyId)> {
-        let providers = self.config.providers.iter().enumerate();
-        let changed = providers.flat_map(|(index, provider)| {
-            let id = ProviderId::of(&provider.name);
-            let keys = provider.keys.iter().enumerate();
-            keys.filter(move |(place, _)| before.secret(index, *place) != after.secret(index, *place))
-                .map(move |(place, key)| (format!("{}.keys[{place}]", provider.name), key.id(id)))
-        });
-        changed.collect()
+        let places = keyring::sources(&self.config).map(|(place, _)| place);
+        let changed = places.filter(|(index, key)| before.secret(*index, *key) != after.secret(*index, *key));
+        changed
+            .map(|(index, key)| {
+                let provider = &self.config.providers[index];
+                let id = provider.keys[key].id(ProviderId::of(&provider.name));
+                (keyring::name(&self.config, (index, key)), id)
+            })
+            .collect()
     }
 
-    fn key_files(&self) -> Vec<PathBuf> {
-        let keys = self.config.providers.iter().flat_map(|provider| &provider.keys);
-        let files = keys.filter_map(|key| match &key.source {
-            KeySource::File(path) => Some(path.clone()),
-            KeySource::Value(_) | KeySource::Command(_) => None,
-        });
-        let clients = self.config.auth.client_files.iter().map(|client| client.path.clone());
-        files.chain(clients).collect()
+    fn keyring(&self) -> std::sync::MutexGuard<'_, Keyring> {
+        self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn renew_certificate(certificate: &Certificate) {
-    match certificate.renew() {
-        Ok(()) => tracing::info!("certificate renewed"),
-        Err(error) => tracing::warn!(error = %chain(&error), "the changed certificate was not taken over"),
+/// Looks at the files of the certificate.
+async fn follow_certificate(certificate: Option<Arc<Certificate>>) {
+    let Some(certificate) = certificate else { return std::future::pending().await };
+    let files: Vec<PathBuf> = certificate.files().map(Path::to_owned).collect();
+    let mut known = certificate.stamps().to_vec();
+    let mut looks = looks();
+    loop {
+        looks.tick().await;
+        let seen = Stamp::of_all(&files).await;
+        if seen == known {
+            continue;
+        }
+        known = seen;
+        match certificate.renew() {
+            Ok(()) => tracing::info!("certificate renewed"),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "the changed certificate was not taken over");
+            }
+        }
     }
 }
 
-async fn look(files: &[PathBuf]) -> Vec<Seen> {
-    let mut seen = Vec::with_capacity(files.len());
-    for file in files {
-        let metadata = tokio::fs::metadata(file).await.ok();
-        seen.push(metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len()))));
-    }
-    seen
+fn looks() -> tokio::time::Interval {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
 }
 
 /// An error and what caused it, in one line.

@@ -1,20 +1,26 @@
 //! Connections: accepting them, speaking HTTP on them, and letting them end.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use relay_transport::Quiet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use crate::flush::{Counted, Flushes};
+use crate::body::Arriving;
 use crate::relay::{Peer, Relay, relay};
+use crate::socket::{Socket, Version};
 use crate::tasks::Tasks;
 use crate::tls::Certificate;
 
@@ -28,8 +34,22 @@ const HEAD_DEADLINE: Duration = Duration::from_mins(2);
 /// The most header fields of a request. Claude Code sends some thirty; hint headers add a dozen.
 const MOST_HEADERS: usize = 256;
 
+/// The longest head in HTTP/2, in bytes as its section 6.5.2 counts them: room for as many as above.
+const LONGEST_HEAD: u32 = 64 << 10;
+
 /// The most streams on one HTTP/2 connection. Each counts against `max_concurrent` as well.
 const MOST_STREAMS: u32 = 10_000;
+
+/// What the client of an HTTP/2 connection may send unasked on all its streams together: as much as there can
+/// be. Each stream has a bound of its own, and one whose body waits must not use up that of the others.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// After this long without a word, a client of HTTP/2 is asked whether it is there. With the time that it has
+/// for an answer, that is less than the deadline above.
+const PING_EVERY: Duration = Duration::from_mins(1);
+
+/// How long it has for an answer.
+const PONG_WITHIN: Duration = Duration::from_secs(20);
 
 /// After an accept failed for want of descriptors, this long until the next.
 const BREATHER: Duration = Duration::from_millis(100);
@@ -68,8 +88,14 @@ impl Door {
             let Some(certificate) = certificate else {
                 return door.serve(stream, peer.ip(), "http").await;
             };
+            let mut draining = door.relay.draining.subscribe();
             let acceptor = TlsAcceptor::from(certificate.config());
-            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+            let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
+            let shaken = tokio::select! {
+                shaken = shaken => shaken,
+                () = drained(&mut draining) => return,
+            };
+            match shaken {
                 Ok(Ok(stream)) => door.serve(stream, peer.ip(), "https").await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
@@ -83,22 +109,24 @@ impl Door {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut draining = self.relay.draining.subscribe();
-        let http2 = self.relay.snapshot.load().server.http2;
-        let builder = builder(self.tasks.clone(), http2);
-        let flushes = Flushes::default();
-        let stream = TokioIo::new(Counted::new(stream, flushes.clone()));
-        let from = Peer { address: peer, scheme, flushes };
-        let service = service_fn(move |request| {
-            let (shared, from) = (Arc::clone(&self.relay), from.clone());
+        let Some(socket) = self.open(stream, &mut draining).await else { return };
+        let (version, unread) = (socket.version(), socket.unread());
+        let from = Peer { address: peer, scheme, flushes: socket.flushes() };
+        let (shared, tasks) = (self.relay, self.tasks);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (shared, from) = (Arc::clone(&shared), from.clone());
+            let request = request.map(|body| Arriving::new(body, unread.clone()));
             async move { Ok::<_, Infallible>(relay(shared, from, request).await) }
         });
-        let connection = builder.serve_connection(stream, service);
-        let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = drained(&mut draining) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let io = TokioIo::new(socket);
+        let ended = match version {
+            Version::Http1 => {
+                let connection = speaking_http1().serve_connection(io, service);
+                Quiet::new(until_drained(connection, http1::Connection::graceful_shutdown, draining)).await
+            }
+            Version::Http2 => {
+                let connection = speaking_http2(tasks).serve_connection(io, service);
+                Quiet::new(until_drained(connection, http2::Connection::graceful_shutdown, draining)).await
             }
         };
         if let Err(error) = ended {
@@ -106,6 +134,38 @@ impl Door {
             tracing::debug!(%peer, %error, "connection ended");
         }
     }
+
+    /// Finds out what the client speaks. None if it says nothing, or the relay drains before it does.
+    async fn open<S>(&self, stream: S, draining: &mut watch::Receiver<bool>) -> Option<Socket<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        if !self.relay.snapshot.load().server.http2 {
+            return Some(Socket::http1(stream));
+        }
+        tokio::select! {
+            opened = tokio::time::timeout(HEAD_DEADLINE, Socket::open(stream)) => opened.ok()?.ok(),
+            () = drained(draining) => None,
+        }
+    }
+}
+
+/// Drives a connection; when the relay drains, it takes no more requests and ends with those it has.
+async fn until_drained<C>(
+    connection: C,
+    close: impl FnOnce(Pin<&mut C>),
+    mut draining: watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => return ended,
+        () = drained(&mut draining) => close(connection.as_mut()),
+    }
+    connection.await
 }
 
 /// Ready when the relay drains.
@@ -114,9 +174,20 @@ pub(crate) async fn drained(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
 }
 
-fn builder(tasks: Tasks, http2: bool) -> Builder<Tasks> {
-    let mut builder = Builder::new(tasks);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_headers(MOST_HEADERS);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MOST_STREAMS);
-    if http2 { builder } else { builder.http1_only() }
+fn speaking_http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_headers(MOST_HEADERS);
+    builder
+}
+
+fn speaking_http2(tasks: Tasks) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(tasks);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(LONGEST_HEAD)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_WITHIN);
+    builder
 }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::attempt::Reply;
 use crate::exchange::Exchange;
+use crate::flush::{Chunk, Departures};
 use crate::live::{Held, Live};
 use crate::source::{Failure, Source};
 use crate::watch::{Closing, Watch};
@@ -46,6 +47,7 @@ pub(crate) struct Flow {
     silence: Silence,
     charged: Usage,
     bytes: u64,
+    departures: Arc<Departures>,
     stage: Stage,
 }
 
@@ -62,8 +64,8 @@ enum Met {
 enum Stage {
     /// There is more to come.
     Flowing,
-    /// It breaks off as soon as the connection has been flushed more often than that.
-    Aborting(u64),
+    /// It breaks off as soon as everything before that has gone.
+    Aborting,
     /// All of it has come.
     Ended,
 }
@@ -93,6 +95,7 @@ impl Flow {
             silence: Silence::new(ping_every),
             charged: Usage::ZERO,
             bytes: 0,
+            departures: Departures::begin(exchange.flushes()),
             stage: Stage::Flowing,
         };
         flow.look_for_end();
@@ -102,15 +105,15 @@ impl Flow {
     pub(crate) fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    ) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
         if let Some(chunk) = self.first.pop_front() {
             return self.send(chunk);
         }
         match self.stage {
             Stage::Flowing => {}
             Stage::Ended => return Poll::Ready(None),
-            Stage::Aborting(mark) => {
-                ready!(self.exchange.flushes().poll_beyond(mark, context));
+            Stage::Aborting => {
+                ready!(self.departures.poll_gone(context));
                 return Poll::Ready(Some(Err(Aborted)));
             }
         }
@@ -122,7 +125,7 @@ impl Flow {
                     self.look_for_end();
                     self.send(chunk)
                 }
-                Err(trailers) => Poll::Ready(Some(Ok(trailers))),
+                Err(trailers) => Poll::Ready(Some(Ok(trailers.map_data(Chunk::plain)))),
             },
             Poll::Ready(Some(Err(error))) => {
                 self.abort(match error {
@@ -180,10 +183,10 @@ impl Flow {
         if gathered.is_empty() { first } else { gathered.freeze() }
     }
 
-    fn send(&mut self, chunk: Bytes) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    fn send(&mut self, chunk: Bytes) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
         self.silence.broken();
         self.bytes += chunk.len() as u64;
-        Poll::Ready(Some(Ok(Frame::data(chunk))))
+        Poll::Ready(Some(Ok(Frame::data(self.departures.chunk(chunk)))))
     }
 
     fn charge(&mut self) {
@@ -214,7 +217,7 @@ impl Flow {
     }
 
     /// The upstream's body has ended.
-    fn finish(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    fn finish(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
         self.conclude();
         self.poll_frame(context)
     }
@@ -244,7 +247,7 @@ impl Flow {
     fn abort(&mut self, end: End) {
         self.exchange.note_end(end);
         self.rest = None;
-        self.stage = Stage::Aborting(self.exchange.flushes().count());
+        self.stage = Stage::Aborting;
     }
 }
 

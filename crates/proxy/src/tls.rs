@@ -10,11 +10,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
+use crate::stamp::Stamp;
+
 /// The certificate in force.
 #[derive(Debug)]
 pub struct Certificate {
     files: Tls,
     protocols: Vec<Vec<u8>>,
+    /// The files as they were before they were first read.
+    stamps: Vec<Stamp>,
     config: ArcSwap<ServerConfig>,
 }
 
@@ -42,8 +46,9 @@ impl Certificate {
     pub fn read(files: &Tls, http2: bool) -> Result<Self, Unusable> {
         let protocols: Vec<Vec<u8>> =
             if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        let stamps = paths(files).map(Stamp::of).collect();
         let config = ArcSwap::from_pointee(server_config(files, &protocols)?);
-        Ok(Self { files: files.clone(), protocols, config })
+        Ok(Self { files: files.clone(), protocols, stamps, config })
     }
 
     /// Reads the files again. Connections that are open keep the certificate that they began with; if the
@@ -55,13 +60,21 @@ impl Certificate {
 
     /// The files it comes from.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let Tls { certificate, key, client_ca } = &self.files;
-        [certificate, key].into_iter().chain(client_ca).map(std::path::PathBuf::as_path)
+        paths(&self.files)
+    }
+
+    pub(crate) fn stamps(&self) -> &[Stamp] {
+        &self.stamps
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.config.load_full()
     }
+}
+
+fn paths(files: &Tls) -> impl Iterator<Item = &Path> {
+    let Tls { certificate, key, client_ca } = files;
+    [certificate, key].into_iter().chain(client_ca).map(std::path::PathBuf::as_path)
 }
 
 fn server_config(files: &Tls, protocols: &[Vec<u8>]) -> Result<ServerConfig, Unusable> {

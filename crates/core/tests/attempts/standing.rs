@@ -218,3 +218,40 @@ fn a_fact_from_elsewhere_does_not_lift_a_bar() {
     assert_eq!(key(&state, "a1", at(1)).held, [barred.clone(), (Some(class), Unready::Cooling(at(5)))]);
     assert_eq!(key(&state, "a1", at(5)).held, [barred]);
 }
+
+/// What a provider says of a key that was renewed since it was asked, it says of the old one.
+#[test]
+fn a_key_that_is_renewed_while_it_is_refused_is_asked_again_and_holds_nothing_against_it() {
+    for answer in ["401", "402", "403", "429+60", "slow+60"] {
+        let fleet = fleet("a1");
+        let mut state = state(&fleet);
+        let (mut plan, key) = (fleet.plan(call(), START), key_id("a1"));
+        let old = lease_at(&mut state, &mut plan, START);
+        state.pardon(key);
+        assert!(matches!(state.judge(&mut plan, old, verdict(answer, START), START), Step::Again));
+        assert_eq!(state.take_events(), [], "{answer}");
+        let new = lease_at(&mut state, &mut plan, START);
+        assert_eq!(new.key(), Some(key), "{answer}");
+        // This time it is the key that is there.
+        assert!(matches!(state.judge(&mut plan, new, verdict(answer, START), START), Step::Again));
+        assert_ne!(state.take_events(), [], "{answer}");
+        assert_ne!(self::key(&state, "a1", START).held, [], "{answer}");
+    }
+}
+
+/// A renewed key is no excuse for what is the client's or the provider's fault.
+#[test]
+fn a_renewed_key_changes_nothing_about_other_answers() {
+    let fleet = fleet("a1");
+    for (answer, goes_on) in [("400", false), ("404", true), ("529", true), ("cut", true)] {
+        let mut state = state(&fleet);
+        let mut plan = fleet.plan(call(), START);
+        let old = lease_at(&mut state, &mut plan, START);
+        state.pardon(key_id("a1"));
+        let step = state.judge(&mut plan, old, verdict(answer, START), START);
+        assert_eq!(matches!(step, Step::Again), goes_on, "{answer}");
+        if goes_on {
+            assert!(!matches!(state.ask(&mut plan, START, Roll(0)), Ask::Granted(_)), "{answer}");
+        }
+    }
+}

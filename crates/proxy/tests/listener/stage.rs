@@ -1,0 +1,177 @@
+//! A relay that listens on a real socket, before one scripted provider.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use relay_config::{Config, Format};
+use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks};
+use relay_transport::{Http2 as Upwards, Settings, Spawner, Tcp, Transport, tls};
+use tokio::io::DuplexStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+use crate::client::{Http1, Http2, Raw, within};
+use crate::upstream::Upstream;
+
+/// A relay that runs.
+pub(crate) struct Stage {
+    /// The relay itself.
+    pub(crate) handle: Handle,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Its certificate, if it has one.
+    pub(crate) certificate: Option<Arc<Certificate>>,
+    tasks: Tasks,
+}
+
+/// The key that a provider has unless a test says otherwise.
+pub(crate) const ONE_KEY: &str = "{ key: sk-one }";
+
+impl Stage {
+    /// With these options of `server`, and one key.
+    pub(crate) async fn with(upstream: &Upstream, server: &str) -> Self {
+        Self::with_keys(upstream, server, ONE_KEY).await
+    }
+
+    /// With these options of `server`, and these keys, all as YAML.
+    pub(crate) async fn with_keys(upstream: &Upstream, server: &str, keys: &str) -> Self {
+        let config = config(upstream, server, keys);
+        let certificate = config.server.tls.as_ref().map(|tls| {
+            Arc::new(
+                Certificate::read(tls, config.server.http2).expect("the certificate of a stage can be used"),
+            )
+        });
+        let tasks = Tasks::default();
+        let parts = Parts { clock: Arc::new(Clock::start()), tasks: tasks.clone(), transport: transport() };
+        let handle = Handle::build(config, parts).await.expect("the configuration of a stage can be used");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        handle.listen(listener, certificate.clone());
+        Self { handle, address, certificate, tasks }
+    }
+
+    /// A connection to it.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        within(TcpStream::connect(self.address)).await.expect("the relay listens")
+    }
+
+    /// A connection that speaks HTTP/1.1 in the clear.
+    pub(crate) async fn http1(&self) -> Http1 {
+        Http1::over(self.connect().await).await
+    }
+
+    /// A connection that speaks HTTP/2 in the clear.
+    pub(crate) async fn http2(&self) -> Http2 {
+        Http2::over(self.connect().await).await.expect("the relay speaks HTTP/2")
+    }
+
+    /// A connection on which anything may be sent.
+    pub(crate) async fn raw(&self) -> Raw<TcpStream> {
+        Raw::over(self.connect().await)
+    }
+
+    /// The client's end of a pipe whose other end the relay serves: for paused time.
+    pub(crate) fn pipe(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let handle = self.handle.clone();
+        self.tasks.spawn("pipe", async move { handle.serve(theirs, IpAddr::V4(Ipv4Addr::LOCALHOST)).await });
+        ours
+    }
+
+    /// Waits until no request is being served and no lease is open.
+    pub(crate) async fn idle(&self) {
+        let leases = || {
+            let report = self.handle.report();
+            report.providers.iter().flat_map(|provider| &provider.keys).map(|key| key.in_flight).sum::<u32>()
+        };
+        within(async {
+            while self.handle.in_flight() > 0 || leases() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+fn config(upstream: &Upstream, server: &str, keys: &str) -> Config {
+    let mut yaml = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = write!(
+        yaml,
+        "server: {{ listen: \"127.0.0.1:0\", {server} }}\n\
+         providers:\n  - name: a\n    type: anthropic\n    enabled: true\n    base_url: http://{}\n    \
+         models: [claude-opus-5-5]\n    pooling: {{ strategy: round_robin }}\n    keys: [{keys}]\n",
+        upstream.address
+    );
+    match relay_config::load(&yaml, Format::Yaml, &|_| None) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => unreachable!("the configuration of a stage loads: {problems}\n{yaml}"),
+    }
+}
+
+/// Plain HTTP/1.1 over TCP.
+fn transport() -> Transport {
+    let beside = Tasks::default();
+    let settings = Settings {
+        spawner: Spawner::new(move |name, task| beside.spawn(name, task)),
+        tls: tls::client(tls::Roots::Bundled).expect("the bundled roots are valid"),
+        http2: Upwards::Never,
+        idle_timeout: Duration::from_mins(1),
+        max_idle: 16,
+        proxy: None,
+    };
+    Transport::new(settings, Arc::new(Tcp))
+}
+
+/// The lines that were logged on this thread while it lives.
+pub(crate) struct Log {
+    lines: Lines,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+#[derive(Clone)]
+struct Lines(Arc<(Mutex<Vec<String>>, watch::Sender<usize>)>);
+
+impl Log {
+    /// Begins to listen.
+    pub(crate) fn listen() -> Self {
+        let lines = Lines(Arc::new((Mutex::default(), watch::channel(0).0)));
+        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines.clone()));
+        Self { lines, _guard: guard }
+    }
+
+    /// How many lines have these words in them.
+    pub(crate) fn count(&self, words: &str) -> usize {
+        let lines = self.lines.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().filter(|line| line.contains(words)).count()
+    }
+
+    /// Waits until that many lines have had these words in them.
+    pub(crate) async fn until(&self, words: &str, count: usize) {
+        let mut changed = self.lines.0.1.subscribe();
+        while self.count(words) < count {
+            changed.changed().await.expect("the log holds the sender");
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Line(String);
+        impl Visit for Line {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                let _ = write!(self.0, " {}={value:?}", field.name());
+            }
+        }
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
+        self.0.1.send_modify(|count| *count += 1);
+    }
+}
