@@ -114,6 +114,11 @@ impl Asked {
         self.is_watched() && self.call().is_some_and(|call| call.stream)
     }
 
+    /// Is it about something that one key owns?
+    pub(crate) fn is_about_property(&self) -> bool {
+        matches!(self.purpose, Purpose::Property(..))
+    }
+
     /// Does an answer to it name something new that the key which made it owns?
     pub(crate) fn makes_property(&self) -> bool {
         matches!(self.purpose, Purpose::Property(..)) && self.method == Method::POST

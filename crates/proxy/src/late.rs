@@ -1,8 +1,6 @@
 //! The answer that begins with pings while attempts still go on. No client sees long silence, and
 //! failing over stays possible while only pings have gone out.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -17,13 +15,10 @@ use crate::exchange::Exchange;
 use crate::flush::Chunk;
 use crate::outgoing::{self, Outgoing};
 use crate::reject::Reject;
-use crate::relay::{Committed, Journey};
+use crate::relay::{Attempts, Committed, Journey};
 use crate::slots::Slot;
 use crate::stream::{Aborted, Flow, Silence};
 use crate::watch::Watch;
-
-/// The unfinished attempts of a call, and the call.
-type Attempts = Pin<Box<dyn Future<Output = (Journey, Result<Committed, Reject>)> + Send>>;
 
 /// A stream that has begun without an answer.
 pub(crate) struct Late {
@@ -42,17 +37,14 @@ enum State {
 }
 
 /// Attempts on; if nobody has answered when the head is due, it goes out without an answer.
-pub(crate) async fn race(journey: Journey, plan: Plan, slot: Slot) -> Result<Response<Outgoing>, Reject> {
+pub(crate) async fn race(journey: Box<Journey>, plan: Plan, slot: Slot) -> Result<Response<Outgoing>, Reject> {
     let exchange = Arc::clone(&journey.exchange);
     let (head_after, ping_every) = (journey.snapshot.server.head_after, journey.snapshot.server.ping_every);
     let due = journey.relay.live.clock().instant(exchange.arrived() + head_after);
-    let mut attempts: Attempts = Box::pin(async move {
-        let committed = journey.attempts(plan).await;
-        (journey, committed)
-    });
+    let mut attempts = journey.attempts(plan);
     tokio::select! {
         biased;
-        (journey, committed) = &mut attempts => Ok(journey.answer(committed?, slot).await),
+        (journey, committed) = &mut attempts => Ok(outgoing::reply(&journey, slot, committed?)),
         () = tokio::time::sleep_until(due) => {
             let state = State::Asking { attempts, opened: false };
             let late = Late { exchange: Arc::clone(&exchange), state, silence: Silence::new(ping_every) };

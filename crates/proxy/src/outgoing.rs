@@ -212,21 +212,25 @@ fn stream_headers(headers: &mut HeaderMap) {
 
 /// Who answered, and, if asked for, why.
 fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut HeaderMap, class: &Class, held: Option<&Held>) {
+    const KEY_ID: HeaderName = HeaderName::from_static("x-cc-relay-key-id");
+    const KEYS_TOTAL: HeaderName = HeaderName::from_static("x-cc-relay-keys-total");
+    const KEYS_AVAILABLE: HeaderName = HeaderName::from_static("x-cc-relay-keys-available");
+    const PROVIDER: HeaderName = HeaderName::from_static("x-cc-relay-provider");
+    const STRATEGY: HeaderName = HeaderName::from_static("x-cc-relay-strategy");
     let Some(upstream) = held.and_then(Held::provider).and_then(|id| snapshot.upstream(id)) else { return };
-    let mut put = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
     if let Some(held) = held.filter(|held| held.key().is_some()) {
         let count = relay.live.count(upstream.id, class);
-        put("x-cc-relay-key-id", upstream.label(held));
-        put("x-cc-relay-keys-total", &count.total.to_string());
-        put("x-cc-relay-keys-available", &count.available.to_string());
+        if let Ok(label) = HeaderValue::from_str(upstream.label(held)) {
+            headers.insert(KEY_ID, label);
+        }
+        headers.insert(KEYS_TOTAL, count.total.into());
+        headers.insert(KEYS_AVAILABLE, count.available.into());
     }
     if snapshot.explains {
-        put("x-cc-relay-provider", &upstream.name);
-        put("x-cc-relay-strategy", strategy_name(snapshot.fleet.strategy));
+        if let Ok(name) = HeaderValue::from_str(&upstream.name) {
+            headers.insert(PROVIDER, name);
+        }
+        headers.insert(STRATEGY, HeaderValue::from_static(strategy_name(snapshot.fleet.strategy)));
     }
 }
 

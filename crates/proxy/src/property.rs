@@ -13,9 +13,15 @@ use crate::relay::{Committed, Journey};
 /// of a thousand, has half of it.
 const LONGEST_PAGE: usize = 1 << 20;
 
+/// What follows from an answer about something that one key owns.
+pub(crate) async fn settle(journey: &Journey, committed: &mut Committed) {
+    note(journey, committed).await;
+    lead_back(journey, committed).await;
+}
+
 /// A batch says where its results are, as an absolute URL at the provider. SDKs ask there with the
 /// credential that they have, which is the relay's: so the address becomes ours.
-pub(crate) async fn lead_back(journey: &Journey, committed: &mut Committed) {
+async fn lead_back(journey: &Journey, committed: &mut Committed) {
     let Some(own) = journey.exchange.own_address() else { return };
     let reply = &mut committed.reply;
     if !journey.asked.is_about_batches() || !reply.head.status.is_success() {
@@ -48,7 +54,7 @@ fn led_back(page: &Bytes, base: &str, own: &str) -> Option<Bytes> {
 }
 
 /// Notes what an answer to a creating request names, from what has been read of it.
-pub(crate) async fn note(journey: &Journey, committed: &mut Committed) {
+async fn note(journey: &Journey, committed: &mut Committed) {
     /// Such answers have some hundred bytes.
     const MOST: usize = 64 << 10;
     let Some(key) = committed.held.as_ref().and_then(crate::live::Held::key) else { return };

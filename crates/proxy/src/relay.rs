@@ -1,6 +1,8 @@
 //! One request, top to bottom. Every file named here does one step; the order is only here.
 
+use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -19,7 +21,7 @@ use crate::live::{Held, Live, Onward};
 use crate::outgoing::{self, Outgoing};
 use crate::property;
 use crate::reject::Reject;
-use crate::slots::{Slot, Slots};
+use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::surface::Surface;
 
@@ -52,6 +54,10 @@ pub(crate) struct Journey {
     pub(crate) asked: Asked,
     pub(crate) class: Class,
 }
+
+/// The attempts of a call under way, and the call. On the heap and apart from the rest: what is large is moved
+/// once, and not with every step before it.
+pub(crate) type Attempts = Pin<Box<dyn Future<Output = (Box<Journey>, Result<Committed, Reject>)> + Send>>;
 
 /// An answer that is for the client. What a provider refused has no lease any more.
 pub(crate) struct Committed {
@@ -97,15 +103,15 @@ async fn serve(
     // Who may answer?
     let plan = plan(relay, &snapshot, &asked)?;
     let class = plan.class().clone();
-    let journey =
-        Journey { relay: Arc::clone(relay), snapshot, exchange: Arc::clone(exchange), asked, class };
+    let (relay, exchange) = (Arc::clone(relay), Arc::clone(exchange));
+    let journey = Box::new(Journey { relay, snapshot, exchange, asked, class });
 
     // Ask, until somebody answers; a stream's head does not wait for ever for that.
     if journey.asked.streams() {
         return late::race(journey, plan, slot).await;
     }
-    let committed = journey.attempts(plan).await?;
-    Ok(journey.answer(committed, slot).await)
+    let (journey, committed) = journey.attempts(plan).await;
+    Ok(outgoing::reply(&journey, slot, committed?))
 }
 
 /// Who asks. A wrong guess waits before it hears so.
@@ -138,8 +144,21 @@ fn plan(relay: &Relay, snapshot: &Snapshot, asked: &Asked) -> Result<Plan, Rejec
 }
 
 impl Journey {
+    /// The attempts of this call.
+    pub(crate) fn attempts(self: Box<Self>, plan: Plan) -> Attempts {
+        Box::pin(async move {
+            let mut committed = self.ask(plan).await;
+            if let Ok(committed) = &mut committed
+                && self.asked.is_about_property()
+            {
+                property::settle(&self, committed).await;
+            }
+            (self, committed)
+        })
+    }
+
     /// Asks one after another until there is an answer for the client.
-    pub(crate) async fn attempts(&self, mut plan: Plan) -> Result<Committed, Reject> {
+    async fn ask(&self, mut plan: Plan) -> Result<Committed, Reject> {
         let live = &self.relay.live;
         let mut words = None;
         loop {
@@ -189,13 +208,6 @@ impl Journey {
             (Exhausted::Words, Some(reply)) => Ok(Committed { reply, held: None }),
             _ => Err(Reject::exhausted(why, self.relay.live.now())),
         }
-    }
-
-    /// The answer, as it goes to the client.
-    pub(crate) async fn answer(&self, mut committed: Committed, slot: Slot) -> Response<Outgoing> {
-        property::note(self, &mut committed).await;
-        property::lead_back(self, &mut committed).await;
-        outgoing::reply(self, slot, committed)
     }
 }
 

@@ -6,6 +6,7 @@
 //! Anthropic API's rate-limit page (platform.claude.com/docs/en/api/rate-limits); for the `unified`
 //! family, which has no public reference, captures of it; for `x-ratelimit-*`, OpenAI-style servers.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -27,17 +28,17 @@ const FIRST_MILLISECOND: u64 = 1_000_000_000_000;
 /// moment is taken relative to that and counted from `now`, so that a clock that is wrong, ours or
 /// theirs, does no harm.
 pub fn quota(headers: &HeaderMap, now: Time) -> Quota {
-    let head = Head { headers, now, date: date(headers) };
+    let head = Head::read(headers, now);
     Quota {
-        organization: head.text("anthropic-organization-id").map(str::to_owned),
-        workspace: head.text("anthropic-workspace-id").map(str::to_owned),
-        requests: head.gauge(&REQUESTS),
-        input: head.gauge(&INPUT),
-        output: head.gauge(&OUTPUT),
-        tokens: head.gauge(&TOKENS),
+        organization: head.organization.map(str::to_owned),
+        workspace: head.workspace.map(str::to_owned),
+        requests: head.gauge(&head.requests),
+        input: head.gauge(&head.input),
+        output: head.gauge(&head.output),
+        tokens: head.gauge(&head.tokens),
         unified: head.unified(),
         retry_after: head.retry_after(),
-        should_retry: match head.text("x-should-retry") {
+        should_retry: match head.should_retry {
             Some("true") => Some(true),
             Some("false") => Some(false),
             _ => None,
@@ -45,81 +46,150 @@ pub fn quota(headers: &HeaderMap, now: Time) -> Quota {
     }
 }
 
-/// The names of the headers of one bucket: Anthropic's, and that of OpenAI-style servers.
-struct Bucket {
-    limit: [&'static str; 2],
-    remaining: [&'static str; 2],
-    reset: [&'static str; 2],
-}
-
-/// Spells the names of a bucket's headers out, so that none is put together for every answer.
-macro_rules! bucket {
-    ($name:literal) => {
-        Bucket {
-            limit: [concat!("anthropic-ratelimit-", $name, "-limit"), concat!("x-ratelimit-limit-", $name)],
-            remaining: [
-                concat!("anthropic-ratelimit-", $name, "-remaining"),
-                concat!("x-ratelimit-remaining-", $name),
-            ],
-            reset: [concat!("anthropic-ratelimit-", $name, "-reset"), concat!("x-ratelimit-reset-", $name)],
-        }
-    };
-}
-
-const REQUESTS: Bucket = bucket!("requests");
-const INPUT: Bucket = bucket!("input-tokens");
-const OUTPUT: Bucket = bucket!("output-tokens");
-const TOKENS: Bucket = bucket!("tokens");
-
-/// The headers of one answer, and the two clocks.
+/// The headers of one answer that tell of limits, and the two clocks. Each is the first of its name that says
+/// anything, without the blanks around it.
+#[derive(Default)]
 struct Head<'a> {
-    headers: &'a HeaderMap,
     now: Time,
     /// What the provider's clock showed when it answered.
-    date: Option<Timestamp>,
+    date: Option<&'a str>,
+    /// The same, read once and only if a moment asks for it.
+    shown: OnceCell<Option<Timestamp>>,
+    organization: Option<&'a str>,
+    workspace: Option<&'a str>,
+    requests: Bucket<'a>,
+    input: Bucket<'a>,
+    output: Bucket<'a>,
+    tokens: Bucket<'a>,
+    unified_status: Option<&'a str>,
+    unified_claim: Option<&'a str>,
+    unified_reset: Option<&'a str>,
+    /// The windows of a subscription that are known by name, with their resets.
+    windows: [Option<&'a str>; WINDOWS.len()],
+    retry_after: Option<&'a str>,
+    retry_after_millis: Option<&'a str>,
+    should_retry: Option<&'a str>,
 }
 
+/// The headers of one bucket.
+#[derive(Default)]
+struct Bucket<'a> {
+    /// As Anthropic names them.
+    anthropic: Readings<'a>,
+    /// As OpenAI-style servers do.
+    other: Readings<'a>,
+}
+
+#[derive(Default)]
+struct Readings<'a> {
+    limit: Option<&'a str>,
+    remaining: Option<&'a str>,
+    reset: Option<&'a str>,
+}
+
+/// What `-representative-claim` calls a window, and the middle of the name of its reset's header.
+const WINDOWS: [(&str, &str); 5] = [
+    ("five_hour", "5h"),
+    ("seven_day", "7d"),
+    ("seven_day_opus", "7d_opus"),
+    ("seven_day_sonnet", "7d_sonnet"),
+    ("seven_day_overage_included", "7d_oi"),
+];
+
 impl<'a> Head<'a> {
-    fn text(&self, name: &str) -> Option<&'a str> {
-        text(self.headers, name)
+    /// In one pass: an answer has a dozen headers, and there are fifty names to look for.
+    fn read(headers: &'a HeaderMap, now: Time) -> Self {
+        let mut head = Self { now, ..Self::default() };
+        for (name, value) in headers {
+            let text = || value.to_str().ok().map(str::trim).filter(|text| !text.is_empty());
+            if let Some(place @ None) = head.place(name.as_str()) {
+                *place = text();
+            }
+        }
+        head
     }
 
-    fn number(&self, name: &str) -> Option<u64> {
-        self.text(name)?.parse().ok()
+    /// Where the value of a header of that name is kept.
+    fn place(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        if let Some(name) = name.strip_prefix("anthropic-ratelimit-") {
+            return self.place_of_anthropic(name);
+        }
+        if let Some(name) = name.strip_prefix("x-ratelimit-") {
+            let (reading, bucket) = name.split_once('-')?;
+            return self.bucket(bucket)?.other.place(reading);
+        }
+        match name {
+            "date" => Some(&mut self.date),
+            "anthropic-organization-id" => Some(&mut self.organization),
+            "anthropic-workspace-id" => Some(&mut self.workspace),
+            "retry-after" => Some(&mut self.retry_after),
+            "retry-after-ms" => Some(&mut self.retry_after_millis),
+            "x-should-retry" => Some(&mut self.should_retry),
+            _ => None,
+        }
+    }
+
+    fn place_of_anthropic(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        let Some(name) = name.strip_prefix("unified-") else {
+            let (bucket, reading) = name.rsplit_once('-')?;
+            return self.bucket(bucket)?.anthropic.place(reading);
+        };
+        match name {
+            "status" => Some(&mut self.unified_status),
+            "representative-claim" => Some(&mut self.unified_claim),
+            "reset" => Some(&mut self.unified_reset),
+            _ => {
+                let window = name.strip_suffix("-reset")?;
+                let known = WINDOWS.iter().position(|(_, known)| *known == window)?;
+                Some(&mut self.windows[known])
+            }
+        }
+    }
+
+    fn bucket(&mut self, name: &str) -> Option<&mut Bucket<'a>> {
+        match name {
+            "requests" => Some(&mut self.requests),
+            "input-tokens" => Some(&mut self.input),
+            "output-tokens" => Some(&mut self.output),
+            "tokens" => Some(&mut self.tokens),
+            _ => None,
+        }
     }
 
     /// The gauge of that bucket, each of its values from Anthropic's header if that can be read, and
     /// otherwise from the one of OpenAI-style servers.
-    fn gauge(&self, bucket: &Bucket) -> Gauge {
-        let reset = self.text(bucket.reset[0]).and_then(|text| self.moment(text));
+    fn gauge(&self, bucket: &Bucket<'_>) -> Gauge {
+        let Bucket { anthropic, other } = bucket;
+        let number = |text: Option<&str>| text?.parse().ok();
+        let reset = anthropic.reset.and_then(|text| self.moment(text));
         Gauge {
-            limit: bucket.limit.iter().find_map(|name| self.number(name)),
-            remaining: bucket.remaining.iter().find_map(|name| self.number(name)),
-            reset: reset.or_else(|| self.wait_or_moment(self.text(bucket.reset[1])?)),
+            limit: number(anthropic.limit).or_else(|| number(other.limit)),
+            remaining: number(anthropic.remaining).or_else(|| number(other.remaining)),
+            reset: reset.or_else(|| self.wait_or_moment(other.reset?)),
         }
     }
 
     fn unified(&self) -> Option<Unified> {
-        let status = match self.text("anthropic-ratelimit-unified-status") {
+        let status = match self.unified_status {
             Some("allowed") => Some(UnifiedStatus::Allowed),
             Some("allowed_warning") => Some(UnifiedStatus::Warning),
             Some("rejected") => Some(UnifiedStatus::Rejected),
             _ => None,
         };
-        let claim = self.text("anthropic-ratelimit-unified-representative-claim");
+        let claim = self.unified_claim;
         // The reset of the window that decided stands in for the general one.
-        let names = ["anthropic-ratelimit-unified-reset"].into_iter().chain(claim.and_then(window_reset));
-        let reset = names.filter_map(|name| self.text(name)).find_map(|text| self.moment(text));
-        let claim = claim.map(str::to_owned);
-        let unified = Unified { status, reset, claim };
+        let claimed = claim.and_then(|claim| WINDOWS.iter().position(|(known, _)| *known == claim));
+        let resets = [self.unified_reset, claimed.and_then(|window| self.windows[window])];
+        let reset = resets.into_iter().flatten().find_map(|text| self.moment(text));
+        let unified = Unified { status, reset, claim: claim.map(str::to_owned) };
         (unified != Unified::default()).then_some(unified)
     }
 
     /// `retry-after-ms`, or `retry-after` in seconds or as a date.
     fn retry_after(&self) -> Option<Duration> {
-        let millis = self.text("retry-after-ms").and_then(|text| decimal(text, Duration::from_millis(1)));
+        let millis = self.retry_after_millis.and_then(|text| decimal(text, Duration::from_millis(1)));
         let wait = || {
-            let text = self.text("retry-after")?;
+            let text = self.retry_after?;
             let date = || Some(self.local(http_date(text)?).since(self.now));
             decimal(text, Duration::from_secs(1)).or_else(date)
         };
@@ -154,7 +224,8 @@ impl<'a> Head<'a> {
 
     /// The provider's moment on our clock.
     fn local(&self, moment: Timestamp) -> Time {
-        let Some(date) = self.date else {
+        let shown = self.shown.get_or_init(|| self.date.and_then(http_date));
+        let Some(date) = *shown else {
             let since = Duration::try_from(moment.duration_since(Timestamp::UNIX_EPOCH));
             return Time::from_epoch(since.unwrap_or_default());
         };
@@ -166,25 +237,14 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The value of the first header called `name`, without the blanks around it. `None` if it is empty.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let text = headers.get(name)?.to_str().ok()?.trim();
-    (!text.is_empty()).then_some(text)
-}
-
-fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    text(headers, "date").and_then(http_date)
-}
-
-/// The header with the reset of the window which `-representative-claim` names.
-fn window_reset(claim: &str) -> Option<&'static str> {
-    match claim {
-        "five_hour" => Some("anthropic-ratelimit-unified-5h-reset"),
-        "seven_day" => Some("anthropic-ratelimit-unified-7d-reset"),
-        "seven_day_opus" => Some("anthropic-ratelimit-unified-7d_opus-reset"),
-        "seven_day_sonnet" => Some("anthropic-ratelimit-unified-7d_sonnet-reset"),
-        "seven_day_overage_included" => Some("anthropic-ratelimit-unified-7d_oi-reset"),
-        _ => None,
+impl<'a> Readings<'a> {
+    fn place(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        match name {
+            "limit" => Some(&mut self.limit),
+            "remaining" => Some(&mut self.remaining),
+            "reset" => Some(&mut self.reset),
+            _ => None,
+        }
     }
 }
 

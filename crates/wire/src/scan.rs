@@ -195,14 +195,13 @@ impl<'a> Value<'a> {
     /// The value of the member called `name`; of several, the last. `None` if there is none, or if
     /// this is not a well-formed object.
     pub fn get(self, name: &str) -> Option<Value<'a>> {
-        let mut found = None;
-        for member in self.members() {
-            let member = member.ok()?;
-            if member.is(name) {
-                found = Some(member.value);
-            }
-        }
+        let [found] = self.pick([name]);
         found
+    }
+
+    /// The same for several names, in one pass.
+    pub fn pick<const N: usize>(self, names: [&str; N]) -> [Option<Value<'a>>; N] {
+        self.members().pick(names).unwrap_or([None; N])
     }
 
     /// The value that begins at `start`.
@@ -228,7 +227,17 @@ impl std::fmt::Debug for Value<'_> {
 impl Member<'_> {
     /// Is this its key? Escapes in the key are resolved.
     pub fn is(&self, name: &str) -> bool {
-        self.key.as_str().is_some_and(|key| key == name)
+        self.place([name]).is_some()
+    }
+
+    /// Which of these its key is.
+    fn place<const N: usize>(&self, names: [&str; N]) -> Option<usize> {
+        let text = self.key.text();
+        let plain = &text[1..text.len() - 1];
+        // An escape is rare, and only worth resolving where one is.
+        let resolved = if plain.contains(&b'\\') { Some(self.key.as_str()?) } else { None };
+        let key = resolved.as_ref().map_or(plain, |key| key.as_bytes());
+        names.iter().position(|name| name.as_bytes() == key)
     }
 
     /// Where key, colon and value lie together.
@@ -243,6 +252,18 @@ impl<'a> Members<'a> {
     /// its rest has not come.
     pub fn unfinished(&self) -> Option<(Value<'a>, &'a [u8])> {
         self.unfinished.map(|(key, start)| (key, self.cursor.text.get(start..).unwrap_or_default()))
+    }
+
+    /// The values of the members of these names that are still to come; of several, the last.
+    pub fn pick<const N: usize>(self, names: [&str; N]) -> Result<[Option<Value<'a>>; N], Malformed> {
+        let mut picked = [None; N];
+        for member in self {
+            let member = member?;
+            if let Some(place) = member.place(names) {
+                picked[place] = Some(member.value);
+            }
+        }
+        Ok(picked)
     }
 
     fn step(&mut self) -> Result<Option<Member<'a>>, Malformed> {

@@ -45,6 +45,16 @@ struct Counts {
     cache_read: Option<u64>,
 }
 
+/// The members of a message that are looked at.
+struct Parts<'a> {
+    error: Option<Value<'a>>,
+    model: Option<Value<'a>>,
+    id: Option<Value<'a>>,
+    stop_reason: Option<Value<'a>>,
+    container: Option<Value<'a>>,
+    usage: Option<Value<'a>>,
+}
+
 /// The tokens that a whole JSON message used. `None` if it does not say.
 pub fn from_message(message: &[u8]) -> Option<Usage> {
     let mut counts = Counts::default();
@@ -65,14 +75,17 @@ impl Tally {
     /// 200 and give an error for a message: it is then [`Tally::error`], and nothing has started.
     pub fn of_message(message: &[u8]) -> Self {
         let mut tally = Self::default();
-        let Some(value) = tally.parse(Some(message)) else { return tally };
-        if value.get("error").is_some_and(|error| error.kind() != Kind::Null) {
+        // Walked and not parsed: it may have megabytes, and only the members that lie at its top are of interest.
+        let Ok(parts) = scan::members(message).and_then(Parts::of) else {
+            tally.bad_frames = 1;
+            return tally;
+        };
+        if parts.error.is_some_and(|error| error.kind() != Kind::Null) {
             tally.error = Some(refusal::read(message));
             return tally;
         }
         (tally.started, tally.content, tally.stopped) = (true, true, true);
-        tally.learn(value);
-        tally.output = value.get("usage").and_then(|usage| Counts::read(usage).output);
+        tally.output = tally.learn(&parts).output;
         tally
     }
 
@@ -159,8 +172,9 @@ impl Tally {
             b"content_block_start" => self.content = true,
             b"message_start" => {
                 self.started = true;
-                if let Some(message) = self.parse(text).and_then(|event| event.get("message")) {
-                    self.learn(message);
+                let message = self.parse(text).and_then(|event| event.get("message"));
+                if let Some(parts) = message.and_then(|message| Parts::of(message.members()).ok()) {
+                    self.learn(&parts);
                 }
             }
             b"message_delta" => {
@@ -185,58 +199,63 @@ impl Tally {
         Value::read(text).ok().filter(|_| is_json)
     }
 
-    /// Takes in a message, whole or at its start.
-    fn learn(&mut self, message: Value<'_>) {
-        let word = |name| Some(message.get(name)?.as_str()?.into_owned());
-        self.model = word("model").or(self.model.take());
-        self.id = word("id").or(self.id.take());
-        self.learn_end(message);
-        if let Some(usage) = message.get("usage") {
-            let counts = Counts::read(usage);
-            counts.replace(&mut self.usage);
-            self.usage.output = counts.output.unwrap_or(self.usage.output);
-        }
+    /// Takes in a message, whole or at its start. Returns its counts.
+    fn learn(&mut self, message: &Parts<'_>) -> Counts {
+        self.model = message.model.and_then(word).or(self.model.take());
+        self.id = message.id.and_then(word).or(self.id.take());
+        self.learn_end(message.stop_reason, message.container);
+        let counts = message.usage.map(Counts::read).unwrap_or_default();
+        counts.replace(&mut self.usage);
+        self.usage.output = counts.output.unwrap_or(self.usage.output);
+        counts
     }
 
     /// Takes in a `message_delta`. Its counts are of the whole message, not of what was added.
     fn close(&mut self, event: Value<'_>) {
-        if let Some(delta) = event.get("delta") {
-            self.learn_end(delta);
+        let [delta, usage] = event.pick(["delta", "usage"]);
+        if let Some(delta) = delta {
+            let [stop_reason, container] = delta.pick(["stop_reason", "container"]);
+            self.learn_end(stop_reason, container);
         }
-        if let Some(usage) = event.get("usage") {
-            let counts = Counts::read(usage);
-            counts.replace(&mut self.usage);
-            self.output = counts.output.or(self.output);
-        }
+        let counts = usage.map(Counts::read).unwrap_or_default();
+        counts.replace(&mut self.usage);
+        self.output = counts.output.or(self.output);
     }
 
     /// Takes in the fields which stand in a message as well as in the delta that ends it.
-    fn learn_end(&mut self, part: Value<'_>) {
-        let word = |value: Value<'_>| value.as_str().map(std::borrow::Cow::into_owned);
-        self.stop_reason = part.get("stop_reason").and_then(word).or(self.stop_reason.take());
-        let container = part.get("container").and_then(|container| container.get("id"));
+    fn learn_end(&mut self, stop_reason: Option<Value<'_>>, container: Option<Value<'_>>) {
+        self.stop_reason = stop_reason.and_then(word).or(self.stop_reason.take());
+        let container = container.and_then(|container| container.get("id"));
         self.container = container.and_then(word).or(self.container.take());
     }
 }
 
+impl<'a> Parts<'a> {
+    fn of(message: scan::Members<'a>) -> Result<Self, scan::Malformed> {
+        let names = ["error", "model", "id", "stop_reason", "container", "usage"];
+        let [error, model, id, stop_reason, container, usage] = message.pick(names)?;
+        Ok(Self { error, model, id, stop_reason, container, usage })
+    }
+}
+
+fn word(value: Value<'_>) -> Option<String> {
+    value.as_str().map(std::borrow::Cow::into_owned)
+}
+
 impl Counts {
     fn read(usage: Value<'_>) -> Self {
-        let mut counts = Self::default();
-        let mut lifetimes = None;
-        for member in usage.members().map_while(Result::ok) {
-            let count = member.value.as_u64();
-            match member.key.as_str().as_deref() {
-                Some("input_tokens") => counts.input = count,
-                Some("output_tokens") => counts.output = count,
-                Some("cache_creation_input_tokens") => counts.cache_write = count,
-                Some("cache_read_input_tokens") => counts.cache_read = count,
-                Some("cache_creation") => lifetimes = sum(member.value),
-                _ => {}
-            }
-        }
-        // The same tokens, told apart by how long they are kept.
-        counts.cache_write = counts.cache_write.or(lifetimes);
-        counts
+        let names = [
+            "input_tokens",
+            "output_tokens",
+            "cache_creation_input_tokens",
+            "cache_read_input_tokens",
+            "cache_creation",
+        ];
+        let [input, output, cache_write, cache_read, lifetimes] = usage.pick(names);
+        let count = |value: Option<Value<'_>>| value?.as_u64();
+        // The lifetimes are the same tokens, told apart by how long they are kept.
+        let cache_write = count(cache_write).or_else(|| lifetimes.and_then(sum));
+        Self { input: count(input), output: count(output), cache_write, cache_read: count(cache_read) }
     }
 
     /// Puts the counts of the prompt into `usage`, but for those it does not give. If all it gives are
