@@ -26,6 +26,14 @@ impl Secret {
         self.0.is_empty()
     }
 
+    /// Is it this? Every byte is compared, however early the two differ, so that the time taken says nothing but
+    /// the length.
+    pub fn is(&self, characters: &str) -> bool {
+        let (left, right) = (self.0.as_bytes(), characters.as_bytes());
+        let differing = left.iter().zip(right).fold(0, |seen, (a, b)| seen | (a ^ b));
+        left.len() == right.len() && std::hint::black_box(differing) == 0
+    }
+
     /// What operators see instead of it: the eight hexadecimal digits of [`relay_core::fleet::label`].
     pub fn label(&self) -> String {
         relay_core::fleet::label(self.0.as_bytes())
@@ -33,11 +41,8 @@ impl Secret {
 }
 
 impl PartialEq for Secret {
-    /// Compares every byte, however early the two differ, so that the time taken says nothing but the length.
     fn eq(&self, other: &Self) -> bool {
-        let (left, right) = (self.0.as_bytes(), other.0.as_bytes());
-        let differing = left.iter().zip(right).fold(0, |seen, (a, b)| seen | (a ^ b));
-        left.len() == right.len() && std::hint::black_box(differing) == 0
+        self.is(other.expose())
     }
 }
 

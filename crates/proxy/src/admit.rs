@@ -29,12 +29,12 @@ pub(crate) struct Client {
     pub(crate) own: Option<Credential>,
 }
 
-/// The credentials that a request brought.
-#[derive(Debug, Default)]
-struct Brought {
-    relay_key: Option<Secret>,
-    api_key: Option<Secret>,
-    bearer: Option<Secret>,
+/// The credentials that a request brought, as they stand in its headers. Not to be printed.
+#[derive(Default)]
+struct Brought<'a> {
+    relay_key: Option<&'a str>,
+    api_key: Option<&'a str>,
+    bearer: Option<&'a str>,
     /// `authorization` was there, but of another scheme.
     other_scheme: bool,
     /// `authorization: Bearer` without a token.
@@ -53,14 +53,14 @@ pub(crate) enum Pool {
 /// Who asks, and with whose credential it goes on.
 pub(crate) fn client(auth: &Auth, pool: Pool, headers: &HeaderMap) -> Result<Client, Reject> {
     let brought = Brought::read(headers);
-    let known = |secret: &Option<Secret>| secret.as_ref().and_then(|secret| recognised(auth, secret));
+    let known = |brought: Option<&str>| recognised(auth, brought?);
     let subscription = || own_subscription(auth, &brought);
 
     if brought.relay_key.is_some() {
-        let name = known(&brought.relay_key).ok_or(Reject::Denied(Denied::RelayKey))?;
+        let name = known(brought.relay_key).ok_or(Reject::Denied(Denied::RelayKey))?;
         return Ok(Client { name, own: subscription() });
     }
-    if let Some(name) = known(&brought.api_key).or_else(|| known(&brought.bearer)) {
+    if let Some(name) = known(brought.api_key).or_else(|| known(brought.bearer)) {
         return Ok(Client { name, own: subscription() });
     }
     if let Some(own) = subscription() {
@@ -77,10 +77,10 @@ pub(crate) fn client(auth: &Auth, pool: Pool, headers: &HeaderMap) -> Result<Cli
 }
 
 /// The name of the client whose key that is. Every key is compared, whichever matches.
-fn recognised(auth: &Auth, secret: &Secret) -> Option<String> {
+fn recognised(auth: &Auth, brought: &str) -> Option<String> {
     let mut name = None;
     for client in &auth.clients {
-        if client.secret == *secret && !secret.is_empty() {
+        if client.secret.is(brought) && !brought.is_empty() {
             name = Some(&client.name);
         }
     }
@@ -88,18 +88,18 @@ fn recognised(auth: &Auth, secret: &Secret) -> Option<String> {
 }
 
 /// The client's subscription, if it brought one that may be passed through.
-fn own_subscription(auth: &Auth, brought: &Brought) -> Option<Credential> {
-    let bearer = brought.bearer.as_ref().filter(|bearer| bearer.expose().starts_with(SUBSCRIPTION))?;
+fn own_subscription(auth: &Auth, brought: &Brought<'_>) -> Option<Credential> {
+    let bearer = brought.bearer.filter(|bearer| bearer.starts_with(SUBSCRIPTION))?;
     let passed = auth.passthrough && recognised(auth, bearer).is_none();
-    passed.then(|| Credential::OwnBearer(bearer.clone()))
+    passed.then(|| Credential::OwnBearer(Secret::new(bearer)))
 }
 
-impl Brought {
-    fn read(headers: &HeaderMap) -> Self {
-        let text = |name| {
-            headers.get(name).and_then(|value| std::str::from_utf8(http::HeaderValue::as_bytes(value)).ok())
+impl<'a> Brought<'a> {
+    fn read(headers: &'a HeaderMap) -> Self {
+        let text = |name: http::HeaderName| {
+            headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
         };
-        let secret = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(Secret::new);
+        let secret = |text: &'a str| Some(text.trim()).filter(|text| !text.is_empty());
         let mut brought = Self {
             relay_key: text(X_CC_RELAY_KEY).and_then(secret),
             api_key: text(X_API_KEY).and_then(secret),
@@ -131,9 +131,9 @@ impl Brought {
 
     /// The client's own credential for the provider: exactly one, and never the placeholder.
     fn own(self) -> Option<Credential> {
-        let real = |secret: &Secret| secret.expose() != PLACEHOLDER;
-        let key = self.api_key.filter(real).map(Credential::OwnKey);
-        key.or_else(|| self.bearer.filter(real).map(Credential::OwnBearer))
+        let real = |brought: &&str| *brought != PLACEHOLDER;
+        let key = self.api_key.filter(real).map(|key| Credential::OwnKey(Secret::new(key)));
+        key.or_else(|| self.bearer.filter(real).map(|bearer| Credential::OwnBearer(Secret::new(bearer))))
     }
 }
 

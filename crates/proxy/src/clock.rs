@@ -66,14 +66,16 @@ impl Dice {
     pub(crate) fn uuid(&self) -> String {
         let (high, low) = (self.roll().0, self.roll().0);
         let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | 0b10 << 62);
-        format!(
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            high >> 32,
-            high >> 16 & 0xffff,
-            high & 0xffff,
-            low >> 48,
-            low & 0xffff_ffff_ffff
-        )
+        let bits = u128::from(high) << 64 | u128::from(low);
+        let mut id = String::with_capacity(36);
+        for nibble in 0..32 {
+            if matches!(nibble, 8 | 12 | 16 | 20) {
+                id.push('-');
+            }
+            let digit = (bits >> (124 - 4 * nibble)) & 0xf;
+            id.push(char::from(b"0123456789abcdef"[digit as usize]));
+        }
+        id
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::HOST;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, response};
 use relay_config::checked::DebugOptions;
 use relay_core::{Time, Usage, Verdict};
@@ -27,7 +28,11 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(crate) struct Exchange {
     live: Arc<Live>,
     flushes: Flushes,
-    own_address: Option<String>,
+    /// `https` or `http`.
+    scheme: &'static str,
+    /// What the client called the relay: in `host`, or in the authority of HTTP/2.
+    host: Option<HeaderValue>,
+    authority: Option<Authority>,
     id: String,
     method: Method,
     path: String,
@@ -69,7 +74,9 @@ impl Exchange {
         Arc::new(Self {
             live: Arc::clone(live),
             flushes: peer.flushes.clone(),
-            own_address: own_address(peer.scheme, request),
+            scheme: peer.scheme,
+            host: request.headers().get(HOST).cloned(),
+            authority: request.uri().authority().cloned(),
             id: sane_id(request.headers()).unwrap_or_else(|| live.dice().uuid()),
             method: request.method().clone(),
             path: path.to_owned(),
@@ -109,8 +116,10 @@ impl Exchange {
     }
 
     /// How the client reaches the relay: scheme and authority.
-    pub(crate) fn own_address(&self) -> Option<&str> {
-        self.own_address.as_deref()
+    pub(crate) fn own_address(&self) -> Option<String> {
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
+        let authority = self.authority.as_ref().map(Authority::as_str);
+        authority.or(host).map(|authority| format!("{}://{authority}", self.scheme))
     }
 
     /// How often what was written to the client has left.
@@ -222,13 +231,6 @@ impl Drop for Exchange {
         };
         finished.emit();
     }
-}
-
-/// What the client called the relay: in `host`, or in the authority of HTTP/2.
-fn own_address<B>(scheme: &str, request: &Request<B>) -> Option<String> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let authority = request.uri().authority().map(http::uri::Authority::as_str);
-    authority.or(host).map(|authority| format!("{scheme}://{authority}"))
 }
 
 /// The client's own id, if it can be echoed and logged without harm: W60 of the old program echoed anything.

@@ -37,7 +37,11 @@ enum State {
 }
 
 /// Attempts on; if nobody has answered when the head is due, it goes out without an answer.
-pub(crate) async fn race(journey: Box<Journey>, plan: Plan, slot: Slot) -> Result<Response<Outgoing>, Reject> {
+pub(crate) async fn race(
+    journey: Box<Journey>,
+    plan: Plan,
+    slot: Slot,
+) -> Result<Response<Outgoing>, Reject> {
     let exchange = Arc::clone(&journey.exchange);
     let (head_after, ping_every) = (journey.snapshot.server.head_after, journey.snapshot.server.ping_every);
     let due = journey.relay.live.clock().instant(exchange.arrived() + head_after);

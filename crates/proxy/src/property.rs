@@ -22,11 +22,11 @@ pub(crate) async fn settle(journey: &Journey, committed: &mut Committed) {
 /// A batch says where its results are, as an absolute URL at the provider. SDKs ask there with the
 /// credential that they have, which is the relay's: so the address becomes ours.
 async fn lead_back(journey: &Journey, committed: &mut Committed) {
-    let Some(own) = journey.exchange.own_address() else { return };
     let reply = &mut committed.reply;
     if !journey.asked.is_about_batches() || !reply.head.status.is_success() {
         return;
     }
+    let Some(own) = journey.exchange.own_address() else { return };
     let _ = reply.read_up_to(LONGEST_PAGE).await;
     if !reply.is_read() {
         return;
@@ -34,7 +34,7 @@ async fn lead_back(journey: &Journey, committed: &mut Committed) {
     let body: Bytes = reply.first.iter().flatten().copied().collect();
     let base = committed.held.as_ref().and_then(crate::live::Held::provider);
     let base = base.and_then(|id| journey.snapshot.upstream(id)).map_or("", |it| it.target.base.path());
-    let Some(edited) = led_back(&body, base.trim_end_matches('/'), own) else { return };
+    let Some(edited) = led_back(&body, base.trim_end_matches('/'), &own) else { return };
     reply.head.headers.insert(CONTENT_LENGTH, edited.len().into());
     reply.first = [edited].into();
 }

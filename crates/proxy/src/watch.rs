@@ -43,7 +43,9 @@ pub(crate) enum Opening {
 /// The pieces of a JSON message, which share the bytes that go to the client.
 #[derive(Default)]
 pub(crate) struct Message {
-    pieces: Vec<Bytes>,
+    /// All of it, most often.
+    first: Bytes,
+    rest: Vec<Bytes>,
     kept: usize,
 }
 
@@ -149,19 +151,28 @@ fn is_ping(event: &relay_wire::sse::Event<'_>) -> bool {
 
 impl Message {
     fn see(&mut self, chunk: &Bytes) {
+        let is_first = self.kept == 0;
         self.kept += chunk.len();
         if self.kept > MOST_KEPT {
-            self.pieces.clear();
+            (self.first, self.rest) = (Bytes::new(), Vec::new());
+        } else if is_first {
+            self.first = chunk.clone();
         } else {
-            self.pieces.push(chunk.clone());
+            self.rest.push(chunk.clone());
         }
     }
 
     fn read(&self) -> Tally {
-        match self.pieces.as_slice() {
-            [] => Tally::default(),
-            [only] => Tally::of_message(only),
-            pieces => Tally::of_message(&pieces.concat()),
+        match self.rest.as_slice() {
+            _ if self.first.is_empty() => Tally::default(),
+            [] => Tally::of_message(&self.first),
+            rest => {
+                let mut whole = self.first.to_vec();
+                for piece in rest {
+                    whole.extend_from_slice(piece);
+                }
+                Tally::of_message(&whole)
+            }
         }
     }
 }

@@ -97,12 +97,14 @@ impl Fields {
         if name == "message" {
             return &mut self.message;
         }
-        let parts = match self.layout {
-            Layout::Json => [",\"", name, "\":"],
-            Layout::Plain => [" ", name, "="],
-            Layout::Coloured => [" \x1b[2m", name, "=\x1b[0m"],
+        let (before, after) = match self.layout {
+            Layout::Json => (",\"", "\":"),
+            Layout::Plain => (" ", "="),
+            Layout::Coloured => (" \x1b[2m", "=\x1b[0m"),
         };
-        parts.iter().for_each(|part| self.rest.push_str(part));
+        self.rest.push_str(before);
+        self.rest.push_str(name);
+        self.rest.push_str(after);
         &mut self.rest
     }
 
@@ -148,7 +150,8 @@ fn number(text: &mut String, value: f64) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between those bounds")]
     let thousandths = (0.0..1e12).contains(&value).then(|| (value * 1_000.0).round() as u64);
     #[expect(clippy::cast_precision_loss, reason = "exact: it is below 2^53")]
-    let exact = thousandths.filter(|thousandths| (*thousandths as f64 / 1_000.0).to_bits() == value.to_bits());
+    let exact =
+        thousandths.filter(|thousandths| (*thousandths as f64 / 1_000.0).to_bits() == value.to_bits());
     let Some(thousandths) = exact else {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "{value}");
@@ -234,7 +237,22 @@ mod tests {
     #[test]
     fn numbers_are_written_with_their_shortest_digits() {
         for value in [
-            0.0, 0.001, 0.01, 0.1, 0.013, 0.6, 1.0, 1.05, 12.345, 250.0, 600_000.5, 1e12, 0.1 + 0.2, 1e-9, -2.5, 1e300,
+            0.0,
+            0.001,
+            0.01,
+            0.1,
+            0.013,
+            0.6,
+            1.0,
+            1.05,
+            12.345,
+            250.0,
+            600_000.5,
+            1e12,
+            0.1 + 0.2,
+            1e-9,
+            -2.5,
+            1e300,
             999_999_999_999.999,
         ] {
             let mut text = String::new();

@@ -118,6 +118,14 @@ impl Reader {
         // The unfinished block goes on from `from` in this chunk.
         let mut from = if self.len == 0 { at } else { 0 };
         let mut boundary = (from > 0).then_some(from);
+        if from == at && self.stream == Stream::Begun && self.at_boundary() {
+            at = usual(chunk, from, &mut each);
+            if at > from {
+                from = at;
+                boundary = Some(at);
+                self.ending = Ending::LineFeed;
+            }
+        }
         while let Some(found) = memchr2(b'\n', b'\r', &chunk[at..]) {
             let end = at + found;
             let next = self.end_line(chunk, at, end);
@@ -244,6 +252,28 @@ impl Stream {
             Self::Begun => block,
         }
     }
+}
+
+/// Gives the events that lie whole in `chunk` from `from` on and look as providers write them, one after the
+/// other: a line with a name, one with data, a blank one, each ended by a line feed. Returns where the first begins
+/// that is not whole or looks otherwise. Nearly all events are read here, at a third of the cost.
+fn usual(chunk: &[u8], mut from: usize, each: &mut impl FnMut(Event<'_>)) -> usize {
+    while let Some((name, data, length)) = two_lines(&chunk[from..]) {
+        from += length;
+        each(Event { name, data: Text::Whole(Cow::Borrowed(data)), end: from });
+    }
+    from
+}
+
+/// Name, data and length of the event with which `text` begins, if it is one of the usual look.
+fn two_lines(text: &[u8]) -> Option<(&[u8], &[u8], usize)> {
+    let rest = text.strip_prefix(b"event: ")?;
+    let (name, rest) = rest.split_at(memchr2(b'\n', b'\r', rest)?);
+    let rest = rest.strip_prefix(b"\ndata: ")?;
+    let (data, rest) = rest.split_at(memchr2(b'\n', b'\r', rest)?);
+    let rest = rest.strip_prefix(b"\n\n")?;
+    let length = text.len() - rest.len();
+    (length <= MAX_EVENT).then_some((name, data, length))
 }
 
 /// The name and data of a block, if any line gives one of them.

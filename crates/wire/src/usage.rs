@@ -3,7 +3,6 @@
 //! which only the length is looked at.
 
 use relay_core::Usage;
-use serde_json::value::RawValue;
 
 use crate::refusal::{self, Refusal};
 use crate::scan::{self, Kind, Value};
@@ -173,8 +172,12 @@ impl Tally {
             b"message_start" => {
                 self.started = true;
                 let message = self.parse(text).and_then(|event| event.get("message"));
-                if let Some(parts) = message.and_then(|message| Parts::of(message.members()).ok()) {
-                    self.learn(&parts);
+                match message.map(|message| Parts::of(message.members())) {
+                    Some(Ok(parts)) => {
+                        self.learn(&parts);
+                    }
+                    Some(Err(_)) => self.bad_frames += 1,
+                    None => {}
                 }
             }
             b"message_delta" => {
@@ -191,12 +194,12 @@ impl Tally {
         }
     }
 
-    /// The data as a value, if it is JSON through and through; counts it as bad if not.
+    /// The data as a value, if its brackets and quotes match; counts it as bad if not.
     fn parse<'t>(&mut self, text: Option<&'t [u8]>) -> Option<Value<'t>> {
         let text = text?;
-        let is_json = serde_json::from_slice::<&RawValue>(text).is_ok();
-        self.bad_frames += u64::from(!is_json);
-        Value::read(text).ok().filter(|_| is_json)
+        let value = Value::read(text).ok();
+        self.bad_frames += u64::from(value.is_none());
+        value
     }
 
     /// Takes in a message, whole or at its start. Returns its counts.
