@@ -63,6 +63,19 @@ mod tests {
 
     proptest! {
         #[test]
+        fn the_latest_moment_of_each_key_and_class_is_kept_and_only_a_later_one_is_news(facts in facts()) {
+            let mut learned = Learned::default();
+            let mut latest: BTreeMap<(KeyId, Class), Time> = BTreeMap::new();
+            for fact in facts {
+                let known = latest.entry((fact.key, fact.class.clone())).or_default();
+                prop_assert_eq!(learned.merge(fact.clone()), fact.until > *known, "{:?} after {:?}", fact, known);
+                *known = fact.until.max(*known);
+            }
+            let told: Vec<_> = learned.facts().map(|fact| ((fact.key, fact.class), fact.until)).collect();
+            prop_assert_eq!(told, latest.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
         fn facts_merge_in_any_order_and_twice_is_once(left in facts(), right in facts()) {
             let one = merged(left.iter().chain(&right).cloned());
             let other = merged(right.iter().chain(&left).cloned());

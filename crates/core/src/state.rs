@@ -106,7 +106,8 @@ impl State {
         let (provider, key) = (lease.provider, lease.key);
         plan.met.push(Met { provider, key, verdict });
         if effect.next == Next::Commit {
-            return Step::Commit(self.prove(lease));
+            self.prove(&lease);
+            return Step::Commit(lease);
         }
         let outdated = self.is_outdated(&lease) && matches!(effect.fault, Fault::Key | Fault::Domain);
         // Before the toll, so that a probe has been given back when the key is judged.
@@ -184,8 +185,9 @@ impl State {
         self.forget_if_gone(key);
     }
 
-    /// The key of a lease works: if it was a probe, it has done its duty.
-    fn prove(&mut self, lease: Lease) -> Lease {
+    /// The key of a lease works. If it was a probe, it has done its duty and is given back, though its
+    /// reply still flows; that it is given back once more when the lease ends does no harm.
+    fn prove(&mut self, lease: &Lease) {
         if let Some(key) = lease.key
             && let Some(standing) = self.keys.get_mut(&key)
         {
@@ -194,7 +196,6 @@ impl State {
                 self.announce_back(key);
             }
         }
-        Lease { probe: Probe::No, ..lease }
     }
 
     fn announce_back(&mut self, key: KeyId) {

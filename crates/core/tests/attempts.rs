@@ -141,6 +141,9 @@ fn a_broken_provider_is_left_and_alone_is_tried_once_more_with_another_key() {
             ("a1 a2 b1", "cut 200", "a1 b1 served"),
             ("a1 a2 a3 b1", "cut 401 cut", "a1 b1 a2 broken"),
             ("a1 a2 b1", "cut cut 200", "a1 b1 a2 served"),
+            // Only this provider's breakages count against it: no other's, and nothing else that it said.
+            ("a1 b1 b2", "cut cut 200", "a1 b1 b2 served"),
+            ("a1 a2 a3", "401 cut 200", "a1 a2 a3 served"),
         ],
     );
 }
@@ -181,6 +184,12 @@ fn a_pinned_call_goes_to_its_key_or_nowhere() {
             ("a1 b1", "", "nobody"),
         ],
     );
+    // What a key owns is where the key is, whoever owns the model.
+    let ownership = Ownership { prefixes: vec![("m".to_owned(), ProviderId::of("b"))], default: None };
+    let owned = Fleet { ownership, ..fleet("a1 a2 b1") };
+    for (pinned, expect) in [(Some(key_id("a2")), "a2 served"), (None, "b1 served")] {
+        assert_eq!(played(&owned, Need { pinned, ..call() }, "200"), expect, "{pinned:?}");
+    }
 }
 
 #[test]

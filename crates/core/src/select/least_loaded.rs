@@ -17,6 +17,8 @@ pub(super) fn pick(candidates: &[Candidate]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{Strategy, prop_assert_eq, proptest};
+    use std::cmp::Reverse;
 
     fn candidate(place: usize, in_flight: u32, weight: u32, priority: u32) -> Candidate {
         Candidate { place, priority, weight, in_flight }
@@ -32,5 +34,27 @@ mod tests {
         );
         assert_eq!(pick(&[candidate(0, 0, 1, 0), candidate(1, 0, 1, 2)]), Some(1), "priority breaks a tie");
         assert_eq!(pick(&[candidate(0, 1, 1, 1), candidate(1, 1, 1, 1)]), Some(0));
+    }
+
+    /// Any of several candidates, with shares of up to six.
+    fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
+        let numbers = (0_u32..8, 1_u32..=6, 0_u32..3);
+        proptest::collection::vec(numbers, 1..6).prop_map(|numbers| {
+            let place =
+                |(place, (in_flight, weight, priority))| candidate(place, in_flight, weight, priority);
+            numbers.into_iter().enumerate().map(place).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_has_fewer_in_flight_for_its_share_than_who_is_chosen(candidates in candidates()) {
+            // Sixtieths, for every share up to six divides them.
+            let order = |candidate: &&Candidate| {
+                (candidate.in_flight * 60 / candidate.weight, Reverse(candidate.priority), candidate.place)
+            };
+            let expect = candidates.iter().min_by_key(order).map(|candidate| candidate.place);
+            prop_assert_eq!(pick(&candidates), expect);
+        }
     }
 }

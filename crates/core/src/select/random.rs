@@ -3,9 +3,9 @@
 use super::Candidate;
 use crate::time::Roll;
 
-/// One of the candidates, by the roll.
+/// One of the candidates, of whom there is at least one, by the roll.
 pub(super) fn pick(candidates: &[Candidate], roll: Roll) -> Option<usize> {
-    let count = u64::try_from(candidates.len()).ok().filter(|count| *count > 0)?;
+    let count = u64::try_from(candidates.len()).ok()?;
     usize::try_from(roll.below(count)).ok()
 }
 

@@ -105,6 +105,7 @@ pub(crate) fn played(fleet: &Fleet, need: Need, answers: &str) -> String {
             }
             Ask::Wait { until, ticket } => {
                 state.cancel(ticket);
+                assert!(until > now, "it waits for what has been, after {seen:?}");
                 seen.push(format!("+{}", until.since(now).as_secs_f64()));
                 now = until;
             }
