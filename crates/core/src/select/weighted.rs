@@ -37,6 +37,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn turns_are_spread_and_among_equals_the_first_in_the_configuration_goes_first() {
+        let turns = |weights: &[u32]| {
+            let candidate = |(place, &weight)| Candidate { place, priority: 0, weight, in_flight: 0 };
+            let candidates: Vec<_> = weights.iter().enumerate().map(candidate).collect();
+            let mut cursor = Weighted::default();
+            (0..7).map(|_| cursor.pick(&candidates).unwrap()).collect::<Vec<_>>()
+        };
+        // The example with which nginx tells of its smooth weighted round robin.
+        assert_eq!(turns(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
+        assert_eq!(turns(&[1, 1, 1]), [0, 1, 2, 0, 1, 2, 0]);
+    }
+
     proptest! {
         #[test]
         fn weighted_choice_is_fair_within_one_over_a_cycle(weights in proptest::collection::vec(1_u32..8, 1..6)) {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relay_core::{
-    Ask, Class, Count, Event, Extent, Fact, Fleet, KeyReport, LONGEST_UNPROBED, Lease, Plan, ProviderId,
-    Reason, Roll, State, Step, Time, Unready, Usage,
+    Ask, Class, Count, Event, Exhausted, Extent, Fact, Fleet, KeyReport, LONGEST_UNPROBED, Lease, Plan,
+    ProviderId, Reason, Roll, State, Step, Time, Unready, Usage,
 };
 
 use crate::script::{START, call, fleet, key_id, state, verdict};
@@ -121,16 +121,34 @@ fn nobody_waits_for_a_probe_alone() {
     let probe_at = START + LONGEST_UNPROBED;
     let mut plan = fleet.plan(call(), at(290));
     let asked = state.ask(&mut plan, at(290), Roll(0));
-    assert!(
-        matches!(asked, Ask::Exhausted(relay_core::Exhausted::Spent { until }) if until == at(3_600)),
-        "{asked:?}"
-    );
+    assert!(matches!(asked, Ask::Exhausted(Exhausted::Spent { until }) if until == at(3_600)), "{asked:?}");
     assert_eq!(wait(&mut state, &fleet, probe_at), None);
     // Waiting for the key itself, one is woken for its probe.
     assert_eq!(
         wait(&mut state, &Fleet { max_wait: Duration::from_hours(1), ..fleet }, at(290)),
         Some(probe_at)
     );
+}
+
+#[test]
+fn a_call_that_finds_no_key_is_told_what_is_held_against_them() {
+    for (keys, answers, expect) in [
+        ("a1", "401", Exhausted::Barred),
+        ("a1", "402", Exhausted::Barred),
+        ("a1", "403", Exhausted::Barred),
+        ("a1 a2", "401 403", Exhausted::Barred),
+        ("a1", "429+60", Exhausted::Spent { until: at(60) }),
+        ("a1 a2", "401 429+60", Exhausted::Spent { until: at(60) }),
+        ("a1 a2", "429+60 401", Exhausted::Spent { until: at(60) }),
+    ] {
+        let fleet = fleet(keys);
+        let mut state = state(&fleet);
+        answers.split_whitespace().for_each(|answer| meet(&mut state, &fleet, answer, START));
+        match state.ask(&mut fleet.plan(call(), at(1)), at(1), Roll(0)) {
+            Ask::Exhausted(exhausted) => assert_eq!(exhausted, expect, "{answers} from {keys}"),
+            other => unreachable!("nobody serves it, but {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
-use relay_core::{KeyId, Learned};
+use relay_core::{Fact, KeyId, Learned, Unready};
 
 use crate::history::{Deed, History, histories};
 use crate::world::{World, keys_of};
@@ -53,13 +53,23 @@ proptest! {
     }
 
     #[test]
+    fn what_is_exported_is_when_used_up_quotas_are_there_again(history in histories()) {
+        let world = World::after(&history);
+        let mut expect = Learned::default();
+        for key in keys_of(&world.state.report(world.now)) {
+            for (class, unready) in &key.held {
+                if let (Some(class), Unready::Cooling(until)) = (class, unready) {
+                    expect.merge(Fact { key: key.id, class: class.clone(), until: *until });
+                }
+            }
+        }
+        prop_assert_eq!(exported(&world), expect);
+    }
+
+    #[test]
     fn what_one_relay_exports_another_exports_after_merging_it(history in histories()) {
         let world = World::after(&history);
-        let configured: BTreeSet<KeyId> = keys_of(&world.state.report(world.now)).map(|key| key.id).collect();
-        let mut exported = Learned::default();
-        for fact in world.state.export(world.now).facts().filter(|fact| configured.contains(&fact.key)) {
-            exported.merge(fact);
-        }
+        let exported = exported(&world);
         let mut fresh = World::new(&world.fleet, 0);
         for fact in exported.facts() {
             prop_assert!(fresh.state.merge(&fact, world.now), "{:?} is news", fact);
@@ -70,4 +80,14 @@ proptest! {
         }
         prop_assert_eq!(&fresh.state.export(world.now), &exported);
     }
+}
+
+/// What a world exports of the keys that are configured.
+fn exported(world: &World) -> Learned {
+    let configured: BTreeSet<KeyId> = keys_of(&world.state.report(world.now)).map(|key| key.id).collect();
+    let mut exported = Learned::default();
+    for fact in world.state.export(world.now).facts().filter(|fact| configured.contains(&fact.key)) {
+        exported.merge(fact);
+    }
+    exported
 }
