@@ -445,6 +445,9 @@ mod tests {
             (&[("retry-after", "inf")], None),
             (&[("retry-after", ".5")], None),
             (&[("retry-after", "5.")], None),
+            (&[("retry-after", "+5")], None),
+            (&[("retry-after", "1.+5")], None),
+            (&[("retry-after", "1.0000000005x")], None),
             (&[("retry-after", "99999999999999999999")], None),
         ] {
             let wait = read(NOON, headers).retry_after;
@@ -452,6 +455,13 @@ mod tests {
         }
         let longest = read(NOON, &[("retry-after", "18446744073709551615")]).retry_after;
         assert_eq!(longest, Some(Duration::from_secs(u64::MAX)));
+    }
+
+    #[test]
+    fn whether_to_retry_is_said_in_two_words_only() {
+        for (text, expect) in [("true", Some(true)), ("false", Some(false)), ("True", None), ("1", None)] {
+            assert_eq!(read(NOON, &[("x-should-retry", text)]).should_retry, expect, "{text}");
+        }
     }
 
     #[test]
