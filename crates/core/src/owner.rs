@@ -21,10 +21,11 @@ impl Owners {
         if self.by_name.insert(name.to_owned(), key).is_none() {
             self.order.push_back(name.to_owned());
         }
-        while self.order.len() > MOST {
-            if let Some(oldest) = self.order.pop_front() {
-                self.by_name.remove(&oldest);
-            }
+        // One came at most, so one has to go at most.
+        if self.order.len() > MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_name.remove(&oldest);
         }
     }
 
