@@ -9,12 +9,12 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, response};
 use relay_core::{Breakage, Quota, Verdict};
-use relay_providers::{Head, Piece};
+use relay_providers::{Credential, Head, Piece};
 use relay_transport::{BodyError, Kind, SendError};
 
 use crate::asked::Asked;
 use crate::live::{Held, Live};
-use crate::relay::Journey;
+use crate::relay::{Journey, Relay};
 use crate::snapshot::Upstream;
 use crate::source::{Failure, Source};
 use crate::watch::{Events, Opening, Watch};
@@ -58,10 +58,7 @@ impl Answer {
 /// Asks one provider, with one credential.
 pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held) -> Answer {
     let Journey { relay, snapshot, asked, exchange, .. } = journey;
-    // The key as it is now: it may have been renewed while the call waited.
-    let newest = relay.snapshot.load();
-    let renewed = newest.upstream(upstream.id).and_then(|renewed| renewed.credential(asked, held));
-    let Some(credential) = renewed.or_else(|| upstream.credential(asked, held)) else {
+    let Some(credential) = newest(relay, upstream, asked, held) else {
         return Answer::broken(Breakage::Connect, "the key is gone");
     };
     let prepared = match upstream.adapter.prepare(&asked.ask(), &upstream.target, &credential) {
@@ -90,17 +87,27 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held)
     read_beginning(&relay.live, upstream, reply, &quota).await
 }
 
+/// The credential as it is now: the key may have been renewed while the call waited.
+fn newest(relay: &Relay, upstream: &Upstream, asked: &Asked, held: &Held) -> Option<Credential> {
+    let snapshot = relay.snapshot.load();
+    let renewed = snapshot.upstream(upstream.id).and_then(|renewed| renewed.credential(asked, held));
+    renewed.or_else(|| upstream.credential(asked, held))
+}
+
 /// Reads as much as is needed to say what the answer means.
 async fn read_beginning(live: &Live, upstream: &Upstream, mut reply: Reply, quota: &Quota) -> Answer {
     let status = reply.head.status;
     let judged = |piece: Piece<'_>| upstream.adapter.judge(&Head { status, quota }, piece, live.now());
-    let detail = status.to_string();
     if !status.is_success() {
         let body = match reply.read_refusal().await {
             Ok(body) => body,
             Err(error) => return Answer::broken(cut(&error), error),
         };
-        return Answer { verdict: judged(Piece::Body(&body)), reply: Some(reply), detail };
+        return Answer {
+            verdict: judged(Piece::Body(&body)),
+            reply: Some(reply),
+            detail: status.to_string(),
+        };
     }
     if matches!(reply.watch, Watch::Stream(_)) {
         match reply.read_opening().await {
@@ -113,7 +120,7 @@ async fn read_beginning(live: &Live, upstream: &Upstream, mut reply: Reply, quot
             Err(error) => return Answer::broken(cut(&error), error),
         }
     }
-    Answer { verdict: judged(Piece::Nothing), reply: Some(reply), detail }
+    Answer { verdict: judged(Piece::Nothing), reply: Some(reply), detail: String::new() }
 }
 
 impl Reply {

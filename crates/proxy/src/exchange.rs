@@ -139,10 +139,10 @@ impl Exchange {
 
     /// What is asked. With the debug option its beginning is logged, without what looks like a secret.
     pub(crate) fn note_asked(&self, asked: &Asked, debug: &DebugOptions) {
-        /// Client-made names are logged no longer than this, in characters.
+        /// Client-made names are logged no longer than this, in bytes.
         const LONGEST: usize = 128;
         let model = asked.call().and_then(|call| call.model.as_deref()).unwrap_or_default();
-        self.record().model = model.chars().take(LONGEST).collect();
+        model[..model.floor_char_boundary(LONGEST)].clone_into(&mut self.record().model);
         if debug.request_body
             && let Some(body) = asked.text()
         {

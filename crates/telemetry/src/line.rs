@@ -5,9 +5,6 @@ use std::fmt::{self, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-/// Room for the fields of an ordinary line, in bytes.
-const LINE: usize = 512;
-
 /// How lines are laid out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Layout {
@@ -21,35 +18,30 @@ pub(crate) enum Layout {
 
 /// Writes one event, ending in a newline. `time` is RFC 3339 in UTC.
 pub(crate) fn write(line: &mut String, layout: Layout, time: &str, event: &Event<'_>) {
-    let mut fields = Fields { layout, message: String::new(), rest: String::with_capacity(LINE) };
-    event.record(&mut fields);
     let level = *event.metadata().level();
-    // Writing to a `String` cannot fail.
-    let _ = match layout {
+    let clock = || time.get(11..19).unwrap_or(time);
+    let end = match layout {
         Layout::Json => {
-            for part in ["{\"level\":\"", name(level), "\",\"time\":\"", time, "\",\"message\":"] {
+            for part in ["{\"level\":\"", name(level), "\",\"time\":\"", time, "\""] {
                 line.push_str(part);
             }
-            quote(line, &fields.message);
-            line.push_str(&fields.rest);
-            line.push_str("}\n");
-            Ok(())
+            "}\n"
         }
         Layout::Plain => {
-            let clock = time.get(11..19).unwrap_or(time);
-            writeln!(line, "{clock} {} -> {}{}", short(level), fields.message, fields.rest)
+            for part in [clock(), " ", short(level), " ->"] {
+                line.push_str(part);
+            }
+            "\n"
         }
         Layout::Coloured => {
-            let (clock, colour) = (time.get(11..19).unwrap_or(time), colour(level));
-            writeln!(
-                line,
-                "{clock} \x1b[{colour}m{}\x1b[0m -> {}{}",
-                short(level),
-                fields.message,
-                fields.rest
-            )
+            for part in [clock(), " \x1b[", colour(level), "m", short(level), "\x1b[0m ->"] {
+                line.push_str(part);
+            }
+            "\n"
         }
     };
+    event.record(&mut Fields { layout, line });
+    line.push_str(end);
 }
 
 const fn name(level: Level) -> &'static str {
@@ -73,51 +65,61 @@ const fn short(level: Level) -> &'static str {
 }
 
 /// The colours of the old program: red, yellow, green, cyan.
-const fn colour(level: Level) -> u8 {
+const fn colour(level: Level) -> &'static str {
     match level {
-        Level::ERROR => 31,
-        Level::WARN => 33,
-        Level::INFO => 32,
-        Level::DEBUG => 36,
-        Level::TRACE => 35,
+        Level::ERROR => "31",
+        Level::WARN => "33",
+        Level::INFO => "32",
+        Level::DEBUG => "36",
+        Level::TRACE => "35",
     }
 }
 
-/// Gathers the fields of an event.
-struct Fields {
+/// Writes the fields of an event as they come: the message first, as `tracing` has it.
+struct Fields<'a> {
     layout: Layout,
-    message: String,
-    rest: String,
+    line: &'a mut String,
 }
 
-impl Fields {
-    /// Begins a field, unless it is the message.
+impl Fields<'_> {
+    /// Begins a field.
     fn begin(&mut self, field: &Field) -> &mut String {
-        let name = field.name();
-        if name == "message" {
-            return &mut self.message;
-        }
         let (before, after) = match self.layout {
             Layout::Json => (",\"", "\":"),
+            _ if is_message(field) => return self.begin_message(),
             Layout::Plain => (" ", "="),
             Layout::Coloured => (" \x1b[2m", "=\x1b[0m"),
         };
-        self.rest.push_str(before);
-        self.rest.push_str(name);
-        self.rest.push_str(after);
-        &mut self.rest
+        self.line.push_str(before);
+        self.line.push_str(field.name());
+        self.line.push_str(after);
+        self.line
+    }
+
+    fn begin_message(&mut self) -> &mut String {
+        self.line.push(' ');
+        self.line
     }
 
     fn words(&mut self, field: &Field, words: &str) {
-        let bare = field.name() == "message" || self.layout != Layout::Json && !needs_quotes(words);
-        let text = self.begin(field);
-        if bare { text.push_str(words) } else { quote(text, words) }
+        let bare = self.layout != Layout::Json && (is_message(field) || !needs_quotes(words));
+        let line = self.begin(field);
+        if bare { line.push_str(words) } else { quote(line, words) }
     }
 }
 
-impl Visit for Fields {
+fn is_message(field: &Field) -> bool {
+    field.name() == "message"
+}
+
+impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.words(field, &format!("{value:?}"));
+        // The message is written as it was put together; everything else may be of several words.
+        if self.layout != Layout::Json && is_message(field) {
+            let _ = write!(self.begin(field), "{value:?}");
+        } else {
+            self.words(field, &format!("{value:?}"));
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -1,6 +1,7 @@
 //! The one subscriber of the program: which lines are written, and how.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -123,22 +124,49 @@ impl<S: Subscriber> Layer<S> for Lines {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         thread_local! {
-            static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+            static DESK: RefCell<Desk> = const { RefCell::new(Desk::new()) };
         }
-        let time = rfc3339((self.clock)());
-        LINE.with_borrow_mut(|line| {
+        let now = (self.clock)();
+        DESK.with_borrow_mut(|Desk { line, stamp }| {
             line.clear();
-            line::write(line, self.layout, &time, event);
+            line::write(line, self.layout, stamp.at(now), event);
             self.sink.write(line.as_bytes());
         });
     }
 }
 
-/// RFC 3339 in UTC, to the millisecond.
-fn rfc3339(time: Time) -> String {
-    let millis = i64::try_from(time.since_epoch().as_millis()).unwrap_or(i64::MAX);
-    let stamp = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
-    format!("{stamp:.3}")
+/// What a thread writes its lines with.
+struct Desk {
+    line: String,
+    stamp: Stamp,
+}
+
+impl Desk {
+    const fn new() -> Self {
+        Self { line: String::new(), stamp: Stamp { second: u64::MAX, text: String::new() } }
+    }
+}
+
+/// A moment as RFC 3339 in UTC, to the millisecond. All lines of a second share what stands before that.
+struct Stamp {
+    second: u64,
+    text: String,
+}
+
+impl Stamp {
+    fn at(&mut self, time: Time) -> &str {
+        let since = time.since_epoch();
+        if self.second != since.as_secs() {
+            self.second = since.as_secs();
+            let second = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            let second = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::MAX);
+            self.text = format!("{second:.0}");
+        }
+        // Writing to a `String` cannot fail.
+        self.text.truncate(self.text.find(['.', 'Z']).unwrap_or(self.text.len()));
+        let _ = write!(self.text, ".{:03}Z", since.subsec_millis());
+        &self.text
+    }
 }
 
 #[cfg(test)]
@@ -148,10 +176,15 @@ mod tests {
 
     #[test]
     fn times_are_rfc_3339() {
-        assert_eq!(rfc3339(Time::EPOCH), "1970-01-01T00:00:00.000Z");
-        assert_eq!(
-            rfc3339(Time::EPOCH + Duration::from_millis(1_763_719_322_007)),
-            "2025-11-21T10:02:02.007Z"
-        );
+        let Desk { mut stamp, .. } = Desk::new();
+        for (millis, expect) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (999, "1970-01-01T00:00:00.999Z"),
+            (1_763_719_322_007, "2025-11-21T10:02:02.007Z"),
+            (1_763_719_322_456, "2025-11-21T10:02:02.456Z"),
+            (1_763_719_321_999, "2025-11-21T10:02:01.999Z"),
+        ] {
+            assert_eq!(stamp.at(Time::EPOCH + Duration::from_millis(millis)), expect);
+        }
     }
 }
