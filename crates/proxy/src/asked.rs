@@ -13,7 +13,7 @@ use relay_transport::RequestBody;
 use relay_wire::call::Call;
 
 use crate::admit::Client;
-use crate::body::{self, Arriving, Limited, Overrun};
+use crate::body::{self, Arriving, Fate, Fault, Limited};
 use crate::decode::{self, Coded};
 use crate::live::Live;
 use crate::reject::Reject;
@@ -50,7 +50,7 @@ enum Load {
         decoded: Option<Bytes>,
     },
     /// Passed on as it comes, once.
-    Stream { body: Mutex<Option<Limited>>, overrun: Overrun, limit: u64 },
+    Stream { body: Mutex<Option<Limited>>, fate: Fate, limit: u64 },
     /// None.
     Empty,
 }
@@ -138,12 +138,14 @@ impl Asked {
         }
     }
 
-    /// Did its body turn out to be longer than its limit? Then that is the answer.
-    pub(crate) fn overran(&self) -> Option<Reject> {
-        match &self.load {
-            Load::Stream { overrun, limit, .. } if overrun.happened() => Some(Reject::TooLarge(*limit)),
-            _ => None,
-        }
+    /// Did its body turn out to be too long, or not come to its end? Then that is the answer.
+    pub(crate) fn spoilt(&self) -> Option<Reject> {
+        let Load::Stream { fate, limit, .. } = &self.load else { return None };
+        Some(match fate.fault()? {
+            Fault::TooLong => Reject::TooLarge(*limit),
+            Fault::Silent => Reject::Slow,
+            Fault::BrokenOff => Reject::Unreadable,
+        })
     }
 
     /// The credential of the client's own that goes upstream, if one does.
@@ -242,6 +244,6 @@ fn streamed(body: Arriving, limit: u64) -> Result<Load, Reject> {
     if body.is_end_stream() {
         return Ok(Load::Empty);
     }
-    let (body, overrun) = Limited::new(body, limit)?;
-    Ok(Load::Stream { body: Mutex::new(Some(body)), overrun, limit })
+    let (body, fate) = Limited::new(body, limit)?;
+    Ok(Load::Stream { body: Mutex::new(Some(body)), fate, limit })
 }

@@ -1,22 +1,30 @@
 //! Reads a client's body, up to a limit. It knows bytes, and refuses to know what they say.
 
+use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 use crate::reject::Reject;
 use crate::socket::Unread;
+
+/// How long a client may be silent in the middle of a body. As long as it may take over a head: a client that
+/// has vanished must not hold its place for ever, and one on a bad line must not lose its request.
+const SILENCE: Duration = Duration::from_mins(2);
 
 /// A client's body as it arrives. Once all of it was taken, there is nothing on its connection that nobody has read.
 pub(crate) struct Arriving {
     body: Incoming,
     unread: Unread,
+    /// Runs while the client is waited for.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 /// Reads a whole body. One that comes in a single chunk is not copied.
@@ -29,7 +37,10 @@ pub(crate) async fn read(mut body: Arriving, limit: u64) -> Result<Bytes, Reject
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         // W6 of the old program: a body that broke off was forwarded as if it were whole.
-        let frame = frame.map_err(|_| Reject::Unreadable)?;
+        let frame = frame.map_err(|missing| match missing {
+            Missing::BrokenOff(_) => Reject::Unreadable,
+            Missing::Silent => Reject::Slow,
+        })?;
         let Ok(chunk) = frame.into_data() else { continue };
         let length = (first.len() + rest.len() + chunk.len()) as u64;
         if length > limit {
@@ -49,9 +60,20 @@ pub(crate) async fn read(mut body: Arriving, limit: u64) -> Result<Bytes, Reject
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
+/// Why no more of a body arrives.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Missing {
+    /// The client broke it off, or it is not framed as it should be.
+    #[error("the body broke off")]
+    BrokenOff(#[source] hyper::Error),
+    /// The client fell silent in the middle of it.
+    #[error("the body stopped coming")]
+    Silent,
+}
+
 impl Arriving {
     pub(crate) fn new(body: Incoming, unread: Unread) -> Self {
-        let arriving = Self { body, unread };
+        let arriving = Self { body, unread, patience: None };
         if arriving.body.is_end_stream() {
             arriving.unread.clear();
         } else {
@@ -63,17 +85,21 @@ impl Arriving {
 
 impl Body for Arriving {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Missing;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+    ) -> Poll<Option<Result<Frame<Bytes>, Missing>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(SILENCE)));
+            return patience.as_mut().poll(context).map(|()| Some(Err(Missing::Silent)));
+        };
+        self.patience = None;
         if frame.is_none() || self.body.is_end_stream() {
             self.unread.clear();
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Missing::BrokenOff)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -86,55 +112,75 @@ impl Body for Arriving {
 }
 
 /// A body that is passed on as it comes, up to a limit. It breaks off beyond it, and says so to whoever
-/// kept its [`Overrun`].
+/// kept its [`Fate`].
 pub(crate) struct Limited {
     body: Arriving,
     left: u64,
-    overrun: Overrun,
+    fate: Fate,
 }
 
-/// Was a body longer than its limit?
+/// What became of a body that was passed on.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Overrun(Arc<AtomicBool>);
+pub(crate) struct Fate(Arc<Mutex<Option<Fault>>>);
 
-impl Overrun {
-    pub(crate) fn happened(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+/// What a client did wrong with its body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// It was longer than its limit.
+    TooLong,
+    /// It stopped coming.
+    Silent,
+    /// It broke off.
+    BrokenOff,
+}
+
+impl Fate {
+    /// The client's fault, if it was that.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seal(&self, fault: Fault) -> Spoilt {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        Spoilt
     }
 }
 
-/// The body was longer than its limit, or the client broke it off.
+/// The body did not come to its end, by the client's fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the client's body broke off or was too long")]
-pub(crate) struct BrokenOff;
+#[error("the client's body broke off, stopped coming or was too long")]
+pub(crate) struct Spoilt;
 
 impl Limited {
     /// None if the body announces itself as too long.
-    pub(crate) fn new(body: Arriving, limit: u64) -> Result<(Self, Overrun), Reject> {
+    pub(crate) fn new(body: Arriving, limit: u64) -> Result<(Self, Fate), Reject> {
         if body.size_hint().lower() > limit {
             return Err(Reject::TooLarge(limit));
         }
-        let overrun = Overrun::default();
-        Ok((Self { body, left: limit, overrun: overrun.clone() }, overrun))
+        let fate = Fate::default();
+        Ok((Self { body, left: limit, fate: fate.clone() }, fate))
     }
 }
 
 impl Body for Limited {
     type Data = Bytes;
-    type Error = BrokenOff;
+    type Error = Spoilt;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Spoilt>>> {
         let Some(frame) = std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) else {
             return Poll::Ready(None);
         };
-        let frame = frame.map_err(|_| BrokenOff)?;
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(Missing::Silent) => return Poll::Ready(Some(Err(self.fate.seal(Fault::Silent)))),
+            Err(Missing::BrokenOff(_)) => return Poll::Ready(Some(Err(self.fate.seal(Fault::BrokenOff)))),
+        };
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = self.left.checked_sub(length) else {
-            self.overrun.0.store(true, Ordering::Release);
-            return Poll::Ready(Some(Err(BrokenOff)));
+            return Poll::Ready(Some(Err(self.fate.seal(Fault::TooLong))));
         };
         self.left = left;
         Poll::Ready(Some(Ok(frame)))

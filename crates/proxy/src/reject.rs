@@ -33,6 +33,8 @@ pub(crate) enum Reject {
     TooLarge(u64),
     /// The body broke off, or is not what its headers say.
     Unreadable,
+    /// The client fell silent in the middle of its body.
+    Slow,
     /// As many requests are served as may be.
     Busy,
     /// No provider is there for it.
@@ -141,6 +143,7 @@ impl Reject {
                 format!("the body exceeds the maximum allowed size of {limit} bytes"),
             ),
             Self::Unreadable => Face::new(400, ErrorKind::InvalidRequest, "the body could not be read"),
+            Self::Slow => Face::new(408, ErrorKind::Timeout, "the rest of the body did not come in time"),
             Self::Busy => Face {
                 retry_after: Some(1),
                 ..Face::new(503, ErrorKind::Overloaded, "the relay is at maximum capacity")
@@ -234,6 +237,7 @@ mod tests {
             (Reject::NotOffered("files"), 404, "not_found_error", None),
             (Reject::TooLarge(5), 413, "request_too_large", None),
             (Reject::Unreadable, 400, "invalid_request_error", None),
+            (Reject::Slow, 408, "timeout_error", None),
             (Reject::Busy, 503, "overloaded_error", Some("1")),
             (Reject::Nobody, 404, "not_found_error", None),
             (Reject::NoCredential, 401, "authentication_error", None),

@@ -176,8 +176,8 @@ impl Journey {
 
             // Ask.
             let Answer { verdict, reply, detail } = attempt(self, upstream, &held).await;
-            if let Some(too_long) = self.asked.overran() {
-                return Err(too_long);
+            if let Some(reject) = self.asked.spoilt() {
+                return Err(reject);
             }
 
             // Judge, and go on, or stop.

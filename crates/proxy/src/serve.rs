@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use relay_transport::Quiet;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -51,6 +53,14 @@ const PING_EVERY: Duration = Duration::from_mins(1);
 /// How long it has for an answer.
 const PONG_WITHIN: Duration = Duration::from_secs(20);
 
+/// After this long without a word, the system asks whether a client is there; then eight times in as long again
+/// and once more as long.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
+
+/// After this long a client that confirms nothing of what it is sent is taken to be gone: as long as all that lasts.
+#[cfg(target_os = "linux")]
+const GONE: Duration = Duration::from_mins(3);
+
 /// After an accept failed for want of descriptors, this long until the next.
 const BREATHER: Duration = Duration::from_millis(100);
 
@@ -81,8 +91,9 @@ impl Door {
     }
 
     fn accept(&self, stream: TcpStream, peer: SocketAddr, certificate: Option<Arc<Certificate>>) {
-        // Small frames leave at once.
-        let _ = stream.set_nodelay(true);
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(%peer, %error, "a connection could not be prepared");
+        }
         let door = self.clone();
         self.tasks.spawn("connection", async move {
             let Some(certificate) = certificate else {
@@ -150,6 +161,18 @@ impl Door {
     }
 }
 
+/// Small frames leave at once; and a client that has vanished without a word is noticed, be it that it idles or
+/// that what it is sent does not arrive.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    let alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 4);
+    socket.set_tcp_keepalive(&alive.with_retries(8))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(GONE))?;
+    Ok(())
+}
+
 /// Drives a connection; when the relay drains, it takes no more requests and ends with those it has.
 async fn until_drained<C>(
     connection: C,
@@ -190,4 +213,23 @@ fn speaking_http2(tasks: Tasks) -> http2::Builder<Tasks> {
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PONG_WITHIN);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_at_once_and_is_watched_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        prepare(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(GONE));
+    }
 }

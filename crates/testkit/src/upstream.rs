@@ -60,13 +60,14 @@ struct State {
     seen: Vec<Seen>,
     connections: usize,
     cancelled: usize,
+    sent: usize,
 }
 
 impl Upstream {
     /// It answers with these replies in turn; the last of them for ever.
     pub fn new(script: impl IntoIterator<Item = Reply>) -> Arc<Self> {
         let script = script.into_iter().collect();
-        let state = State { script, seen: Vec::new(), connections: 0, cancelled: 0 };
+        let state = State { script, seen: Vec::new(), connections: 0, cancelled: 0, sent: 0 };
         Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
     }
 
@@ -78,6 +79,11 @@ impl Upstream {
     /// How many connections were made to it.
     pub fn connections(&self) -> usize {
         self.lock().connections
+    }
+
+    /// How many bytes of its answers the relay has taken, all told, and what the pipe holds.
+    pub fn sent(&self) -> usize {
+        self.lock().sent
     }
 
     /// Waits until the relay has closed a connection while an answer was still due on it.
@@ -115,7 +121,7 @@ impl Upstream {
             };
             self.changed.notify_waiters();
             let Some(reply) = reply else { return };
-            match perform(&mut io, &reply).await {
+            match self.perform(&mut io, &reply).await {
                 Performed::Whole => {}
                 Performed::Closed => return,
                 Performed::Cancelled => {
@@ -125,6 +131,41 @@ impl Upstream {
                 }
             }
         }
+    }
+
+    async fn perform(&self, io: &mut DuplexStream, reply: &Reply) -> Performed {
+        for step in &reply.0 {
+            let (mut read, mut write) = tokio::io::split(&mut *io);
+            let mut byte = [0];
+            match step {
+                Step::Send(bytes) => {
+                    let mut left = &bytes[..];
+                    while !left.is_empty() {
+                        let count = tokio::select! {
+                            sent = write.write(left) => sent.unwrap_or_default(),
+                            _ = read.read(&mut byte) => 0,
+                        };
+                        if count == 0 {
+                            return Performed::Cancelled;
+                        }
+                        self.lock().sent += count;
+                        left = &left[count..];
+                    }
+                }
+                Step::Pause(pause) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(*pause) => {}
+                        _ = read.read(&mut byte) => return Performed::Cancelled,
+                    }
+                }
+                Step::Cut => return Performed::Closed,
+                Step::Hang => {
+                    let _ = read.read(&mut byte).await;
+                    return Performed::Cancelled;
+                }
+            }
+        }
+        Performed::Whole
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -138,33 +179,6 @@ enum Performed {
     Closed,
     /// By the relay.
     Cancelled,
-}
-
-async fn perform(io: &mut DuplexStream, reply: &Reply) -> Performed {
-    for step in &reply.0 {
-        let (mut read, mut write) = tokio::io::split(&mut *io);
-        let mut byte = [0];
-        match step {
-            Step::Send(bytes) => {
-                tokio::select! {
-                    sent = write.write_all(bytes) => if sent.is_err() { return Performed::Cancelled },
-                    _ = read.read(&mut byte) => return Performed::Cancelled,
-                }
-            }
-            Step::Pause(pause) => {
-                tokio::select! {
-                    () = tokio::time::sleep(*pause) => {}
-                    _ = read.read(&mut byte) => return Performed::Cancelled,
-                }
-            }
-            Step::Cut => return Performed::Closed,
-            Step::Hang => {
-                let _ = read.read(&mut byte).await;
-                return Performed::Cancelled;
-            }
-        }
-    }
-    Performed::Whole
 }
 
 /// The next request; none when the connection has ended.

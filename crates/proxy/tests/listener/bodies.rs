@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::certificates::{Authority, Files, Handshake};
 use crate::client::{Answer, Raw, Sent, header, together, within};
 use crate::stage::Stage;
-use crate::upstream::Upstream;
+use crate::upstream::{Act, Gate, Upstream, acts};
 
 const MESSAGE: &str = r#"{"model":"claude-opus-5-5","messages":[]}"#;
 
@@ -192,4 +192,32 @@ async fn a_client_that_never_stops_sending_is_cut_in_the_end() {
     let mut said = String::new();
     pipe.read_to_string(&mut said).await.unwrap();
     assert!(said.starts_with("HTTP/1.1 413 "), "{said}");
+}
+
+/// While the upstream takes nothing more, the client is not the one that is waited for.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_waits_for_the_upstream_is_not_the_clients_fault() {
+    /// More than all buffers on the way hold.
+    const LENGTH: usize = 64 << 20;
+    let gate = Gate::closed();
+    let upstream = Upstream::scripted({
+        let gate = gate.clone();
+        move |_| std::iter::once(Act::Ignore(gate.clone())).chain(acts(replies::message("hello"))).collect()
+    })
+    .await;
+    let stage = Stage::with(&upstream, "").await;
+    let mut pipe = stage.pipe();
+    let head = format!("POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: {LENGTH}\r\n\r\n");
+    pipe.write_all(head.as_bytes()).await.unwrap();
+    let body = vec![b'x'; LENGTH];
+    let began = Instant::now();
+    let (sent, ()) = tokio::join!(pipe.write_all(&body), async {
+        // Longer than a client may be silent.
+        tokio::time::sleep(Duration::from_mins(4)).await;
+        gate.open();
+    });
+    sent.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 240, "the upload waited for the upstream");
+    assert_eq!(Raw::over(pipe).answer().await.status(), 200);
+    assert_eq!(upstream.seen()[0].body.as_ref().map(Vec::len), Some(LENGTH));
 }

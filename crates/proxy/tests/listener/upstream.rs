@@ -22,6 +22,8 @@ pub(crate) enum Act {
     Send(Bytes),
     /// Waits until the gate is open.
     Wait(Gate),
+    /// The same, and reads nothing meanwhile.
+    Ignore(Gate),
     /// Closes the connection, whatever was promised.
     Cut,
     /// Does nothing more until the relay closes the connection.
@@ -216,6 +218,7 @@ impl Shared {
                 () = gate.passed() => {}
                 _ = read.read(&mut byte) => return Some(Ended::Cancelled),
             },
+            Act::Ignore(gate) => gate.passed().await,
             Act::Cut => return Some(Ended::Cut),
             Act::Hang => {
                 let _ = read.read(&mut byte).await;

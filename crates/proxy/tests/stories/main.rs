@@ -9,6 +9,7 @@ mod late_head;
 mod logs;
 mod pass_through;
 mod pings;
+mod slow_client;
 mod spent_keys;
 mod surface;
 mod who_may_ask;
