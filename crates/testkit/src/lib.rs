@@ -19,10 +19,12 @@
 //! do, also while an answer is on its way from outside of it.
 
 pub mod client;
+pub mod log;
 pub mod replies;
 pub mod story;
 pub mod upstream;
 
 pub use crate::client::{Answer, Client};
+pub use crate::log::Log;
 pub use crate::story::{Story, Told, story};
 pub use crate::upstream::{Reply, Seen, Step};

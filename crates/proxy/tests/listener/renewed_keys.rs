@@ -4,13 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use relay_testkit::replies;
 use relay_testkit::story::{Manner, ask};
+use relay_testkit::{Log, replies};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::client::Http1;
-use crate::stage::{Log, ONE_KEY, Stage};
+use crate::stage::{ONE_KEY, Stage};
 use crate::still::Still;
 use crate::upstream::{Act, Gate, Upstream, acts};
 

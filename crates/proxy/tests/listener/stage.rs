@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use relay_config::{Config, Format};
@@ -10,11 +10,6 @@ use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks};
 use relay_transport::{Http2 as Upwards, Settings, Spawner, Tcp, Transport, tls};
 use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::client::{Http1, Http2, Raw, within};
 use crate::upstream::Upstream;
@@ -127,51 +122,4 @@ fn transport() -> Transport {
         proxy: None,
     };
     Transport::new(settings, Arc::new(Tcp))
-}
-
-/// The lines that were logged on this thread while it lives.
-pub(crate) struct Log {
-    lines: Lines,
-    _guard: tracing::subscriber::DefaultGuard,
-}
-
-#[derive(Clone)]
-struct Lines(Arc<(Mutex<Vec<String>>, watch::Sender<usize>)>);
-
-impl Log {
-    /// Begins to listen.
-    pub(crate) fn listen() -> Self {
-        let lines = Lines(Arc::new((Mutex::default(), watch::channel(0).0)));
-        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines.clone()));
-        Self { lines, _guard: guard }
-    }
-
-    /// How many lines have these words in them.
-    pub(crate) fn count(&self, words: &str) -> usize {
-        let lines = self.lines.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().filter(|line| line.contains(words)).count()
-    }
-
-    /// Waits until that many lines have had these words in them.
-    pub(crate) async fn until(&self, words: &str, count: usize) {
-        let mut changed = self.lines.0.1.subscribe();
-        while self.count(words) < count {
-            changed.changed().await.expect("the log holds the sender");
-        }
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Lines {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        struct Line(String);
-        impl Visit for Line {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                let _ = write!(self.0, " {}={value:?}", field.name());
-            }
-        }
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
-        self.0.1.send_modify(|count| *count += 1);
-    }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use relay_testkit::replies;
 use relay_testkit::story::{Manner, ask, get};
+use relay_testkit::{Log, replies};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use crate::certificates::{Authority, Files, Handshake, shown};
 use crate::client::{Http1, Http2, within};
-use crate::stage::{Log, Stage};
+use crate::stage::Stage;
 use crate::upstream::Upstream;
 
 const BOTH: [&str; 2] = ["h2", "http/1.1"];
