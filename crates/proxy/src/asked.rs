@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request};
 use relay_core::{Class, Need, Subject, Whose};
@@ -80,6 +80,11 @@ impl Asked {
             _ => (Purpose::Messages, server.max_body),
         };
         let (head, body) = request.into_parts();
+        // Any other coding would have to be undone before the body could be passed on.
+        let coding = head.headers.get(TRANSFER_ENCODING);
+        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            return Err(Reject::Unreadable);
+        }
         let load = match purpose {
             Purpose::Messages | Purpose::CountTokens => message(&head.headers, body, limit).await?,
             Purpose::Property(..) => streamed(body, limit)?,
@@ -183,13 +188,20 @@ impl Asked {
         path.into_iter().chain(container).chain(files)
     }
 
-    /// What no provider offers, if none of them is able to.
-    pub(crate) fn wanted(&self) -> Option<&'static str> {
-        match self.purpose {
-            Purpose::Messages => None,
-            Purpose::CountTokens => Some("count_tokens"),
-            Purpose::Property(Offer::Batches, _) => Some("batches"),
-            Purpose::Property(..) => Some("files"),
+    /// Why no provider is able to carry it.
+    pub(crate) fn nobody(&self, snapshot: &Snapshot) -> Reject {
+        let own = self.client.own.is_some();
+        let (offer, wanted) = match &self.purpose {
+            Purpose::Messages => (None, None),
+            Purpose::CountTokens => (Some(Offer::CountTokens), Some("count_tokens")),
+            Purpose::Property(Offer::Batches, _) => (Some(Offer::Batches), Some("batches")),
+            Purpose::Property(offer, _) => (Some(*offer), Some("files")),
+        };
+        match wanted {
+            _ if !own && snapshot.waits_for_a_key(offer) => Reject::NoKeyYet,
+            Some(what) => Reject::NotOffered(what),
+            None if own => Reject::NotTaken,
+            None => Reject::NoCredential,
         }
     }
 

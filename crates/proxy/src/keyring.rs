@@ -9,10 +9,15 @@ use std::time::Duration;
 use relay_config::Config;
 use relay_config::checked::{Client, KeySource};
 use relay_providers::Secret;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
 /// A command that has not printed a key by then is given up on.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The longest line that is read for a key, in bytes.
+const LONGEST: u64 = 64 << 10;
 
 /// The place of a key in the configuration: that of its provider, and its own.
 pub(crate) type Place = (usize, usize);
@@ -44,8 +49,11 @@ pub(crate) enum Absent {
     /// There was nothing in it.
     #[error("the key is empty")]
     Empty,
-    /// It is not text.
-    #[error("the key is not text")]
+    /// Its file is a folder, a pipe or a device.
+    #[error("`key_file` is not a file")]
+    NoFile,
+    /// It is not visible ASCII characters.
+    #[error("the key is not of visible ASCII characters, without spaces")]
     NotText,
 }
 
@@ -170,27 +178,67 @@ pub(crate) fn sources(config: &Config) -> impl Iterator<Item = (Place, &KeySourc
 }
 
 async fn from_file(path: &Path) -> Result<Secret, Absent> {
-    let text = tokio::fs::read_to_string(path).await.map_err(Absent::File)?;
-    first_line(&text)
+    let file = tokio::fs::metadata(path).await.map_err(Absent::File)?;
+    // Whoever opens a pipe waits for its other end; and a device may have no end.
+    if !file.is_file() {
+        return Err(Absent::NoFile);
+    }
+    first_line(tokio::fs::File::open(path).await.map_err(Absent::File)?, Absent::File).await
 }
 
 async fn from_command(command: &str) -> Result<Secret, Absent> {
     let failed = |error: std::io::Error| Absent::Command(error.to_string());
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let ran = tokio::time::timeout(COMMAND_DEADLINE, shell.output()).await;
-    let output = ran.map_err(|_| Absent::Command("it took too long".to_owned()))?.map_err(failed)?;
-    if !output.status.success() {
-        return Err(Absent::Command(output.status.to_string()));
-    }
-    let text = String::from_utf8(output.stdout).map_err(|_| Absent::NotText)?;
-    first_line(&text)
+    shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // A group of its own, so that what the shell has started ends with it.
+    let mut child = shell.process_group(0).spawn().map_err(failed)?;
+    let _group = Group(child.id());
+    let Some(mut output) = child.stdout.take() else { return Err(Absent::Empty) };
+    let printed = async {
+        let secret = first_line(&mut output, failed).await;
+        // Who prints more is listened to until he has ended, or he would end by that nobody does; but not whoever
+        // he leaves behind.
+        let mut nowhere = tokio::io::sink();
+        let mut rest = std::pin::pin!(tokio::io::copy(&mut output, &mut nowhere));
+        let status = tokio::select! {
+            status = child.wait() => status,
+            // All of it has come, or no more of it can be read.
+            _ = &mut rest => child.wait().await,
+        };
+        let status = status.map_err(failed)?;
+        if status.success() { secret } else { Err(Absent::Command(status.to_string())) }
+    };
+    let late = |_| Absent::Command("it took too long".to_owned());
+    tokio::time::timeout(COMMAND_DEADLINE, printed).await.map_err(late)?
 }
 
-/// The first line, without the space around it: editors and `echo` end files with a newline.
-fn first_line(text: &str) -> Result<Secret, Absent> {
-    let line = text.lines().next().unwrap_or_default().trim();
-    if line.is_empty() { Err(Absent::Empty) } else { Ok(Secret::new(line)) }
+/// The processes of a command. They end when it is dropped.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let leader = self.0.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(leader) = leader {
+            // Most often there is nobody left.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+/// The first line, without the space around it: editors and `echo` end files with a newline. No more is read.
+async fn first_line(
+    source: impl AsyncRead + Unpin,
+    failed: impl FnOnce(std::io::Error) -> Absent,
+) -> Result<Secret, Absent> {
+    let mut line = Vec::new();
+    BufReader::new(source.take(LONGEST)).read_until(b'\n', &mut line).await.map_err(failed)?;
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return Err(Absent::Empty);
+    }
+    // As `key` is checked: a byte order mark, say, would go upstream with it.
+    let printable = line.iter().all(u8::is_ascii_graphic);
+    std::str::from_utf8(line).ok().filter(|_| printable).map(Secret::new).ok_or(Absent::NotText)
 }
 
 #[cfg(test)]
@@ -202,6 +250,46 @@ mod tests {
         assert_eq!(from_command("printf ' sk-1 \\nmore'").await.unwrap(), Secret::new("sk-1"));
         assert!(matches!(from_command("exit 3").await, Err(Absent::Command(_))));
         assert!(matches!(from_command("true").await, Err(Absent::Empty)));
+    }
+
+    /// What goes on printing, or leaves something behind, holds nothing up and fills nothing.
+    #[tokio::test]
+    async fn a_command_is_through_with_its_first_line_and_leaves_nothing_behind() {
+        assert_eq!(from_command("yes sk-1 | head -n 100000").await.unwrap(), Secret::new("sk-1"));
+        let zeros = from_command("head -c 10000000 /dev/zero").await;
+        assert!(matches!(zeros, Err(Absent::NotText)));
+        let folder = tempfile::TempDir::new().unwrap();
+        let left = folder.path().join("left");
+        let command = format!("(sleep 1000; touch {0}) & echo $! > {0}; echo sk-2", left.display());
+        assert_eq!(from_command(&command).await.unwrap(), Secret::new("sk-2"));
+        let id: i32 = std::fs::read_to_string(&left).unwrap().trim().parse().unwrap();
+        let id = Pid::from_raw(id).unwrap();
+        // Its new parent may take a moment to bury it.
+        let gone = async {
+            while rustix::process::test_kill_process(id).is_ok() && !is_dead(id) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(COMMAND_DEADLINE, gone).await.unwrap();
+    }
+
+    fn is_dead(id: Pid) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero()));
+        status.is_ok_and(|status| status.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
+    }
+
+    #[tokio::test]
+    async fn only_a_file_with_visible_characters_holds_a_key() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, " sk-1 \r\nmore").unwrap();
+        assert_eq!(from_file(&path).await.unwrap(), Secret::new("sk-1"));
+        for bad in ["\u{feff}sk-1\n", "sk 1", "sk-\u{fc}"] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(matches!(from_file(&path).await, Err(Absent::NotText)), "{bad}");
+        }
+        assert!(matches!(from_file(folder.path()).await, Err(Absent::NoFile)));
+        assert!(matches!(from_file(Path::new("/dev/zero")).await, Err(Absent::NoFile)));
     }
 
     #[tokio::test]

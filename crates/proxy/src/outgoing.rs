@@ -11,6 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body::{Body, Frame, SizeHint};
+use hyper::ext::ReasonPhrase;
 use relay_core::{Class, Strategy};
 use relay_telemetry::happening::End;
 
@@ -130,6 +131,7 @@ pub(crate) fn reject(reject: &Reject, exchange: &Arc<Exchange>) -> Response<Outg
 pub(crate) fn page(body: Bytes, exchange: &Arc<Exchange>) -> Response<Outgoing> {
     let mut response = Response::new(Outgoing::whole(body, exchange));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(REQUEST_ID, exchange.id_header());
     response
 }
 
@@ -170,6 +172,10 @@ pub(crate) fn late(late: Late, exchange: &Arc<Exchange>, slot: Slot) -> Response
 pub(crate) fn finish(response: &mut Response<Outgoing>, exchange: &Exchange) {
     // Also if the provider sent one of its own: W60 of the old program sent both.
     response.headers_mut().insert(X_REQUEST_ID, exchange.id_header());
+    if response.status().canonical_reason().is_none() {
+        // Hyper would say `<none>` of 529.
+        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+    }
     if *exchange.method() == Method::HEAD {
         keep_head(response);
     }

@@ -41,6 +41,10 @@ pub(crate) enum Reject {
     Nobody,
     /// No key is configured, and the client brought none.
     NoCredential,
+    /// Keys are configured, and none of them is there: their files or commands give none.
+    NoKeyYet,
+    /// The client brought a credential of its own, which goes to no provider that there is.
+    NotTaken,
     /// Every key rests.
     Spent {
         /// When the first is ready.
@@ -156,6 +160,15 @@ impl Reject {
                 ErrorKind::Authentication,
                 "no key is configured for this provider and the request brought none",
             ),
+            Self::NoKeyYet => Face {
+                hopeless: true,
+                ..Face::new(503, ErrorKind::Api, "no key of the relay is there at the moment; see its log")
+            },
+            Self::NotTaken => Face::new(
+                401,
+                ErrorKind::Authentication,
+                "no provider of this relay takes the credential that the request brought",
+            ),
             Self::Spent { until, now } => spent(*until, *now),
             Self::Barred => Face {
                 hopeless: true,
@@ -241,6 +254,8 @@ mod tests {
             (Reject::Busy, 503, "overloaded_error", Some("1")),
             (Reject::Nobody, 404, "not_found_error", None),
             (Reject::NoCredential, 401, "authentication_error", None),
+            (Reject::NoKeyYet, 503, "api_error", None),
+            (Reject::NotTaken, 401, "authentication_error", None),
             (spent, 429, "rate_limit_error", Some("61")),
             (Reject::Barred, 503, "api_error", None),
             (Reject::Overloaded, 529, "overloaded_error", None),

@@ -135,10 +135,7 @@ async fn known(
 fn plan(relay: &Relay, snapshot: &Snapshot, asked: &Asked) -> Result<Plan, Reject> {
     let need = asked.need(snapshot, &relay.live);
     if need.among.is_empty() {
-        return Err(match asked.wanted() {
-            Some(what) => Reject::NotOffered(what),
-            None => Reject::NoCredential,
-        });
+        return Err(asked.nobody(snapshot));
     }
     Ok(snapshot.fleet.plan(need, relay.live.now()))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use relay_config::Config;
 use relay_config::checked::KeySource;
-use relay_core::{KeyId, ProviderId};
+use relay_core::ProviderId;
 use relay_transport::Transport;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -138,23 +138,20 @@ impl Renewal {
             }
         }
         // After the swap: what is said of the old key from now on is known to be outdated.
-        for (name, key) in self.changed(&keyring, &after) {
-            self.relay.live.pardon(key);
-            tracing::info!(key = name, "key renewed");
+        for (index, place) in keyring::sources(&self.config).map(|(place, _)| place) {
+            let (before, now) = (keyring.secret(index, place), after.secret(index, place));
+            if before != now {
+                let provider = &self.config.providers[index];
+                self.relay.live.pardon(provider.keys[place].id(ProviderId::of(&provider.name)));
+                let key = keyring::name(&self.config, (index, place));
+                if now.is_some() {
+                    tracing::info!(key, "key renewed");
+                } else {
+                    tracing::warn!(key, "key given up");
+                }
+            }
         }
         *keyring = after;
-    }
-
-    fn changed(&self, before: &Keyring, after: &Keyring) -> Vec<(String, KeyId)> {
-        let places = keyring::sources(&self.config).map(|(place, _)| place);
-        let changed = places.filter(|(index, key)| before.secret(*index, *key) != after.secret(*index, *key));
-        changed
-            .map(|(index, key)| {
-                let provider = &self.config.providers[index];
-                let id = provider.keys[key].id(ProviderId::of(&provider.name));
-                (keyring::name(&self.config, (index, key)), id)
-            })
-            .collect()
     }
 
     fn keyring(&self) -> std::sync::MutexGuard<'_, Keyring> {

@@ -39,6 +39,8 @@ pub(crate) struct Upstream {
     /// The models it is listed with.
     pub(crate) models: Vec<String>,
     keys: BTreeMap<KeyId, Entry>,
+    /// How many of its keys are configured and not there: their file or command gives none at the moment.
+    absent: usize,
 }
 
 /// A key as it is used.
@@ -72,7 +74,7 @@ impl Snapshot {
             }
             providers.push(upstream);
         }
-        let stocked = providers.iter().any(|upstream| !upstream.keys.is_empty());
+        let stocked = providers.iter().any(Upstream::has_keys);
         Ok(Self {
             server: config.server.clone(),
             auth: Auth { clients: keyring.clients(config), ..config.auth.clone() },
@@ -88,6 +90,12 @@ impl Snapshot {
     /// The provider of that id.
     pub(crate) fn upstream(&self, id: ProviderId) -> Option<&Upstream> {
         self.providers.iter().find(|upstream| upstream.id == id)
+    }
+
+    /// Is there somebody who could carry it, were his key there?
+    pub(crate) fn waits_for_a_key(&self, offer: Option<Offer>) -> bool {
+        let offers = |upstream: &Upstream| offer.is_none_or(|offer| upstream.adapter.facts().offers(offer));
+        self.providers.iter().any(|upstream| upstream.absent > 0 && offers(upstream))
     }
 
     /// Those that can carry a call: they offer what it wants, and take such a credential.
@@ -134,8 +142,15 @@ impl Upstream {
             target: Target { base: provider.base_url.clone(), models: provider.model_mapping.clone() },
             deadlines: Deadlines { connect, first_byte, idle },
             models: provider.models.clone(),
+            absent: provider.keys.len().saturating_sub(keys.len()),
             keys,
         })
+    }
+
+    /// Is it asked with keys of its own, be they there at the moment or not? A key that is missing does not turn
+    /// it into one that is asked with the client's.
+    fn has_keys(&self) -> bool {
+        self.absent > 0 || !self.keys.is_empty()
     }
 
     /// The id of what stands for its key, if it asks for none.

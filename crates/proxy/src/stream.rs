@@ -49,6 +49,8 @@ pub(crate) struct Flow {
     bytes: u64,
     departures: Arc<Departures>,
     stage: Stage,
+    /// The upstream's body has ended, and what it was has been noted.
+    concluded: bool,
 }
 
 /// What comes behind chunks that were gathered.
@@ -97,6 +99,7 @@ impl Flow {
             bytes: 0,
             departures: Departures::begin(exchange.flushes()),
             stage: Stage::Flowing,
+            concluded: false,
         };
         flow.look_for_end();
         flow
@@ -224,6 +227,7 @@ impl Flow {
 
     /// What the whole answer was, and what it cost.
     fn conclude(&mut self) {
+        self.concluded = true;
         self.rest = None;
         let events = self.watch.events();
         let (closing, usage, container) = std::mem::replace(&mut self.watch, Watch::Nothing).close();
@@ -253,7 +257,7 @@ impl Flow {
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        if self.held.is_some() {
+        if self.held.is_some() && !self.concluded {
             let usage = self.watch.usage();
             if usage != Usage::ZERO {
                 self.settle(usage);

@@ -36,7 +36,8 @@ const KEPT: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::DELET
 impl<'a> Surface<'a> {
     /// What that method on that path is for. The query plays no part.
     pub(crate) fn of(method: &Method, path: &'a str) -> Result<Self, Reject> {
-        let (surface, methods, allow) = Self::find(path).ok_or(Reject::NoSuchPath)?;
+        let found = Self::find(path).filter(|_| !climbs(path));
+        let (surface, methods, allow) = found.ok_or(Reject::NoSuchPath)?;
         if methods.contains(method) { Ok(surface) } else { Err(Reject::WrongMethod { allow }) }
     }
 
@@ -73,6 +74,15 @@ impl<'a> Surface<'a> {
     }
 }
 
+/// Could a server read the path as one that leads elsewhere? What follows `/v1/files/` goes upstream with a key of
+/// the pool, and must not reach anything else there. No id has a dot segment, a backslash or an escape in it.
+fn climbs(path: &str) -> bool {
+    let strange = |byte: u8| matches!(byte, b'\\' | b'%' | b';');
+    let passed_on = path.starts_with("/v1/files/") || path.starts_with("/v1/messages/");
+    let dots = |segment: &str| segment == "." || segment == ".." || segment.is_empty();
+    passed_on && (path.bytes().any(strange) || path.split('/').skip(1).any(dots))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +114,18 @@ mod tests {
             (Method::POST, "/v1/messages/", Err(Reject::NoSuchPath)),
             (Method::POST, "/v1/complete", Err(Reject::NoSuchPath)),
             (Method::GET, "/v1/models/", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/models/provider/claude%2Fopus", Ok(Surface::Model("provider/claude%2Fopus"))),
+            // What could climb out of what is passed on, with a key of the pool.
+            (Method::GET, "/v1/files/../organizations/api_keys", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/files/./x", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/files/x/..", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/files/%2e%2e/organizations/users", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/files/..%2f..%2fevil", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/files/..;/x", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/files/\\..\\x", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/files//x", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/messages/batches/../../evil", Err(Reject::NoSuchPath)),
+            (Method::GET, "/v1/files/file_1..2/content", Ok(Surface::Files(Some("file_1..2")))),
         ];
         for (method, path, expect) in table {
             assert_eq!(Surface::of(&method, path), expect, "{method} {path}");

@@ -133,7 +133,10 @@ impl Events {
     fn closing(&self) -> Closing {
         if self.tally.error().is_some() {
             Closing::Error
-        } else if self.tally.has_started() && !self.tally.has_stopped() || !self.reader.at_boundary() {
+        } else if self.tally.has_stopped() {
+            // Whatever comes behind, the message is whole.
+            Closing::Whole
+        } else if self.tally.has_started() || !self.reader.at_boundary() {
             Closing::Cut
         } else {
             Closing::Whole
@@ -211,6 +214,7 @@ mod tests {
     #[test]
     fn a_stream_without_its_stop_was_cut() {
         assert_eq!(watched(&[START, STOP]).close().0, Closing::Whole);
+        assert_eq!(watched(&[START, STOP, "event: after\ndata: x"]).close().0, Closing::Whole);
         assert_eq!(watched(&[START]).close().0, Closing::Cut);
         assert_eq!(watched(&[START, "event: content_bl"]).close().0, Closing::Cut);
         assert_eq!(

@@ -15,6 +15,9 @@ const MOST: usize = 8 << 20;
 /// After the first line of a batch, this long for others to join it: one write instead of many.
 const BATCH: Duration = Duration::from_millis(10);
 
+/// At the end, this long for what is left to be written.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Where lines are written.
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -45,6 +48,8 @@ pub(crate) struct Sink(Arc<Shared>);
 struct Shared {
     pending: Mutex<Pending>,
     arrived: Condvar,
+    /// The thread has ended.
+    done: Condvar,
 }
 
 #[derive(Default)]
@@ -52,12 +57,15 @@ struct Pending {
     bytes: Vec<u8>,
     dropped: u64,
     closed: bool,
+    /// Everything has been written.
+    done: bool,
 }
 
 /// Writes out what is left when it is dropped.
 pub struct Guard {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    patience: Duration,
 }
 
 impl Sink {
@@ -67,7 +75,7 @@ impl Sink {
     }
 
     fn start(mut out: Box<dyn Write + Send>) -> io::Result<(Self, Guard)> {
-        let shared = Arc::new(Shared { pending: Mutex::default(), arrived: Condvar::new() });
+        let shared = Shared::new();
         let writer = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
             let mut batch = Vec::new();
@@ -84,8 +92,10 @@ impl Sink {
                 let _ = out.write_all(&batch).and_then(|()| out.flush());
                 batch.clear();
             }
+            writer.lock().done = true;
+            writer.done.notify_all();
         })?;
-        Ok((Self(Arc::clone(&shared)), Guard { shared, thread: Some(thread) }))
+        Ok((Self(Arc::clone(&shared)), Guard { shared, thread: Some(thread), patience: LAST_WORDS }))
     }
 
     /// Takes a line, which ends in a newline.
@@ -105,6 +115,10 @@ impl Sink {
 }
 
 impl Shared {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { pending: Mutex::default(), arrived: Condvar::new(), done: Condvar::new() })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Pending> {
         // A panic while a line was appended leaves at worst half a line.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
@@ -129,10 +143,14 @@ impl Shared {
 }
 
 impl Drop for Guard {
+    /// Waits for the thread, but not for a reader who takes nothing more: a program must come to its end.
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        let mut pending = self.shared.lock();
+        pending.closed = true;
         self.shared.arrived.notify_all();
-        if let Some(thread) = self.thread.take() {
+        let wait = self.shared.done.wait_timeout_while(pending, self.patience, |pending| !pending.done);
+        let done = wait.unwrap_or_else(PoisonError::into_inner).0.done;
+        if let Some(thread) = self.thread.take().filter(|_| done) {
             let _ = thread.join();
         }
     }
@@ -166,9 +184,38 @@ mod tests {
         assert_eq!(*kept.0.lock().unwrap(), b"one\ntwo\n");
     }
 
+    /// A pipe that nobody reads.
+    struct Stuck(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (free, told) = &*self.0;
+            let wait = told.wait_while(free.lock().unwrap(), |free| !*free);
+            drop(wait.unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_who_takes_nothing_does_not_keep_the_program() {
+        let stuck = Arc::new((Mutex::new(false), Condvar::new()));
+        let (sink, mut guard) = Sink::start(Box::new(Stuck(Arc::clone(&stuck)))).unwrap();
+        sink.write(b"one\n");
+        guard.patience = Duration::ZERO;
+        drop(guard);
+        // It got here although the thread still writes; let it go.
+        assert!(!sink.0.lock().done);
+        *stuck.0.lock().unwrap() = true;
+        stuck.1.notify_all();
+    }
+
     #[test]
     fn a_full_buffer_drops_lines_and_says_how_many() {
-        let shared = Arc::new(Shared { pending: Mutex::default(), arrived: Condvar::new() });
+        let shared = Shared::new();
         let sink = Sink(Arc::clone(&shared));
         sink.write(&vec![b'x'; MOST]);
         sink.write(b"lost\n");

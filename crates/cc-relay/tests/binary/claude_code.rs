@@ -358,3 +358,36 @@ fn status_says_what_is_set_by_whom_and_where_it_leads() {
     let ended = sandbox.run(&status);
     assert!(ended.stderr.contains("? the configuration of the relay does not load"), "{}", ended.stderr);
 }
+
+/// What stands in a command line is seen by everybody who lists processes.
+#[test]
+fn a_key_comes_from_a_file_and_is_shown_nowhere() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("key", "  sk-relay-hidden \nnot this line\n");
+    let ended = sandbox.run(&["config", "cc", "init", "--key-file", &file.display().to_string()]);
+    assert_snapshot!(ended.shown(), @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    [HOME]/.claude/settings.json
+      ANTHROPIC_BASE_URL is `http://127.0.0.1:8787`
+      ANTHROPIC_AUTH_TOKEN is your key
+    start a new `claude` for it; `cc-relay config cc remove` takes it back
+    also: --model-discovery       the models of the relay in `/model`
+    also: --context-tokens N      the context of models that Claude Code does not know
+    ");
+    assert!(sandbox.read(SETTINGS).contains("\"ANTHROPIC_AUTH_TOKEN\": \"sk-relay-hidden\""));
+}
+
+#[test]
+fn a_file_without_a_key_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let empty = sandbox.write("empty", "\nsk-second-line\n").display().to_string();
+    for file in [empty.as_str(), "/nowhere/key"] {
+        let ended = sandbox.run(&["config", "cc", "init", "--key-file", file]);
+        let shown = ended.shown();
+        assert!(shown.starts_with("exit: 1") && shown.contains("key"), "{shown}");
+        assert!(!shown.contains("sk-second-line"), "{shown}");
+        assert!(!sandbox.path(".claude").exists());
+    }
+}

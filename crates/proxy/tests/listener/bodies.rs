@@ -45,6 +45,16 @@ async fn a_chunked_body_is_one_body() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_coded_for_the_way_is_refused_unless_it_is_only_chunked() {
+    let (stage, upstream) = stage().await;
+    let mut raw = stage.raw().await;
+    raw.send("POST /v1/messages HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(raw.answer().await.status(), 400);
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_client_that_waits_for_100_continue_is_told() {
     let (stage, upstream) = stage().await;
     let mut raw = stage.raw().await;

@@ -90,7 +90,7 @@ async fn a_key_file_that_appears_changes_and_goes_is_followed_and_no_request_not
 
     let began = Instant::now();
     file.remove();
-    log.until("key renewed", 3).await;
+    log.until("key given up", 1).await;
     assert!(began.elapsed() <= LOOK + REPLACING, "{:?}", began.elapsed());
     assert_eq!(ask_times(&mut client, &upstream, 4).await, ["sk-one"]);
     assert_eq!(log.count("sk-"), 0, "no line has a key in it");
@@ -347,4 +347,36 @@ async fn a_command_that_hangs_holds_up_neither_files_nor_the_end() {
     still.within(log.until("key renewed", 1)).await;
     drop(client);
     assert!(still.within(stage.handle.drain(AGAIN)).await, "it is not waited for");
+}
+
+/// A key that is configured and not there does not turn a provider into one that is asked with the client's.
+#[tokio::test(start_paused = true)]
+async fn a_relay_whose_only_key_is_missing_says_so_and_passes_nobody_elses_on() {
+    let log = Log::listen();
+    let file = KeyFile::new();
+    let upstream = Upstream::always(replies::message("hello")).await;
+    let stage = Stage::with_keys(&upstream, "", &file.yaml()).await;
+    assert_eq!(log.count("a key is not there yet"), 1);
+    stage.handle.keep_fresh(None);
+    let mut client = stage.http1().await;
+    for (name, value) in [
+        ("x-api-key", "sk-ant-api03-of-the-client"),
+        ("authorization", "Bearer managed-by-cc-relay"),
+        ("authorization", "Bearer something"),
+    ] {
+        let mut request = ask("hi", Manner::Whole);
+        request.headers_mut().insert(name, value.parse().unwrap());
+        let answer = client.ask(request).await;
+        assert_eq!(answer.status(), 503, "{value}");
+        assert!(answer.text().contains("no key of the relay is there"), "{}", answer.text());
+        assert_eq!(answer.head.headers["x-should-retry"], "false");
+    }
+    assert!(upstream.seen().is_empty());
+
+    file.write("sk-now");
+    log.until("key renewed", 1).await;
+    assert_eq!(ask_times(&mut client, &upstream, 2).await, ["sk-now"]);
+    file.remove();
+    log.until("key given up", 1).await;
+    assert_eq!(client.ask(ask("hi", Manner::Whole)).await.status(), 503);
 }

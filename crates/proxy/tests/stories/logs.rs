@@ -72,3 +72,19 @@ async fn a_client_that_leaves_is_told_apart_from_an_end() {
     log.until("request finished", 1).await;
     assert_eq!(log.count("end=\"left\""), 1);
 }
+
+/// However it ends, the line says how much had come.
+#[tokio::test(start_paused = true)]
+async fn the_line_of_a_broken_stream_counts_its_events() {
+    for then in [relay_testkit::Step::Cut, replies::end()] {
+        let log = Log::listen();
+        let pieces = [replies::MESSAGE_START, replies::BLOCK_START];
+        let relay = story().provider("a", [replies::events_then(pieces, [then])]).start().await;
+        relay.ask("hi").await;
+        log.until("request finished", 1).await;
+        let line = log.lines_with("request finished").remove(0);
+        for part in ["end=\"cut\"", "sse_events=2", "input_tokens=15"] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+}

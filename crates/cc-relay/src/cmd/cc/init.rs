@@ -1,6 +1,9 @@
 //! `cc-relay config cc init`: sets what makes Claude Code talk to the relay.
 
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 
 use crate::cc::change::{self, Change, Own, OwnToken, Step, Token, Wish};
 use crate::cc::document::Document;
@@ -20,6 +23,10 @@ pub(crate) struct Init {
     /// The client key that the relay asks for [default: a placeholder that opens nothing]
     #[arg(long, value_name = "KEY", value_parser = key)]
     key: Option<String>,
+
+    /// The same from the first line of a file, or of standard input if it is `-`: no list of processes shows it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "subscription"])]
+    key_file: Option<PathBuf>,
 
     /// Leave the credential alone: Claude Code goes on with the login of your subscription
     #[arg(long, conflicts_with = "key")]
@@ -48,8 +55,22 @@ impl Explained for OwnToken {
     }
 }
 
+/// A key that cannot be had.
+#[derive(Debug, thiserror::Error)]
+enum NoKey {
+    #[error("cannot read a key from `{0}`")]
+    Unreadable(String, #[source] io::Error),
+    #[error("the first line of `{0}` is no key: it {1}")]
+    Unfit(String, &'static str),
+}
+
+impl Explained for NoKey {}
+
 impl Init {
-    pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
+    pub(crate) fn run(mut self, invocation: &Invocation) -> Outcome {
+        if let Some(file) = self.key_file.take() {
+            self.key = Some(first_line(&file)?);
+        }
         let files = Files::of(&invocation.environment)?;
         let read = files.read()?;
         let wish = self.wish();
@@ -140,6 +161,22 @@ fn url(text: &str) -> Result<String, &'static str> {
         return Err("must not hold a user name or a password");
     }
     Ok(text.to_owned())
+}
+
+/// The key in the first line of a file, or of standard input.
+fn first_line(file: &Path) -> Result<String, NoKey> {
+    /// Longer than any key, in bytes.
+    const LONGEST: u64 = 64 << 10;
+    let name = || file.display().to_string();
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(file).map_err(|error| NoKey::Unreadable(name(), error))?)
+    };
+    let mut line = String::new();
+    let read = BufReader::new(source.take(LONGEST)).read_line(&mut line);
+    read.map_err(|error| NoKey::Unreadable(name(), error))?;
+    key(line.trim()).map_err(|why| NoKey::Unfit(name(), why))
 }
 
 /// A key that can be sent in a header.
