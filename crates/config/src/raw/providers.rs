@@ -75,11 +75,11 @@ section! {
         /// A command, run by the shell, that prints the secret. It is run again after the key was refused.
         key_command: Text => "pass show anthropic";
         /// Requests a minute; 0 means no cap of your own.
-        rpm_limit: Whole<0, MOST> = 0_u64;
+        rpm_limit: Whole<0, MOST> = 0_u64, inert;
         /// Uncached input tokens a minute; 0 means no cap of your own.
-        itpm_limit: Whole<0, MOST> = 0_u64;
+        itpm_limit: Whole<0, MOST> = 0_u64, inert;
         /// Output tokens a minute; 0 means no cap of your own.
-        otpm_limit: Whole<0, MOST> = 0_u64;
+        otpm_limit: Whole<0, MOST> = 0_u64, inert;
         /// Tokens a minute, in the old program.
         tpm_limit: Whole<0, MOST> => "0", old(
             "is an old option: half of it counts for input, half for output, unless they have limits of their own",
