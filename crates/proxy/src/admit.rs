@@ -87,6 +87,11 @@ fn recognised(auth: &Auth, brought: &str) -> Option<String> {
     name.cloned()
 }
 
+/// Is it the login of a subscription?
+pub(crate) fn is_subscription(own: &Credential) -> bool {
+    matches!(own, Credential::OwnBearer(bearer) if bearer.expose().starts_with(SUBSCRIPTION))
+}
+
 /// The client's subscription, if it brought one that may be passed through.
 fn own_subscription(auth: &Auth, brought: &Brought<'_>) -> Option<Credential> {
     let bearer = brought.bearer.filter(|bearer| bearer.starts_with(SUBSCRIPTION))?;

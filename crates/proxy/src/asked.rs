@@ -174,7 +174,14 @@ impl Asked {
             Purpose::Property(..) => Class::of("files_and_batches"),
         };
         let pinned = self.properties().find_map(|name| live.owner(name));
-        Need { class, model, among: snapshot.able(offer, whose), pinned, subject, credential: whose }
+        Need {
+            class,
+            model,
+            among: snapshot.able(offer, self.client.own.as_ref()),
+            pinned,
+            subject,
+            credential: whose,
+        }
     }
 
     /// What it names that one key owns.

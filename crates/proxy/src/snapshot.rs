@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use relay_config::Config;
 use relay_config::checked::{self, Auth, DebugOptions, Server};
-use relay_core::{Fleet, Key, KeyId, ProviderId, Whose};
+use relay_core::{Fleet, Key, KeyId, ProviderId};
 use relay_providers::{Adapter, Auth as Wanted, Credential, Offer, Secret, Target};
 use relay_transport::{Deadlines, Origin, Transport};
 
-use crate::admit::Pool;
+use crate::admit::{Pool, is_subscription};
 use crate::asked::Asked;
 use crate::keyring::Keyring;
 use crate::live::Held;
@@ -39,6 +39,8 @@ pub(crate) struct Upstream {
     /// The models it is listed with.
     pub(crate) models: Vec<String>,
     keys: BTreeMap<KeyId, Entry>,
+    /// It may see the login of a subscription: it is Anthropic's own API, or on this machine.
+    is_anthropic: bool,
     /// How many of its keys are configured and not there: their file or command gives none at the moment.
     absent: usize,
 }
@@ -99,12 +101,13 @@ impl Snapshot {
     }
 
     /// Those that can carry a call: they offer what it wants, and take such a credential.
-    pub(crate) fn able(&self, offer: Option<Offer>, whose: Whose) -> Vec<ProviderId> {
+    pub(crate) fn able(&self, offer: Option<Offer>, own: Option<&Credential>) -> Vec<ProviderId> {
         let able = |upstream: &&Upstream| {
             let facts = upstream.adapter.facts();
-            let served = match whose {
-                Whose::Pool => !upstream.keys.is_empty(),
-                Whose::Client => facts.offers(Offer::OwnCredential),
+            let served = match own {
+                None => !upstream.keys.is_empty(),
+                Some(own) if is_subscription(own) && !upstream.is_anthropic => false,
+                Some(_) => facts.offers(Offer::OwnCredential),
             };
             served && offer.is_none_or(|offer| facts.offers(offer))
         };
@@ -114,6 +117,16 @@ impl Snapshot {
 
 /// What stands for the key of a provider that asks for none.
 const KEYLESS: &str = "none";
+
+/// Is a host Anthropic's, or this machine, where whatever listens is the user's own? Anything else that speaks as
+/// Anthropic does is somebody who could use the login of a client for himself.
+fn is_anthropic(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    let within =
+        |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let local = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    local || within("anthropic.com") || within("localhost")
+}
 
 impl Upstream {
     fn build(provider: &checked::Provider, index: usize, keyring: &Keyring) -> Result<Self, Unusable> {
@@ -142,6 +155,7 @@ impl Upstream {
             target: Target { base: provider.base_url.clone(), models: provider.model_mapping.clone() },
             deadlines: Deadlines { connect, first_byte, idle },
             models: provider.models.clone(),
+            is_anthropic: provider.base_url.host().is_some_and(is_anthropic),
             absent: provider.keys.len().saturating_sub(keys.len()),
             keys,
         })
@@ -173,5 +187,28 @@ impl Upstream {
     pub(crate) fn label(&self, held: &Held) -> &str {
         let entry = held.key().map(|key| self.keys.get(&key));
         entry.map_or("own", |entry| entry.map_or("", |entry| entry.label.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_anthropic_and_this_machine_may_see_the_login_of_a_subscription() {
+        for host in
+            ["api.anthropic.com", "API.Anthropic.com", "anthropic.com", "127.0.0.1", "[::1]", "a.localhost"]
+        {
+            assert!(is_anthropic(host), "{host}");
+        }
+        for host in [
+            "api.z.ai",
+            "anthropic.com.evil.example",
+            "notanthropic.com",
+            "10.0.0.1",
+            "localhost.evil.example",
+        ] {
+            assert!(!is_anthropic(host), "{host}");
+        }
     }
 }

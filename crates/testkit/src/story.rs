@@ -71,7 +71,7 @@ impl Story {
         let upstreams: BTreeMap<_, _> = self
             .providers
             .iter()
-            .map(|(name, upstream, _)| (format!("{name}.test"), Arc::clone(upstream)))
+            .map(|(name, upstream, _)| (format!("{name}.localhost"), Arc::clone(upstream)))
             .collect();
         let tasks = Tasks::default();
         // The upstreams' and the transport's tasks are not the relay's: a drain does not wait for them.
@@ -81,7 +81,7 @@ impl Story {
             move |name, task| beside.spawn(name, task)
         });
         let mut reached = upstreams.clone();
-        reached.retain(|host, _| !self.unreachable.contains(&host.replace(".test", "")));
+        reached.retain(|host, _| !self.unreachable.contains(&host.replace(".localhost", "")));
         let pipes = Pipes { upstreams: reached, tasks: beside, dialled: seen };
         let transport = Transport::new(settings(spawner), Arc::new(pipes));
         let clock = Arc::new(Clock::at(BEGIN));
@@ -97,7 +97,7 @@ impl Story {
         }
         for (name, _, keys) in &self.providers {
             let provider = format!(
-                "  - name: {name}\n    type: anthropic\n    enabled: true\n    base_url: http://{name}.test\n    pooling: {{ strategy: round_robin }}\n"
+                "  - name: {name}\n    type: anthropic\n    enabled: true\n    base_url: http://{name}.localhost\n    pooling: {{ strategy: round_robin }}\n"
             );
             let keys: Vec<_> = keys.iter().map(|key| format!("{{ key: {key} }}")).collect();
             yaml += &provider;
@@ -152,14 +152,14 @@ impl Told {
 
     /// The upstream behind a provider.
     pub fn upstream(&self, name: &str) -> &Arc<Upstream> {
-        &self.upstreams[&format!("{name}.test")]
+        &self.upstreams[&format!("{name}.localhost")]
     }
 
     /// The providers that were asked, in the order in which they were.
     pub fn asked(&self) -> Vec<String> {
         let mut all: Vec<_> = Vec::new();
         for (name, upstream) in &self.upstreams {
-            let name = name.trim_end_matches(".test");
+            let name = name.trim_end_matches(".localhost");
             all.extend(upstream.seen().into_iter().map(|seen| (seen.at, name.to_owned())));
         }
         all.sort_by_key(|(at, _)| *at);

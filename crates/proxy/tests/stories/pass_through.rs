@@ -129,7 +129,7 @@ async fn headers_pass_in_both_directions_but_for_those_that_end_here() {
         ("x-forwarded-for", None),
         ("x-claude-code-session-id", Some("s-1")),
         ("accept-encoding", Some("identity")),
-        ("host", Some("a.test")),
+        ("host", Some("a.localhost")),
         ("x-api-key", Some("sk-a-1")),
         ("authorization", None),
     ] {

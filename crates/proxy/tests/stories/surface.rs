@@ -105,7 +105,7 @@ async fn w58_listings_ask_for_a_credential_and_tell_no_secret() {
     request.headers_mut().insert("x-api-key", "relay-key".parse().unwrap());
     let listing = relay.send(request).await.body_text();
     assert!(
-        listing.contains(r#""name":"a""#) && listing.contains(r#""base_url":"http://a.test""#),
+        listing.contains(r#""name":"a""#) && listing.contains(r#""base_url":"http://a.localhost""#),
         "{listing}"
     );
     assert!(!listing.contains("sk-a-1") && !listing.contains("relay-key"), "{listing}");
