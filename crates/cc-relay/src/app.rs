@@ -55,6 +55,13 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
     Ok(Builder::new_multi_thread().enable_all().build().map_err(Unstarted::System)?)
 }
 
+/// The certificate of the listener, if it has one.
+pub(crate) fn certificate(config: &Config) -> Result<Option<Certificate>, Failure> {
+    let server = &config.server;
+    let certificate = server.tls.as_ref().map(|tls| Certificate::read(tls, server.http2)).transpose();
+    Ok(certificate.map_err(Unstarted::Certificate)?)
+}
+
 impl Ground {
     /// Starts the clock and the log. To be called within a runtime.
     pub(crate) fn lay(config: &Config) -> Result<Self, Failure> {
@@ -83,8 +90,7 @@ impl App {
         ground: &Ground,
     ) -> Result<Self, Failure> {
         let server = &config.server;
-        let certificate = server.tls.as_ref().map(|tls| Certificate::read(tls, server.http2)).transpose();
-        let certificate = certificate.map_err(Unstarted::Certificate)?.map(Arc::new);
+        let certificate = certificate(&config)?.map(Arc::new);
         // Before the relay is built: a port that is taken is told at once, not after the key commands ran.
         let listeners = listen::listen(&server.listen).await?;
         let parts = Parts {

@@ -391,3 +391,19 @@ fn a_file_without_a_key_changes_nothing() {
         assert!(!sandbox.path(".claude").exists());
     }
 }
+
+#[test]
+fn init_leads_to_where_the_configuration_lets_the_relay_listen() {
+    let provider = "providers: [{ name: a, type: anthropic, enabled: true }]";
+    for (listen, url) in [
+        ("127.0.0.1:8802", "http://127.0.0.1:8802"),
+        ("0.0.0.0:8803", "http://127.0.0.1:8803"),
+        ("[::1]:8804", "http://[::1]:8804"),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = format!("server: {{ listen: \"{listen}\", auth: {{ open: true }} }}\n{provider}\n");
+        let file = sandbox.write("relay.yaml", &server).display().to_string();
+        assert!(sandbox.run(&["--config", &file, "config", "cc", "init"]).shown().starts_with("exit: 0"));
+        assert!(sandbox.read(SETTINGS).contains(&format!("\"{url}\"")), "{}", sandbox.read(SETTINGS));
+    }
+}

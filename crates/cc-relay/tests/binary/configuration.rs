@@ -206,3 +206,19 @@ fn a_file_that_cannot_be_read_is_not_passed_over() {
         ended.stderr
     );
 }
+
+/// What `serve` would refuse, it refuses; what `serve` waits for, it tells.
+#[test]
+fn validate_looks_at_certificates_and_keys_as_serve_does() {
+    let sandbox = Sandbox::new();
+    let provider =
+        "providers: [{ name: a, type: anthropic, enabled: true, keys: [{ key_file: /nowhere/key }] }]";
+    let file = sandbox.write("relay.yaml", &format!("{provider}\n")).display().to_string();
+    let shown = sandbox.run(&["--config", &file, "config", "validate"]).shown();
+    assert!(shown.starts_with("exit: 0") && shown.contains("`/nowhere/key` is not there yet"), "{shown}");
+    let tls = "server: { listen: \"127.0.0.1:1\", tls: { certificate: /nowhere.pem, key: /nowhere.pem } }";
+    let file = sandbox.write("tls.yaml", &format!("{tls}\n{provider}\n")).display().to_string();
+    let shown = sandbox.run(&["--config", &file, "config", "validate"]).shown();
+    assert!(shown.starts_with("exit: 1") && shown.contains("cannot be served"), "{shown}");
+    assert!(shown.contains("`/nowhere.pem` cannot be read as certificates"), "{shown}");
+}

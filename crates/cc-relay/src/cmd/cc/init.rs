@@ -5,20 +5,23 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
+use relay_config::checked::Address;
+
 use crate::cc::change::{self, Change, Own, OwnToken, Step, Token, Wish};
 use crate::cc::document::Document;
 use crate::cc::files::Files;
 use crate::cc::{AUTH_TOKEN, CONTEXT_TOKENS, MODEL_DISCOVERY, PLACEHOLDER, USUAL_URL};
 use crate::cli::Invocation;
 use crate::cmd::cc::status::clouds;
+use crate::find::find;
 use crate::report::{self, Exit, Explained, Outcome};
 
 /// Point Claude Code at the relay
 #[derive(clap::Args)]
 pub(crate) struct Init {
-    /// Where the relay is
-    #[arg(long, value_name = "URL", default_value = USUAL_URL, value_parser = url)]
-    proxy_url: String,
+    /// Where the relay is [default: where the configuration lets it listen, else port 8787 of this machine]
+    #[arg(long, value_name = "URL", value_parser = url)]
+    proxy_url: Option<String>,
 
     /// The client key that the relay asks for [default: a placeholder that opens nothing]
     #[arg(long, value_name = "KEY", value_parser = key)]
@@ -73,7 +76,7 @@ impl Init {
         }
         let files = Files::of(&invocation.environment)?;
         let read = files.read()?;
-        let wish = self.wish();
+        let wish = self.wish(invocation);
         let change = change::init(read.document.as_ref(), read.record.as_ref(), &wish)?;
         let settings = change.settings.as_deref();
         if settings.map(str::as_bytes) != read.bytes.as_deref() || change.record != read.record {
@@ -86,12 +89,12 @@ impl Init {
         Ok(Exit::Done)
     }
 
-    fn wish(&self) -> Wish {
+    fn wish(&self, invocation: &Invocation) -> Wish {
         let token = || Token::Set(self.key.clone().unwrap_or_else(|| PLACEHOLDER.to_owned()));
         let discovery = self.model_discovery.then(|| (MODEL_DISCOVERY, "1".to_owned()));
         let context = self.context_tokens.map(|tokens| (CONTEXT_TOKENS, tokens.to_string()));
         Wish {
-            base_url: self.proxy_url.clone(),
+            base_url: self.proxy_url.clone().unwrap_or_else(|| configured_url(invocation)),
             token: if self.subscription { Token::Leave } else { token() },
             more: discovery.into_iter().chain(context).collect(),
             own: if self.force { Own::Replace } else { Own::Keep },
@@ -145,6 +148,20 @@ impl Init {
                 format!("`{}`", more.map_or(&wish.base_url, |(_, value)| value))
             }
         }
+    }
+}
+
+/// Where the relay of the configuration is, as seen from this machine; the usual place if there is none, or it does
+/// not load.
+fn configured_url(invocation: &Invocation) -> String {
+    let found = find(invocation).ok().filter(|found| found.file.is_some());
+    let Some(server) = found.map(|found| found.config.server) else { return USUAL_URL.to_owned() };
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
+    let Address { host, port } = &server.listen;
+    match host.as_str() {
+        _ if server.listen.is_everywhere() => format!("{scheme}://127.0.0.1:{port}"),
+        host if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
+        host => format!("{scheme}://{host}:{port}"),
     }
 }
 

@@ -1,7 +1,11 @@
 //! `cc-relay config validate`: would `serve` start with this configuration? It asks the very same code.
 
-use relay_config::Notices;
+use std::path::Path;
 
+use relay_config::checked::KeySource;
+use relay_config::{Config, Notices};
+
+use crate::app;
 use crate::cli::Invocation;
 use crate::find::find;
 use crate::report::{self, Exit, Failure, Outcome};
@@ -20,6 +24,14 @@ impl Validate {
         })?;
         let name = found.name();
         report::notices(Notices { file: &name, list: &found.notices });
+        app::certificate(&found.config)
+            .inspect_err(|_| report::tell(format_args!("✗ {name} cannot be served")))?;
+        for file in missing_keys(&found.config) {
+            report::tell(format_args!(
+                "warning: `{}` is not there yet: its key is left out until it is",
+                file.display()
+            ));
+        }
         if found.file.is_some() {
             report::tell(format_args!("✓ {name} is valid"));
         } else {
@@ -28,4 +40,14 @@ impl Validate {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The files of keys that are not there. `serve` starts without them, and takes them up when they come.
+fn missing_keys(config: &Config) -> impl Iterator<Item = &Path> {
+    let keys = config.providers.iter().flat_map(|provider| &provider.keys);
+    let files = keys.filter_map(|key| match &key.source {
+        KeySource::File(path) => Some(path.as_path()),
+        KeySource::Value(_) | KeySource::Command(_) => None,
+    });
+    files.filter(|path| !path.is_file())
 }
