@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, ORIGIN};
+use http::{HeaderMap, Uri};
 use relay_config::checked::{Auth, UnknownKey};
 use relay_core::Time;
 use relay_providers::compatible::{X_API_KEY, X_CC_RELAY_KEY};
@@ -72,8 +72,26 @@ pub(crate) fn client(auth: &Auth, pool: Pool, headers: &HeaderMap) -> Result<Cli
     if auth.asks() {
         return Err(Reject::Denied(brought.fault(auth)));
     }
+    if !auth.open && is_foreign(headers) {
+        return Err(Reject::Foreign);
+    }
     let own = if auth.unknown_key == UnknownKey::Pass || pool == Pool::Empty { brought.own() } else { None };
     Ok(Client { name: "open".to_owned(), own })
+}
+
+/// Is it a web page from elsewhere that asks, by way of the user's browser? A relay that asks nobody who he is, because
+/// only this machine can reach it, can be reached by every page that the user looks at.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    !uri.as_ref().and_then(Uri::host).is_some_and(is_here)
+}
+
+/// Does a host name mean this machine?
+pub(crate) fn is_here(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    let local = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    local || host == "localhost" || host.ends_with(".localhost")
 }
 
 /// The name of the client whose key that is. Every key is compared, whichever matches.
@@ -188,6 +206,32 @@ mod tests {
     use super::*;
     use http::HeaderName;
     use relay_config::checked;
+
+    #[test]
+    fn a_page_from_elsewhere_is_not_let_in_where_nobody_is_asked_who_he_is() {
+        let open = auth(&[]);
+        let mut headers = HeaderMap::new();
+        for (origin, foreign) in [
+            ("http://localhost:3000", false),
+            ("http://127.0.0.1", false),
+            ("http://[::1]:5173", false),
+            ("http://app.localhost", false),
+            ("https://evil.example", true),
+            ("http://localhost.evil.example", true),
+            ("http://127.0.0.1.evil.example", true),
+            ("null", true),
+            ("\u{fc}", true),
+        ] {
+            headers.insert(ORIGIN, http::HeaderValue::from_bytes(origin.as_bytes()).unwrap());
+            let admitted = client(&open, Pool::Stocked, &headers);
+            assert_eq!(admitted == Err(Reject::Foreign), foreign, "{origin}");
+            let meant = Auth { open: true, ..open.clone() };
+            assert!(client(&meant, Pool::Stocked, &headers).is_ok(), "{origin}");
+            headers.insert(X_API_KEY, "key".parse().unwrap());
+            assert!(client(&auth(&[("me", "key")]), Pool::Stocked, &headers).is_ok(), "who knows a key may");
+            headers.remove(X_API_KEY);
+        }
+    }
 
     const OAT: &str = "sk-ant-oat01-user";
 

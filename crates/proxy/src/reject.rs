@@ -18,6 +18,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 pub(crate) enum Reject {
     /// Who asks is not known.
     Denied(Denied),
+    /// A web page from elsewhere asks a relay that asks nobody who he is.
+    Foreign,
     /// There is no such path.
     NoSuchPath,
     /// There is, but not by this method.
@@ -133,6 +135,11 @@ impl Reject {
     fn face(&self) -> Face {
         match self {
             Self::Denied(denied) => Face::new(401, ErrorKind::Authentication, denied.message()),
+            Self::Foreign => Face::new(
+                403,
+                ErrorKind::Permission,
+                "web pages from elsewhere are not served without a key of the relay (`auth.clients`)",
+            ),
             Self::NoSuchPath => Face::new(404, ErrorKind::NotFound, "there is no such path"),
             Self::WrongMethod { allow } => {
                 Face::new(405, ErrorKind::InvalidRequest, format!("this path takes {allow}"))
@@ -253,6 +260,7 @@ mod tests {
             (Reject::Slow, 408, "timeout_error", None),
             (Reject::Busy, 503, "overloaded_error", Some("1")),
             (Reject::Nobody, 404, "not_found_error", None),
+            (Reject::Foreign, 403, "permission_error", None),
             (Reject::NoCredential, 401, "authentication_error", None),
             (Reject::NoKeyYet, 503, "api_error", None),
             (Reject::NotTaken, 401, "authentication_error", None),

@@ -8,7 +8,7 @@ use relay_core::{Fleet, Key, KeyId, ProviderId};
 use relay_providers::{Adapter, Auth as Wanted, Credential, Offer, Secret, Target};
 use relay_transport::{Deadlines, Origin, Transport};
 
-use crate::admit::{Pool, is_subscription};
+use crate::admit::{Pool, is_here, is_subscription};
 use crate::asked::Asked;
 use crate::keyring::Keyring;
 use crate::live::Held;
@@ -121,11 +121,8 @@ const KEYLESS: &str = "none";
 /// Is a host Anthropic's, or this machine, where whatever listens is the user's own? Anything else that speaks as
 /// Anthropic does is somebody who could use the login of a client for himself.
 fn is_anthropic(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
-    let within =
-        |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    let local = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    local || within("anthropic.com") || within("localhost")
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    is_here(host) || name == "anthropic.com" || name.ends_with(".anthropic.com")
 }
 
 impl Upstream {
