@@ -124,6 +124,11 @@ impl Asked {
         matches!(self.purpose, Purpose::Property(..))
     }
 
+    /// Does it ask for a list of what there is?
+    fn is_list(&self) -> bool {
+        matches!(self.purpose, Purpose::Property(_, None)) && self.method != Method::POST
+    }
+
     /// Does an answer to it name something new that the key which made it owns?
     pub(crate) fn makes_property(&self) -> bool {
         matches!(self.purpose, Purpose::Property(..)) && self.method == Method::POST
@@ -174,6 +179,10 @@ impl Asked {
             Purpose::Property(..) => Class::of("files_and_batches"),
         };
         let pinned = self.properties().find_map(|name| live.owner(name));
+        // What was made is spread over keys, and each lists its own: a list is always of the same one, or its pages
+        // would not follow each other.
+        let pinned =
+            pinned.or_else(|| offer.filter(|_| self.is_list()).and_then(|offer| snapshot.first_key(offer)));
         Need {
             class,
             model,
@@ -190,9 +199,13 @@ impl Asked {
             Purpose::Property(_, name) => name.as_deref(),
             Purpose::Messages | Purpose::CountTokens => None,
         };
+        let query =
+            self.path.query().filter(|_| self.is_list()).into_iter().flat_map(|query| query.split('&'));
+        let cursor =
+            query.filter_map(|pair| pair.strip_prefix("after_id=").or(pair.strip_prefix("before_id=")));
         let container = self.call().and_then(|call| call.container.as_deref());
         let files = self.call().into_iter().flat_map(|call| call.files.iter().map(String::as_str));
-        path.into_iter().chain(container).chain(files)
+        path.into_iter().chain(cursor).chain(container).chain(files)
     }
 
     /// Why no provider is able to carry it.

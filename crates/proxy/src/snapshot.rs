@@ -94,6 +94,13 @@ impl Snapshot {
         self.providers.iter().find(|upstream| upstream.id == id)
     }
 
+    /// The first key, in the order of the configuration, of those who offer that.
+    pub(crate) fn first_key(&self, offer: Offer) -> Option<KeyId> {
+        let able = self.able(Some(offer), None);
+        let providers = self.fleet.providers.iter().filter(|provider| able.contains(&provider.id));
+        providers.flat_map(|provider| &provider.keys).map(|key| key.id).next()
+    }
+
     /// Is there somebody who could carry it, were his key there?
     pub(crate) fn waits_for_a_key(&self, offer: Option<Offer>) -> bool {
         let offers = |upstream: &Upstream| offer.is_none_or(|offer| upstream.adapter.facts().offers(offer));

@@ -141,3 +141,25 @@ async fn no_more_than_max_concurrent_are_served_at_once() {
     }
     assert_eq!(relay.ask("hi").await.text(), "hello");
 }
+
+/// Each key lists its own, so a list is always of the same key, and its pages are of the key that made what they
+/// follow.
+#[tokio::test(start_paused = true)]
+async fn a_list_and_its_pages_are_of_one_key() {
+    let made = |id: &str| replies::json(200, &[], &format!("{{\"id\":\"{id}\"}}"));
+    let script = [made("batch_1"), made("batch_2"), made("batch_3"), replies::json(200, &[], "{}")];
+    let relay = story().provider_with("a", 3, script).start().await;
+    for _ in 0..3 {
+        assert_eq!(relay.send(post("/v1/messages/batches", "{}")).await.status, 200);
+    }
+    let makers = relay.keys("a");
+    for _ in 0..3 {
+        relay.send(get("/v1/messages/batches?limit=2")).await;
+        relay.send(get("/v1/messages/batches?limit=2&after_id=batch_2")).await;
+        relay.send(get("/v1/messages/batches?before_id=batch_3&limit=2")).await;
+    }
+    let asked = relay.keys("a").split_off(3);
+    for page in asked.chunks(3) {
+        assert_eq!(page, ["sk-a-1", makers[1].as_str(), makers[2].as_str()]);
+    }
+}
