@@ -118,12 +118,11 @@ impl Reader {
         // The unfinished block goes on from `from` in this chunk.
         let mut from = if self.len == 0 { at } else { 0 };
         let mut boundary = (from > 0).then_some(from);
-        if from == at && self.stream == Stream::Begun && self.at_boundary() {
-            at = usual(chunk, from, &mut each);
-            if at > from {
-                from = at;
-                boundary = Some(at);
-                self.ending = Ending::LineFeed;
+        if self.len == 0 {
+            let end = usual(chunk, from, &mut each);
+            if end > from {
+                (at, from, boundary) = (end, end, Some(end));
+                (self.ending, self.stream) = (Ending::LineFeed, Stream::Begun);
             }
         }
         while let Some(found) = memchr2(b'\n', b'\r', &chunk[at..]) {
