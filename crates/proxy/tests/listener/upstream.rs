@@ -181,8 +181,12 @@ impl Shared {
             };
             let head: Vec<u8> = buffer.drain(..end).collect();
             let head = String::from_utf8_lossy(&head).into_owned();
-            let place = self.seen().len();
-            self.change(|seen| seen.push(Seen { head: head.clone(), body: None, cancelled: false }));
+            // In one step: others come at the same time.
+            let mut place = 0;
+            self.change(|seen| {
+                place = seen.len();
+                seen.push(Seen { head: head.clone(), body: None, cancelled: false });
+            });
             for act in (self.script)(&head) {
                 match self.perform(act, &head, place, &mut stream, &mut buffer).await {
                     Some(Ended::Cut) => return,
