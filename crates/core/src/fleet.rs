@@ -122,10 +122,11 @@ impl Class {
                 return Self(family.to_owned());
             }
         }
-        Self(undated(model).chars().take(Self::LONGEST).collect())
+        let model = undated(model);
+        Self(model[..model.floor_char_boundary(Self::LONGEST)].to_owned())
     }
 
-    /// Client-made names are kept no longer than this, in characters.
+    /// Client-made names are kept no longer than this, in bytes.
     const LONGEST: usize = 128;
 
     /// Its name.

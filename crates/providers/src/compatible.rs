@@ -2,10 +2,7 @@
 //! but for those that end here, one credential, and the model under the name that the provider has for it.
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use relay_wire::call::Call;
@@ -19,31 +16,30 @@ pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// `x-cc-relay-key`: the client's key to the relay when `authorization` is taken by a subscription.
 pub const X_CC_RELAY_KEY: HeaderName = HeaderName::from_static("x-cc-relay-key");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Headers that end at the relay: those of one hop (RFC 9110, section 7.6.1), those that name the
-/// client's network or its cookies, those that the transport writes, and every credential.
-const STOPPED: [HeaderName; 18] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HOST,
-    CONTENT_LENGTH,
-    EXPECT,
-    COOKIE,
-    FORWARDED,
-    HeaderName::from_static("x-real-ip"),
-    AUTHORIZATION,
-    X_API_KEY,
-    X_CC_RELAY_KEY,
-];
+/// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
+/// network or its cookies, those that the transport writes, and every credential.
+fn ends_here(name: &str) -> bool {
+    const HOP: [&str; 9] = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    const NETWORK: [&str; 3] = ["cookie", "forwarded", "x-real-ip"];
+    const OURS: [&str; 3] = ["host", "content-length", "expect"];
+    const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-cc-relay-key"];
+    HOP.contains(&name)
+        || NETWORK.contains(&name)
+        || OURS.contains(&name)
+        || CREDENTIALS.contains(&name)
+        || name.starts_with("x-forwarded-")
+}
 
 /// Writes the request.
 pub(crate) fn prepare(
@@ -67,11 +63,11 @@ pub(crate) fn prepare(
 
 /// The client's headers without those that end here.
 pub(crate) fn forwarded(client: &HeaderMap) -> HeaderMap {
+    let hops = Hops::named(client);
     let mut kept = HeaderMap::with_capacity(client.len() + 2);
     for (name, value) in client {
-        let stopped = STOPPED.contains(name) || name.as_str().starts_with("x-forwarded-");
-        if !stopped && !named_by_connection(client, name) {
-            kept.append(name.clone(), value.clone());
+        if !ends_here(name.as_str()) && !hops.name(name.as_str()) {
+            kept.append(name, value.clone());
         }
     }
     // A doubled version is refused upstream; the first is the one the client's own code set.
@@ -83,15 +79,21 @@ pub(crate) fn forwarded(client: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// Does the client's `connection` header make `name` a header of this hop only?
-fn named_by_connection(client: &HeaderMap, name: &HeaderName) -> bool {
-    let Some(connection) = client.get(CONNECTION) else { return false };
-    // The usual values name nothing else.
-    if connection == "keep-alive" || connection == "close" {
-        return false;
+/// The headers which the client's `connection` header makes headers of this hop only.
+struct Hops<'a>(Vec<&'a str>);
+
+impl<'a> Hops<'a> {
+    fn named(client: &'a HeaderMap) -> Self {
+        let values = client.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let tokens = values.flat_map(|value| value.split(',')).map(str::trim);
+        // The usual two name no header.
+        let names = tokens.filter(|token| !matches!(*token, "keep-alive" | "close"));
+        Self(names.collect())
     }
-    let values = client.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
+
+    fn name(&self, name: &str) -> bool {
+        self.0.iter().any(|token| token.eq_ignore_ascii_case(name))
+    }
 }
 
 /// Sets the one credential.

@@ -187,9 +187,11 @@ fn watch(asked: &Asked, head: &response::Parts) -> Watch {
 
 /// Is it a stream of events? Parameters of the media type do not matter.
 pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media = media.split(';').next().unwrap_or_default().trim();
-    media.eq_ignore_ascii_case("text/event-stream")
+    const MEDIA: &[u8] = b"text/event-stream";
+    let media = headers.get(CONTENT_TYPE).map(|value| value.as_bytes().trim_ascii_start());
+    media.and_then(|media| media.split_at_checked(MEDIA.len())).is_some_and(|(media, rest)| {
+        media.eq_ignore_ascii_case(MEDIA) && matches!(rest, [] | [b';' | b' ' | b'\t', ..])
+    })
 }
 
 /// How a failure to get an answer reads.

@@ -10,35 +10,43 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use relay_transport::server::{Inbound, InboundError};
 use tokio::time::Sleep;
 
 use crate::reject::Reject;
-use crate::socket::Unread;
 
 /// How long a client may be silent in the middle of a body. As long as it may take over a head: a client that
 /// has vanished must not hold its place for ever, and one on a bad line must not lose its request.
 const SILENCE: Duration = Duration::from_mins(2);
 
-/// A client's body as it arrives. Once all of it was taken, there is nothing on its connection that nobody has read.
+/// A client's body as it arrives.
 pub(crate) struct Arriving {
-    body: Incoming,
-    unread: Unread,
-    /// Runs while the client is waited for.
-    patience: Option<Pin<Box<Sleep>>>,
+    way: Way,
+    /// How much of it had come when the client was last waited for, and the time since.
+    patience: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
-/// Reads a whole body. One that comes in a single chunk is not copied.
+/// By which version of HTTP it comes.
+enum Way {
+    Http1(Inbound),
+    Http2(Incoming),
+}
+
+/// Reads a whole body. One that comes in one piece is not copied.
 pub(crate) async fn read(mut body: Arriving, limit: u64) -> Result<Bytes, Reject> {
     let hint = body.size_hint();
     if hint.lower() > limit {
         return Err(Reject::TooLarge(limit));
+    }
+    if let Way::Http1(inbound) = &mut body.way {
+        inbound.whole();
     }
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         // W6 of the old program: a body that broke off was forwarded as if it were whole.
         let frame = frame.map_err(|missing| match missing {
-            Missing::BrokenOff(_) => Reject::Unreadable,
+            Missing::BrokenOff => Reject::Unreadable,
             Missing::Silent => Reject::Slow,
         })?;
         let Ok(chunk) = frame.into_data() else { continue };
@@ -65,21 +73,33 @@ pub(crate) async fn read(mut body: Arriving, limit: u64) -> Result<Bytes, Reject
 pub(crate) enum Missing {
     /// The client broke it off, or it is not framed as it should be.
     #[error("the body broke off")]
-    BrokenOff(#[source] hyper::Error),
+    BrokenOff,
     /// The client fell silent in the middle of it.
     #[error("the body stopped coming")]
     Silent,
 }
 
-impl Arriving {
-    pub(crate) fn new(body: Incoming, unread: Unread) -> Self {
-        let arriving = Self { body, unread, patience: None };
-        if arriving.body.is_end_stream() {
-            arriving.unread.clear();
-        } else {
-            arriving.unread.note();
-        }
-        arriving
+impl From<Inbound> for Arriving {
+    fn from(body: Inbound) -> Self {
+        Self { way: Way::Http1(body), patience: None }
+    }
+}
+
+impl From<Incoming> for Arriving {
+    fn from(body: Incoming) -> Self {
+        Self { way: Way::Http2(body), patience: None }
+    }
+}
+
+impl From<InboundError> for Missing {
+    fn from(_: InboundError) -> Self {
+        Self::BrokenOff
+    }
+}
+
+impl From<hyper::Error> for Missing {
+    fn from(_: hyper::Error) -> Self {
+        Self::BrokenOff
     }
 }
 
@@ -91,23 +111,40 @@ impl Body for Arriving {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Missing>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(SILENCE)));
-            return patience.as_mut().poll(context).map(|()| Some(Err(Missing::Silent)));
+        let (frame, received) = match &mut self.way {
+            Way::Http1(body) => {
+                let frame = Pin::new(&mut *body).poll_frame(context);
+                (frame.map(|frame| frame.map(|frame| frame.map_err(Missing::from))), body.received())
+            }
+            Way::Http2(body) => {
+                let frame = Pin::new(body).poll_frame(context);
+                (frame.map(|frame| frame.map(|frame| frame.map_err(Missing::from))), 0)
+            }
         };
-        self.patience = None;
-        if frame.is_none() || self.body.is_end_stream() {
-            self.unread.clear();
+        if frame.is_ready() {
+            self.patience = None;
+            return frame;
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Missing::BrokenOff)))
+        let fresh = || (received, Box::pin(tokio::time::sleep(SILENCE)));
+        let patience = self.patience.get_or_insert_with(fresh);
+        if patience.0 != received {
+            *patience = fresh();
+        }
+        patience.1.as_mut().poll(context).map(|()| Some(Err(Missing::Silent)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.way {
+            Way::Http1(body) => body.is_end_stream(),
+            Way::Http2(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.way {
+            Way::Http1(body) => body.size_hint(),
+            Way::Http2(body) => body.size_hint(),
+        }
     }
 }
 
@@ -176,7 +213,7 @@ impl Body for Limited {
         let frame = match frame {
             Ok(frame) => frame,
             Err(Missing::Silent) => return Poll::Ready(Some(Err(self.fate.seal(Fault::Silent)))),
-            Err(Missing::BrokenOff(_)) => return Poll::Ready(Some(Err(self.fate.seal(Fault::BrokenOff)))),
+            Err(Missing::BrokenOff) => return Poll::Ready(Some(Err(self.fate.seal(Fault::BrokenOff)))),
         };
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         let Some(left) = self.left.checked_sub(length) else {

@@ -27,7 +27,7 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 #[derive(Debug)]
 pub(crate) struct Exchange {
     live: Arc<Live>,
-    flushes: Flushes,
+    flushes: Option<Flushes>,
     /// `https` or `http`.
     scheme: &'static str,
     /// What the client called the relay: in `host`, or in the authority of HTTP/2.
@@ -122,9 +122,9 @@ impl Exchange {
         authority.or(host).map(|authority| format!("{}://{authority}", self.scheme))
     }
 
-    /// How often what was written to the client has left.
-    pub(crate) const fn flushes(&self) -> &Flushes {
-        &self.flushes
+    /// How often what was written to the client has left, if it matters on its connection.
+    pub(crate) const fn flushes(&self) -> Option<&Flushes> {
+        self.flushes.as_ref()
     }
 
     /// When it came.

@@ -1,5 +1,6 @@
-//! Whether what was written to a client has left this program. Hyper drops what it has buffered when
-//! a body breaks off; so a body that must break off waits until everything before that has gone.
+//! Whether what was written to a client of HTTP/2 has left this program. Hyper drops what it has buffered when
+//! a body breaks off; so a body that must break off waits until everything before that has gone. In HTTP/1 the
+//! server writes everything before it asks a body for more.
 
 use std::io::IoSlice;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 
-/// Counts how often the write buffer of a connection was handed to the system. Both of Hyper's
-/// protocols flush their stream when their own buffer is empty.
+/// Counts how often the write buffer of a connection was handed to the system. Hyper flushes its stream when its
+/// own buffer is empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flushes(Arc<Shared>);
 

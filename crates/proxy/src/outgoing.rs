@@ -5,13 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHENTICATE, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::ext::ReasonPhrase;
 use relay_core::{Class, Strategy};
 use relay_telemetry::happening::End;
 
@@ -26,12 +22,7 @@ use crate::slots::Slot;
 use crate::snapshot::Snapshot;
 use crate::stream::{Aborted, Flow};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-/// Headers of an answer that end at the relay: those of one hop (RFC 9110, section 7.6.1).
-const STOPPED: [HeaderName; 7] =
-    [CONNECTION, KEEP_ALIVE, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// The body of every answer.
 pub struct Outgoing {
@@ -114,7 +105,7 @@ impl Body for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        // Hyper does not poll a body that says it is empty.
+        // A body that says it is empty is not polled.
         if let Part::Whole(_) = self.part {
             self.exchange.note_end(End::Whole);
         }
@@ -172,17 +163,13 @@ pub(crate) fn late(late: Late, exchange: &Arc<Exchange>, slot: Slot) -> Response
 pub(crate) fn finish(response: &mut Response<Outgoing>, exchange: &Exchange) {
     // Also if the provider sent one of its own: W60 of the old program sent both.
     response.headers_mut().insert(X_REQUEST_ID, exchange.id_header());
-    if response.status().canonical_reason().is_none() {
-        // Hyper would say `<none>` of 529.
-        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
-    }
     if *exchange.method() == Method::HEAD {
         keep_head(response);
     }
     exchange.note_head(response.status().as_u16());
 }
 
-/// The length of the body that GET would get, and no body. Hyper sees to that in HTTP/1.1 only.
+/// The length of the body that GET would get, and no body.
 fn keep_head(response: &mut Response<Outgoing>) {
     if let Some(length) = response.body().size_hint().exact() {
         response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
@@ -191,20 +178,21 @@ fn keep_head(response: &mut Response<Outgoing>) {
     response.body_mut().end();
 }
 
-/// Removes what ends here, and what only the relay may say.
+/// Does a header of an answer end here? Those of one hop do (RFC 9110, section 7.6.1), and what only the relay may
+/// say.
+fn ends_here(name: &str) -> bool {
+    const HOP: [&str; 7] =
+        ["connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"];
+    HOP.contains(&name) || name.starts_with("x-cc-relay-")
+}
+
+/// Removes what ends here.
 fn clean(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|token| token.trim().parse().ok())
-        .collect();
-    let ends_here = |name: &&HeaderName| {
-        STOPPED.contains(*name) || named.contains(*name) || name.as_str().starts_with("x-cc-relay-")
-    };
-    // Looking costs less than removing what is not there.
-    let ending: Vec<HeaderName> = headers.keys().filter(ends_here).cloned().collect();
+    let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named = named.flat_map(|value| value.split(',')).map(str::trim);
+    let mut ending: Vec<HeaderName> =
+        named.filter(|name| !matches!(*name, "keep-alive" | "close")).flat_map(str::parse).collect();
+    ending.extend(headers.keys().filter(|name| ends_here(name.as_str())).cloned());
     for name in &ending {
         headers.remove(name);
     }
@@ -224,10 +212,10 @@ fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut HeaderMap, class: &
     const PROVIDER: HeaderName = HeaderName::from_static("x-cc-relay-provider");
     const STRATEGY: HeaderName = HeaderName::from_static("x-cc-relay-strategy");
     let Some(upstream) = held.and_then(Held::provider).and_then(|id| snapshot.upstream(id)) else { return };
-    if let Some(held) = held.filter(|held| held.key().is_some()) {
+    if let Some(key) = held.and_then(Held::key) {
         let count = relay.live.count(upstream.id, class);
-        if let Ok(label) = HeaderValue::from_str(upstream.label(held)) {
-            headers.insert(KEY_ID, label);
+        if let Some(label) = upstream.label_header(key) {
+            headers.insert(KEY_ID, label.clone());
         }
         headers.insert(KEYS_TOTAL, count.total.into());
         headers.insert(KEYS_AVAILABLE, count.available.into());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use relay_core::{Exhausted, Time};
+use relay_transport::server::Fault;
 use relay_wire::refusal::{self, ErrorKind};
 
 /// `x-should-retry`: with `false`, Claude Code and the SDKs do not try again.
@@ -37,6 +38,8 @@ pub(crate) enum Reject {
     Unreadable,
     /// The client fell silent in the middle of its body.
     Slow,
+    /// What came is no request.
+    Faulty(Fault),
     /// As many requests are served as may be.
     Busy,
     /// No provider is there for it.
@@ -155,6 +158,7 @@ impl Reject {
             ),
             Self::Unreadable => Face::new(400, ErrorKind::InvalidRequest, "the body could not be read"),
             Self::Slow => Face::new(408, ErrorKind::Timeout, "the rest of the body did not come in time"),
+            Self::Faulty(fault) => faulty(*fault),
             Self::Busy => Face {
                 retry_after: Some(1),
                 ..Face::new(503, ErrorKind::Overloaded, "the relay is at maximum capacity")
@@ -227,6 +231,14 @@ impl Reject {
     }
 }
 
+fn faulty(fault: Fault) -> Face {
+    let kind = match fault {
+        Fault::Late => ErrorKind::Timeout,
+        _ => ErrorKind::InvalidRequest,
+    };
+    Face::new(fault.status().as_u16(), kind, fault.to_string())
+}
+
 fn spent(until: Time, now: Time) -> Face {
     let wait = until.since(now);
     // Rounded up, and never clamped: a client that comes back sooner is refused again.
@@ -258,6 +270,8 @@ mod tests {
             (Reject::TooLarge(5), 413, "request_too_large", None),
             (Reject::Unreadable, 400, "invalid_request_error", None),
             (Reject::Slow, 408, "timeout_error", None),
+            (Reject::Faulty(Fault::Large), 431, "invalid_request_error", None),
+            (Reject::Faulty(Fault::Late), 408, "timeout_error", None),
             (Reject::Busy, 503, "overloaded_error", Some("1")),
             (Reject::Nobody, 404, "not_found_error", None),
             (Reject::Foreign, 403, "permission_error", None),

@@ -43,7 +43,8 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// `https` or `http`.
     pub(crate) scheme: &'static str,
-    pub(crate) flushes: Flushes,
+    /// Of HTTP/2, where what was written may stay behind.
+    pub(crate) flushes: Option<Flushes>,
 }
 
 /// One call on its way: everything that its attempts need.
@@ -66,8 +67,8 @@ pub(crate) struct Committed {
 }
 
 /// Serves one request.
-pub(crate) async fn relay(relay: Arc<Relay>, peer: Peer, request: Request<Arriving>) -> Response<Outgoing> {
-    let exchange = Exchange::open(&relay.live, &peer, &request);
+pub(crate) async fn relay(relay: Arc<Relay>, peer: &Peer, request: Request<Arriving>) -> Response<Outgoing> {
+    let exchange = Exchange::open(&relay.live, peer, &request);
     let served = serve(&relay, &exchange, peer.address, request).await;
     let mut response = served.unwrap_or_else(|reject| outgoing::reject(&reject, &exchange));
     outgoing::finish(&mut response, &exchange);

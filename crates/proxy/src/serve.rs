@@ -4,16 +4,18 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use relay_transport::Quiet;
+use relay_transport::server::{self, Fault, Inbound, Respond};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,8 +23,11 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::body::Arriving;
+use crate::exchange::X_REQUEST_ID;
+use crate::outgoing::Outgoing;
+use crate::reject::Reject;
 use crate::relay::{Peer, Relay, relay};
-use crate::socket::{Socket, Version};
+use crate::socket::{self, Socket, Version};
 use crate::tasks::Tasks;
 use crate::tls::Certificate;
 
@@ -33,10 +38,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// pooled connections for, so that they never meet one that is just being closed.
 const HEAD_DEADLINE: Duration = Duration::from_mins(2);
 
-/// The most header fields of a request. Claude Code sends some thirty; hint headers add a dozen.
-const MOST_HEADERS: usize = 256;
-
-/// The longest head in HTTP/2, in bytes as its section 6.5.2 counts them: room for as many as above.
+/// The longest head in HTTP/2, in bytes as its section 6.5.2 counts them: room for some 300 usual fields. Claude
+/// Code sends some thirty; hint headers add a dozen.
 const LONGEST_HEAD: u32 = 64 << 10;
 
 /// The most streams on one HTTP/2 connection. Each counts against `max_concurrent` as well.
@@ -115,50 +118,87 @@ impl Door {
     }
 
     /// Speaks HTTP on one connection until it ends, or until the relay drains and its requests are done.
-    pub(crate) async fn serve<S>(self, stream: S, peer: IpAddr, scheme: &'static str)
+    pub(crate) async fn serve<S>(self, mut stream: S, peer: IpAddr, scheme: &'static str)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut draining = self.relay.draining.subscribe();
-        let Some(socket) = self.open(stream, &mut draining).await else { return };
-        let (version, unread) = (socket.version(), socket.unread());
-        let from = Peer { address: peer, scheme, flushes: socket.flushes() };
-        let (shared, tasks) = (self.relay, self.tasks);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (shared, from) = (Arc::clone(&shared), from.clone());
-            let request = request.map(|body| Arriving::new(body, unread.clone()));
-            async move { Ok::<_, Infallible>(relay(shared, from, request).await) }
-        });
-        let io = TokioIo::new(socket);
-        let ended = match version {
+        let Some((version, first)) = self.open(&mut stream, &mut draining).await else { return };
+        match version {
             Version::Http1 => {
-                let connection = speaking_http1().serve_connection(io, service);
-                Quiet::new(until_drained(connection, http1::Connection::graceful_shutdown, draining)).await
+                let from = Peer { address: peer, scheme, flushes: None };
+                let service = Http1 { relay: self.relay, from };
+                let served = server::serve(Box::new(stream), first, HEAD_DEADLINE, draining, &service).await;
+                if let Err(ended) = served {
+                    note_end(peer, &ended);
+                }
             }
             Version::Http2 => {
-                let connection = speaking_http2(tasks).serve_connection(io, service);
-                Quiet::new(until_drained(connection, http2::Connection::graceful_shutdown, draining)).await
+                let socket = Socket::new(stream, first);
+                let from = Peer { address: peer, scheme, flushes: Some(socket.flushes()) };
+                let (shared, tasks) = (self.relay, self.tasks);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (shared, from) = (Arc::clone(&shared), from.clone());
+                    async move { Ok::<_, Infallible>(relay(shared, &from, request.map(Arriving::from)).await) }
+                });
+                let connection = speaking_http2(tasks).serve_connection(TokioIo::new(socket), service);
+                if let Err(error) = Quiet::new(until_drained(connection, draining)).await {
+                    note_end(peer, &error);
+                }
             }
-        };
-        if let Err(error) = ended {
-            // Clients leave in the middle all the time, and an answer that broke off ends here too.
-            tracing::debug!(%peer, %error, "connection ended");
         }
     }
 
     /// Finds out what the client speaks. None if it says nothing, or the relay drains before it does.
-    async fn open<S>(&self, stream: S, draining: &mut watch::Receiver<bool>) -> Option<Socket<S>>
+    async fn open<S>(
+        &self,
+        stream: &mut S,
+        draining: &mut watch::Receiver<bool>,
+    ) -> Option<(Version, BytesMut)>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AsyncRead + Unpin,
     {
         if !self.relay.snapshot.load().server.http2 {
-            return Some(Socket::http1(stream));
+            return Some((Version::Http1, BytesMut::new()));
         }
         tokio::select! {
-            opened = tokio::time::timeout(HEAD_DEADLINE, Socket::open(stream)) => opened.ok()?.ok(),
+            version = tokio::time::timeout(HEAD_DEADLINE, socket::version(stream)) => version.ok()?.ok(),
             () = drained(draining) => None,
         }
     }
+}
+
+/// Serves a client of HTTP/1.
+struct Http1 {
+    relay: Arc<Relay>,
+    from: Peer,
+}
+
+impl Respond for Http1 {
+    type Body = Outgoing;
+
+    fn respond(&self, request: Request<Inbound>) -> impl Future<Output = Response<Outgoing>> + Send {
+        relay(Arc::clone(&self.relay), &self.from, request.map(Arriving::from))
+    }
+
+    fn now(&self) -> u64 {
+        self.relay.live.now().since_epoch().as_secs()
+    }
+
+    fn refuse(&self, fault: Fault) -> Response<Bytes> {
+        let id = self.relay.live.dice().uuid();
+        let mut response = Reject::Faulty(fault).response(&id);
+        if let Ok(id) = id.parse() {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response
+    }
+}
+
+/// Clients leave in the middle all the time, and an answer that broke off ends here too.
+fn note_end(peer: IpAddr, why: &dyn std::error::Error) {
+    let cause = why.source().map(ToString::to_string).unwrap_or_default();
+    tracing::debug!(%peer, %why, cause, "connection ended");
 }
 
 /// Small frames leave at once; and a client that has vanished without a word is noticed, be it that it idles or
@@ -174,19 +214,15 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Drives a connection; when the relay drains, it takes no more requests and ends with those it has.
-async fn until_drained<C>(
-    connection: C,
-    close: impl FnOnce(Pin<&mut C>),
-    mut draining: watch::Receiver<bool>,
-) -> hyper::Result<()>
+async fn until_drained<C>(connection: C, mut draining: watch::Receiver<bool>) -> hyper::Result<()>
 where
-    C: Future<Output = hyper::Result<()>>,
+    C: GracefulConnection<Error = hyper::Error>,
 {
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
-        () = drained(&mut draining) => close(connection.as_mut()),
+        () = drained(&mut draining) => connection.as_mut().graceful_shutdown(),
     }
     connection.await
 }
@@ -195,12 +231,6 @@ where
 pub(crate) async fn drained(draining: &mut watch::Receiver<bool>) {
     // A sender that is gone is a relay that is gone.
     let _ = draining.wait_for(|draining| *draining).await;
-}
-
-fn speaking_http1() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_headers(MOST_HEADERS);
-    builder
 }
 
 fn speaking_http2(tasks: Tasks) -> http2::Builder<Tasks> {

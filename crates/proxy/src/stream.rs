@@ -47,7 +47,8 @@ pub(crate) struct Flow {
     silence: Silence,
     charged: Usage,
     bytes: u64,
-    departures: Arc<Departures>,
+    /// Of HTTP/2. In HTTP/1 everything leaves before more is asked for.
+    departures: Option<Arc<Departures>>,
     stage: Stage,
     /// The upstream's body has ended, and what it was has been noted.
     concluded: bool,
@@ -97,7 +98,7 @@ impl Flow {
             silence: Silence::new(ping_every),
             charged: Usage::ZERO,
             bytes: 0,
-            departures: Departures::begin(exchange.flushes()),
+            departures: exchange.flushes().map(Departures::begin),
             stage: Stage::Flowing,
             concluded: false,
         };
@@ -116,7 +117,9 @@ impl Flow {
             Stage::Flowing => {}
             Stage::Ended => return Poll::Ready(None),
             Stage::Aborting => {
-                ready!(self.departures.poll_gone(context));
+                if let Some(departures) = &self.departures {
+                    ready!(departures.poll_gone(context));
+                }
                 return Poll::Ready(Some(Err(Aborted)));
             }
         }
@@ -189,7 +192,11 @@ impl Flow {
     fn send(&mut self, chunk: Bytes) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
         self.silence.broken();
         self.bytes += chunk.len() as u64;
-        Poll::Ready(Some(Ok(Frame::data(self.departures.chunk(chunk)))))
+        let chunk = match &self.departures {
+            Some(departures) => departures.chunk(chunk),
+            None => Chunk::plain(chunk),
+        };
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn charge(&mut self) {
@@ -268,27 +275,27 @@ impl Drop for Flow {
 }
 
 /// How long nothing has been sent, and when that calls for a ping. One timer a stream, armed only when
-/// there is nothing to send, and moved only when it fires.
+/// there is nothing to send, and moved only when it fires. The clock is read when silence begins, not when it ends.
 pub(crate) struct Silence {
     every: Duration,
-    since: Instant,
+    since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Silence {
     pub(crate) fn new(every: Duration) -> Self {
-        Self { every, since: Instant::now(), timer: None }
+        Self { every, since: None, timer: None }
     }
 
     /// Something is sent.
     pub(crate) fn broken(&mut self) {
-        self.since = Instant::now();
+        self.since = None;
     }
 
     /// Ready when nothing has been sent for that long.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            let due = self.since + self.every;
+            let due = *self.since.get_or_insert_with(Instant::now) + self.every;
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
             ready!(timer.as_mut().poll(context));
             if Instant::now() >= due {

@@ -18,6 +18,7 @@ mod head;
 mod link;
 mod upload;
 
+pub(crate) use body::{Decoder, Piece};
 pub(crate) use exchange::Exchange;
-pub(crate) use head::{Target, is_ours, take};
+pub(crate) use head::{Target, collect, content_length, find_end, is_chunked, is_ours, keeps_alive, take};
 pub(crate) use link::{Failure, Link};

@@ -1,5 +1,7 @@
 //! Carries requests to upstreams and their answers back.
 //!
+//! Carries: [`Transport`] towards upstreams, [`server`] towards clients.
+//!
 //! A [`Transport`] keeps connections and sends requests over them. An HTTP/1.1 connection is
 //! driven by whoever waits for it: first the future of [`Transport::send`], then the body of the
 //! response, [`Incoming`]. So a request costs no task, no channel and no wake-up but those of its
@@ -16,11 +18,13 @@ mod error;
 mod forward_proxy;
 mod h1;
 mod h2;
+mod inbox;
 mod incoming;
 mod origin;
 mod pool;
 mod quiet;
 mod request;
+pub mod server;
 mod spawn;
 mod stats;
 mod timings;

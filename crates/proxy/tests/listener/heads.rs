@@ -69,6 +69,34 @@ async fn three_hundred_headers_are_refused_and_so_is_a_head_without_end() {
 }
 
 #[tokio::test]
+async fn what_is_no_request_is_told_why_in_the_envelope_of_every_error() {
+    let (stage, upstream) = stage().await;
+    for (head, status, says) in [
+        ("POST /v1/messages HTTP/1.1\r\n\r\n", 400, "exactly one `host`"),
+        (
+            "POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+            400,
+            "length",
+        ),
+        ("POST /v1/messages HTTP/3.0\r\nhost: x\r\n\r\n", 505, "version"),
+        // A handshake of TLS where none is spoken.
+        ("\x16\x03\x01\x02\x00\x01\x00\x01", 400, "cannot be read"),
+    ] {
+        let mut raw = stage.raw().await;
+        raw.send(head).await;
+        let (said, ended) = raw.rest().await;
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")) && ended.is_ok(), "{said}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+        assert!(body["error"]["message"].as_str().unwrap().contains(says), "{body}");
+        assert_eq!(header(head, "request-id"), body["request_id"].as_str());
+        assert_eq!(header(head, "x-request-id"), body["request_id"].as_str());
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_head_without_end_is_refused_in_http2_and_the_connection_goes_on() {
     let (stage, upstream) = stage().await;
     let mut client = stage.http2().await;

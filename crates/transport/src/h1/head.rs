@@ -133,7 +133,7 @@ pub(crate) fn take(inbox: &mut BytesMut, scanned: &mut usize) -> Result<Option<H
 }
 
 /// Where the empty line that ends a head ends.
-fn find_end(inbox: &[u8], scanned: &mut usize) -> Option<usize> {
+pub(crate) fn find_end(inbox: &[u8], scanned: &mut usize) -> Option<usize> {
     let mut from = *scanned;
     while let Some(at) = memchr::memchr(b'\n', inbox.get(from..)?) {
         let next = from + at + 1;
@@ -170,7 +170,7 @@ fn read(head: &Bytes) -> Result<Head, Malformed> {
 }
 
 /// Copies no value: each is a slice of the head.
-pub(super) fn collect(head: &Bytes, lines: &[httparse::Header<'_>]) -> Option<HeaderMap> {
+pub(crate) fn collect(head: &Bytes, lines: &[httparse::Header<'_>]) -> Option<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(lines.len());
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
@@ -193,7 +193,7 @@ impl Head {
         if self.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Malformed::Switched);
         }
-        let reusable = self.keeps_alive();
+        let reusable = keeps_alive(&self.headers, self.old);
         if *method == Method::HEAD || matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         {
             return Ok(Plan { decoder: Decoder::empty(), reusable });
@@ -204,47 +204,16 @@ impl Head {
                 return Err(Malformed::TransferEncoding);
             }
             let both = self.headers.remove(header::CONTENT_LENGTH).is_some();
-            return Ok(if self.is_chunked() {
+            return Ok(if is_chunked(&self.headers) {
                 Plan { decoder: Decoder::chunked(), reusable: reusable && !both }
             } else {
                 Plan { decoder: Decoder::until_close(), reusable: false }
             });
         }
-        Ok(match self.length()? {
+        Ok(match content_length(&self.headers)? {
             Some(length) => Plan { decoder: Decoder::length(length), reusable },
             None => Plan { decoder: Decoder::until_close(), reusable: false },
         })
-    }
-
-    fn keeps_alive(&self) -> bool {
-        let says =
-            |word| tokens(&self.headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(word));
-        if self.old { says("keep-alive") && !says("close") } else { !says("close") }
-    }
-
-    /// Whether `chunked` is the last transfer coding.
-    fn is_chunked(&self) -> bool {
-        tokens(&self.headers, &header::TRANSFER_ENCODING)
-            .last()
-            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-    }
-
-    fn length(&self) -> Result<Option<u64>, Malformed> {
-        let mut length = None;
-        for value in self.headers.get_all(header::CONTENT_LENGTH) {
-            let text = value.to_str().map_err(|_| Malformed::ContentLength)?;
-            for text in text.split(',') {
-                let text = text.trim_matches([' ', '\t']);
-                // `parse` would take a sign.
-                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-                let number = digits.then(|| text.parse().ok()).flatten().ok_or(Malformed::ContentLength)?;
-                if length.is_some_and(|length| length != number) {
-                    return Err(Malformed::ContentLength);
-                }
-                length = Some(number);
-            }
-        }
-        Ok(length)
     }
 
     /// The seconds after which the upstream says it will close an idle connection.
@@ -255,6 +224,43 @@ impl Head {
             name.trim().eq_ignore_ascii_case("timeout").then(|| secs.trim().parse().ok()).flatten()
         })
     }
+}
+
+/// Whether whoever sent these headers takes or sends another message afterwards.
+pub(crate) fn keeps_alive(headers: &HeaderMap, old: bool) -> bool {
+    let says = |word| tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(word));
+    if old { says("keep-alive") && !says("close") } else { !says("close") }
+}
+
+/// Whether `chunked` is the last transfer coding, and only that.
+pub(crate) fn is_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = tokens(headers, &header::TRANSFER_ENCODING);
+    let chunked = |coding: &str| coding.eq_ignore_ascii_case("chunked");
+    codings.find(|coding| chunked(coding)).is_some() && codings.next().is_none()
+}
+
+/// The length that `content-length` gives, however often it is said, if it is always the same.
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+    let mut length = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        for text in value.as_bytes().split(|byte| *byte == b',') {
+            let number = decimal(text.trim_ascii()).ok_or(Malformed::ContentLength)?;
+            if length.is_some_and(|length| length != number) {
+                return Err(Malformed::ContentLength);
+            }
+            length = Some(number);
+        }
+    }
+    Ok(length)
+}
+
+/// A number of decimal digits and nothing else: `parse` would take a sign.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let value = |number: u64, digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, value) }
 }
 
 /// The members of a list header, over all its lines.

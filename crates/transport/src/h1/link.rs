@@ -4,9 +4,8 @@
 //! who owns it next.
 
 use std::{
-    future::Future,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -14,7 +13,7 @@ use std::{
 use bytes::BytesMut;
 use http::request;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    io::{AsyncRead, ReadBuf},
     time::Instant,
 };
 
@@ -26,26 +25,17 @@ use crate::{
     deadline::{CLOSING_RACE, Deadlines, Watchdog},
     dial::Io,
     error::{Cause, Kind, Malformed, Phase, SendError},
+    inbox::Inbox,
     origin::Origin,
     request::Content,
     stats::Open,
     timings::Handshake,
 };
 
-/// Room asked for before a read, in bytes, at least and at most. It doubles while reads fill it,
-/// so that a large body takes few reads, and halves while they do not, so that thousands of slow
-/// streams stay small.
-const MIN_READ: usize = 4 * 1024;
-const MAX_READ: usize = 128 * 1024;
-
-/// As little room as is still worth a read, in bytes: more than a usual event of a stream.
-const LEAST_ROOM: usize = 1024;
-
 /// A connection, with what it learned when it was opened.
 pub(crate) struct Link {
     io: Box<dyn Io>,
-    inbox: BytesMut,
-    room: usize,
+    inbox: Inbox,
     upload: Upload,
     watchdog: Watchdog,
     silence: Silence,
@@ -82,8 +72,7 @@ impl Link {
     pub(crate) fn new(io: Box<dyn Io>, handshake: Handshake, open: Open) -> Self {
         Self {
             io,
-            inbox: BytesMut::new(),
-            room: MIN_READ,
+            inbox: Inbox::with(BytesMut::new()),
             upload: Upload::default(),
             watchdog: Watchdog::default(),
             silence: Silence::Broken,
@@ -105,7 +94,7 @@ impl Link {
 
     /// Whether another request may follow the one just finished.
     pub(crate) fn is_clean(&self) -> bool {
-        self.upload.is_done() && self.inbox.is_empty()
+        self.upload.is_done() && self.inbox.bytes.is_empty()
     }
 
     /// Sends a request and waits for the head of the response. An answer that comes before the
@@ -121,6 +110,7 @@ impl Link {
         self.upload.begin(parts, origin, target, body);
         self.silence = Silence::Broken;
         self.heard = Heard::Nothing;
+        self.inbox.begin();
         let mut scanned = 0;
         let mut broken = None;
         let head =
@@ -149,7 +139,7 @@ impl Link {
                 Poll::Ready(Err(UploadError::Io(error))) => *broken = Some(error),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
-            match head::take(&mut self.inbox, scanned) {
+            match head::take(&mut self.inbox.bytes, scanned) {
                 Ok(Some(head))
                     if head.is_interim() && head.status != http::StatusCode::SWITCHING_PROTOCOLS =>
                 {
@@ -183,21 +173,9 @@ impl Link {
 
     /// Reads once. Zero is the end.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.inbox.capacity() - self.inbox.len() < LEAST_ROOM {
-            self.inbox.reserve(self.room);
-        }
-        let room = self.inbox.capacity() - self.inbox.len();
-        let read = {
-            let read = pin!(self.io.read_buf(&mut self.inbox));
-            ready!(read.poll(cx))?
-        };
+        let read = ready!(self.inbox.poll_fill(&mut *self.io, cx))?;
         if 0 < read {
             self.heard = Heard::Something;
-        }
-        if read == room {
-            self.room = (self.room * 2).min(MAX_READ);
-        } else if read < self.room / 4 {
-            self.room = (self.room / 2).max(MIN_READ);
         }
         Poll::Ready(Ok(read))
     }
@@ -218,7 +196,7 @@ impl Link {
     }
 
     pub(super) fn inbox(&mut self) -> &mut BytesMut {
-        &mut self.inbox
+        &mut self.inbox.bytes
     }
 
     pub(super) fn is_uploading(&self) -> bool {

@@ -28,3 +28,5 @@ mod requests;
 mod retry;
 #[cfg(test)]
 mod secure;
+#[cfg(test)]
+mod serving;

@@ -1,0 +1,96 @@
+//! What was read from a connection and not yet taken up, and how much is read at once.
+//!
+//! Knows one thing: how large a read is worth its memory. Refuses to know what the bytes are.
+
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+
+use crate::dial::Io;
+
+/// Room asked for before a read, in bytes, at least and at most. It doubles while reads fill it,
+/// so that a large body takes few reads, and halves while they do not, so that thousands of slow
+/// streams stay small.
+const MIN_READ: usize = 4 * 1024;
+const MAX_READ: usize = 128 * 1024;
+
+/// As little room as is still worth a read, in bytes: more than a usual event of a stream.
+const LEAST_ROOM: usize = 1024;
+
+/// For what is announced and awaited whole, so much room is made at once, in bytes, and then as much
+/// again as has come: what is announced and never sent costs no memory.
+const EAGER: usize = 1 << 20;
+
+/// Less room than this is made more of while much is still missing, in bytes.
+const SHORT: usize = 64 * 1024;
+
+/// Bytes that have come.
+pub(crate) struct Inbox {
+    /// Whoever understands them takes them from here.
+    pub(crate) bytes: BytesMut,
+    room: usize,
+}
+
+impl Inbox {
+    /// With these bytes in it.
+    pub(crate) fn with(bytes: BytesMut) -> Self {
+        Self { bytes, room: MIN_READ }
+    }
+
+    /// A message begins: if nothing of it is here, and nobody has a part of what came before any more, the
+    /// whole of the room is used again.
+    pub(crate) fn begin(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() != 0 {
+            self.bytes.reserve(self.room);
+        }
+    }
+
+    /// Makes room for what is awaited whole, so that it comes to lie in one piece.
+    pub(crate) fn expect(&mut self, missing: usize) {
+        // With room to spare, or the last reads would ask for more.
+        let missing = missing.saturating_add(LEAST_ROOM);
+        if self.bytes.capacity() - self.bytes.len() < missing.min(SHORT) {
+            self.bytes.reserve(missing.min(EAGER.max(self.bytes.len())));
+        }
+    }
+
+    /// Takes the first `length` bytes, which are here.
+    pub(crate) fn take(&mut self, length: usize) -> Bytes {
+        if length == self.bytes.len() && SHORT <= length {
+            // What is left over of a large buffer would only keep all of it in memory.
+            return std::mem::take(&mut self.bytes).freeze();
+        }
+        self.bytes.split_to(length).freeze()
+    }
+
+    /// Gives back the memory of an empty inbox: it may be long until it is needed.
+    pub(crate) fn rest(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() != 0 {
+            *self = Self::with(BytesMut::new());
+        }
+    }
+
+    /// Reads once. Zero is the end.
+    pub(crate) fn poll_fill(&mut self, io: &mut dyn Io, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.bytes.capacity() - self.bytes.len() < LEAST_ROOM {
+            self.bytes.reserve(self.room);
+        }
+        let room = self.bytes.capacity() - self.bytes.len();
+        let read = {
+            let read = pin!(io.read_buf(&mut self.bytes));
+            ready!(read.poll(cx))?
+        };
+        if read == room {
+            self.room = (self.room * 2).min(MAX_READ);
+        } else if read < self.room / 4 {
+            self.room = (self.room / 2).max(MIN_READ);
+        }
+        Poll::Ready(Ok(read))
+    }
+}
