@@ -205,11 +205,11 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let duration = self.live.now().since(self.arrived);
-        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
         if self.loud == Loudness::Quiet {
             return;
         }
+        let ended = self.live.now();
+        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
         let finished = Finished {
             request_id: &self.id,
             client: &record.client,
@@ -224,7 +224,8 @@ impl Drop for Exchange {
             met: &record.met,
             waited: record.waited,
             first_byte: record.first_byte,
-            duration,
+            ended,
+            duration: ended.since(self.arrived),
             usage: record.usage,
             bytes: record.bytes,
             events: record.events,
