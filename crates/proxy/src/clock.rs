@@ -64,18 +64,17 @@ impl Dice {
 
     /// A random UUID, version 4.
     pub(crate) fn uuid(&self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let (high, low) = (self.roll().0, self.roll().0);
         let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | 0b10 << 62);
         let bits = u128::from(high) << 64 | u128::from(low);
-        let mut id = String::with_capacity(36);
-        for nibble in 0..32 {
-            if matches!(nibble, 8 | 12 | 16 | 20) {
-                id.push('-');
-            }
-            let digit = (bits >> (124 - 4 * nibble)) & 0xf;
-            id.push(char::from(b"0123456789abcdef"[digit as usize]));
+        let mut id = *b"00000000-0000-0000-0000-000000000000";
+        let places = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+        for (byte, place) in bits.to_be_bytes().into_iter().zip(places) {
+            id[place] = DIGITS[usize::from(byte >> 4)];
+            id[place + 1] = DIGITS[usize::from(byte & 0xf)];
         }
-        id
+        String::from_utf8(id.to_vec()).expect("it is of digits and hyphens")
     }
 }
 
@@ -98,8 +97,15 @@ mod tests {
         let dice = Dice::seeded();
         let id = dice.uuid();
         assert_eq!(id.len(), 36);
-        assert_eq!(id.as_bytes()[14], b'4');
-        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{id}");
+        for (at, byte) in id.bytes().enumerate() {
+            let expect: &[u8] = match at {
+                8 | 13 | 18 | 23 => b"-",
+                14 => b"4",
+                19 => b"89ab",
+                _ => b"0123456789abcdef",
+            };
+            assert!(expect.contains(&byte), "{id}");
+        }
         assert_ne!(id, dice.uuid());
     }
 }

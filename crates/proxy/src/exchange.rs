@@ -2,6 +2,8 @@
 //! that works on the request, travels inside the response body, and writes its one log line when the
 //! last of them lets go: at the end of the body, or when the client leaves.
 
+mod names;
+
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use relay_telemetry::happening::{self, End, Finished};
 use relay_transport::Timings;
 
 use crate::asked::Asked;
+use crate::exchange::names::Names;
 use crate::flush::Flushes;
 use crate::live::Live;
 use crate::preview;
@@ -51,10 +54,7 @@ enum Loudness {
 
 #[derive(Debug)]
 struct Record {
-    client: String,
-    model: String,
-    provider: String,
-    key: String,
+    names: Names,
     attempts: usize,
     met: String,
     waited: Duration,
@@ -83,10 +83,7 @@ impl Exchange {
             arrived: live.now(),
             loud,
             record: Mutex::new(Record {
-                client: String::new(),
-                model: String::new(),
-                provider: String::new(),
-                key: String::new(),
+                names: Names::default(),
                 attempts: 0,
                 met: String::new(),
                 waited: Duration::ZERO,
@@ -134,7 +131,7 @@ impl Exchange {
 
     /// Who asks.
     pub(crate) fn note_client(&self, name: &str) {
-        name.clone_into(&mut self.record().client);
+        self.record().names.set_client(name);
     }
 
     /// What is asked. With the debug option its beginning is logged, without what looks like a secret.
@@ -142,7 +139,7 @@ impl Exchange {
         /// Client-made names are logged no longer than this, in bytes.
         const LONGEST: usize = 128;
         let model = asked.call().and_then(|call| call.model.as_deref()).unwrap_or_default();
-        model[..model.floor_char_boundary(LONGEST)].clone_into(&mut self.record().model);
+        self.record().names.set_model(&model[..model.floor_char_boundary(LONGEST)]);
         if debug.request_body
             && let Some(body) = asked.text()
         {
@@ -165,15 +162,15 @@ impl Exchange {
         let mut record = self.record();
         record.attempts += 1;
         record.waited += waited;
-        provider.clone_into(&mut record.provider);
-        key.clone_into(&mut record.key);
+        record.names.set_asked(provider, key);
     }
 
     /// An attempt ended without being the answer.
     pub(crate) fn note_failure(&self, verdict: Verdict, detail: &str) {
         let mut record = self.record();
         let separator = if record.met.is_empty() { "" } else { ", " };
-        let Record { provider, key, met, .. } = &mut *record;
+        let Record { names, met, .. } = &mut *record;
+        let (provider, key) = (names.provider(), names.key());
         // Writing to a `String` cannot fail.
         let _ = write!(met, "{separator}{provider}/{key}: {}", verdict.name());
         happening::attempt_failed(&self.id, provider, key, verdict.name(), detail);
@@ -205,26 +202,27 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let duration = self.live.now().since(self.arrived);
-        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
         if self.loud == Loudness::Quiet {
             return;
         }
+        let ended = self.live.now();
+        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
         let finished = Finished {
             request_id: &self.id,
-            client: &record.client,
+            client: record.names.client(),
             method: self.method.as_str(),
             path: &self.path,
-            model: &record.model,
-            provider: &record.provider,
-            key: &record.key,
+            model: record.names.model(),
+            provider: record.names.provider(),
+            key: record.names.key(),
             status: record.status,
             end: record.end,
             attempts: record.attempts,
             met: &record.met,
             waited: record.waited,
             first_byte: record.first_byte,
-            duration,
+            ended,
+            duration: ended.since(self.arrived),
             usage: record.usage,
             bytes: record.bytes,
             events: record.events,

@@ -1,18 +1,13 @@
-//! The one subscriber of the program: which lines are written, and how.
+//! How logging begins: which lines are written, how, and where.
 
-use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use relay_core::Time;
-use tracing::level_filters::LevelFilter;
-use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::line::{self, Layout};
+use crate::line::Layout;
+use crate::outlet::{Mouth, Outlet};
 use crate::sink::{Guard, Sink, Target};
 
 /// Tells the time. The shell has the one clock and lends it.
@@ -42,6 +37,17 @@ pub enum Level {
     Debug,
 }
 
+impl Level {
+    pub(crate) const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Error,
+            1 => Self::Warn,
+            2 => Self::Info,
+            _ => Self::Debug,
+        }
+    }
+}
+
 /// How a line looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
@@ -69,11 +75,20 @@ impl Switch {
 pub fn init(settings: &Settings, clock: Clock) -> io::Result<(Switch, Guard)> {
     let (sink, guard) = Sink::open(&settings.target)?;
     let level = Arc::new(AtomicU8::new(settings.level as u8));
-    let layer = Lines { sink, layout: layout(settings), level: Arc::clone(&level), clock };
-    let subscriber = tracing_subscriber::registry().with(layer);
+    let outlet =
+        Outlet { mouth: Mouth::Sink(sink), layout: layout(settings), level: Arc::clone(&level), clock };
     // A second start, in a test that starts two, keeps the first.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = outlet.open();
     Ok((Switch(level), guard))
+}
+
+/// Starts logging in a test: every line goes to an ear as a person would read it, on the thread that writes it.
+/// False if logging has been started before: then that stays.
+#[must_use]
+pub fn overhear(ear: fn(&str)) -> bool {
+    let level = Arc::new(AtomicU8::new(Level::Debug as u8));
+    let clock: Clock = Arc::new(|| Time::EPOCH);
+    Outlet { mouth: Mouth::Ear(ear), layout: Layout::Plain, level, clock }.open().is_ok()
 }
 
 fn layout(settings: &Settings) -> Layout {
@@ -86,105 +101,5 @@ fn layout(settings: &Settings) -> Layout {
         (Format::Json, _) | (Format::Auto, false) => Layout::Json,
         (Format::Text, false) => Layout::Plain,
         (Format::Text | Format::Auto, true) => Layout::Coloured,
-    }
-}
-
-/// Writes events as lines.
-struct Lines {
-    sink: Sink,
-    layout: Layout,
-    level: Arc<AtomicU8>,
-    clock: Clock,
-}
-
-impl Lines {
-    fn least(&self) -> LevelFilter {
-        match self.level.load(Ordering::Relaxed) {
-            0 => LevelFilter::ERROR,
-            1 => LevelFilter::WARN,
-            2 => LevelFilter::INFO,
-            _ => LevelFilter::DEBUG,
-        }
-    }
-}
-
-/// Of libraries, only what an operator should look at.
-fn ours(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with("relay") || *metadata.level() <= tracing::Level::WARN
-}
-
-impl<S: Subscriber> Layer<S> for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.is_event() && *metadata.level() <= self.least() && ours(metadata)
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.least())
-    }
-
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        thread_local! {
-            static DESK: RefCell<Desk> = const { RefCell::new(Desk::new()) };
-        }
-        let now = (self.clock)();
-        DESK.with_borrow_mut(|Desk { line, stamp }| {
-            line.clear();
-            line::write(line, self.layout, stamp.at(now), event);
-            self.sink.write(line.as_bytes());
-        });
-    }
-}
-
-/// What a thread writes its lines with.
-struct Desk {
-    line: String,
-    stamp: Stamp,
-}
-
-impl Desk {
-    const fn new() -> Self {
-        Self { line: String::new(), stamp: Stamp { second: u64::MAX, text: String::new() } }
-    }
-}
-
-/// A moment as RFC 3339 in UTC, to the millisecond. All lines of a second share what stands before that.
-struct Stamp {
-    second: u64,
-    text: String,
-}
-
-impl Stamp {
-    fn at(&mut self, time: Time) -> &str {
-        let since = time.since_epoch();
-        if self.second != since.as_secs() {
-            self.second = since.as_secs();
-            let second = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-            let second = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::MAX);
-            self.text = format!("{second:.0}");
-        }
-        // Writing to a `String` cannot fail.
-        self.text.truncate(self.text.find(['.', 'Z']).unwrap_or(self.text.len()));
-        let _ = write!(self.text, ".{:03}Z", since.subsec_millis());
-        &self.text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn times_are_rfc_3339() {
-        let Desk { mut stamp, .. } = Desk::new();
-        for (millis, expect) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (999, "1970-01-01T00:00:00.999Z"),
-            (1_763_719_322_007, "2025-11-21T10:02:02.007Z"),
-            (1_763_719_322_456, "2025-11-21T10:02:02.456Z"),
-            (1_763_719_321_999, "2025-11-21T10:02:01.999Z"),
-        ] {
-            assert_eq!(stamp.at(Time::EPOCH + Duration::from_millis(millis)), expect);
-        }
     }
 }

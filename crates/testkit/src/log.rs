@@ -1,25 +1,20 @@
-//! What is logged while a test runs, as lines of text.
+//! What is logged while a test runs: the lines themselves, as the relay writes them for people.
 //!
-//! There is one subscriber for the whole program, which gives each line to whoever listens on the thread on
-//! which it was written. One subscriber a test would do in theory; in practice `tracing` remembers for each place
+//! There is one outlet for the whole program, which gives each line to whoever listens on the thread on
+//! which it was written. An outlet for each test would do in theory; in practice `tracing` remembers for each place
 //! that logs whether anybody listens, and a test that begins while another one ends is sometimes not asked.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use tokio::sync::watch;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::{Context, SubscriberExt};
 
 thread_local! {
     static HERE: RefCell<Option<Lines>> = const { RefCell::new(None) };
 }
 
-/// The lines that are logged on this thread while it lives, each as `LEVEL field=value …`.
+/// The lines that are logged on this thread while it lives, each as `HH:MM:SS LVL -> message field=value …`.
 pub struct Log {
     lines: Lines,
     /// It is of one thread.
@@ -34,8 +29,7 @@ impl Log {
     pub fn listen() -> Self {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            let subscriber = tracing_subscriber::registry().with(Router);
-            tracing::subscriber::set_global_default(subscriber).expect("nobody else in a test sets one");
+            assert!(relay_telemetry::overhear(hear), "nobody else in a test starts the log");
         });
         let lines = Lines(Arc::new((Mutex::default(), watch::channel(0).0)));
         HERE.set(Some(lines.clone()));
@@ -68,24 +62,9 @@ impl Drop for Log {
     }
 }
 
-/// Gives each line to whoever listens.
-struct Router;
-
-impl<S: Subscriber> Layer<S> for Router {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let Some(lines) = HERE.with_borrow(Clone::clone) else { return };
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        lines.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
-        lines.0.1.send_modify(|count| *count += 1);
-    }
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        // Writing to a `String` cannot fail.
-        let _ = write!(self.0, " {}={value:?}", field.name());
-    }
+/// Gives a line to whoever listens.
+fn hear(line: &str) {
+    let Some(lines) = HERE.with_borrow(Clone::clone) else { return };
+    lines.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.trim_end().to_owned());
+    lines.0.1.send_modify(|count| *count += 1);
 }

@@ -127,7 +127,7 @@ async fn a_certificate_that_changes_on_disk_is_taken_over_at_the_next_look() {
 
     let began = Instant::now();
     files.write_certificate("not a certificate");
-    log.until("WARN message=the changed certificate was not taken over", 1).await;
+    log.until("WRN -> the changed certificate was not taken over", 1).await;
     assert!(began.elapsed() <= LOOK, "{:?}", began.elapsed());
     assert_eq!(shown(&handshake.with(&stage).await.unwrap()), second.der());
 
