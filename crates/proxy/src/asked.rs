@@ -4,8 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
-use http::uri::PathAndQuery;
+use http::header::{CONTENT_ENCODING, HOST, TRANSFER_ENCODING};
+use http::uri::{self, Authority, PathAndQuery};
 use http::{HeaderMap, Method, Request};
 use relay_core::{Class, Need, Subject, Whose};
 use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
@@ -24,6 +24,8 @@ use crate::surface::Surface;
 pub(crate) struct Asked {
     method: Method,
     path: PathAndQuery,
+    /// What the client of HTTP/2 called the relay; one of HTTP/1 does so in `host`.
+    authority: Option<Authority>,
     headers: HeaderMap,
     client: Client,
     purpose: Purpose,
@@ -89,8 +91,9 @@ impl Asked {
             Purpose::Messages | Purpose::CountTokens => message(&head.headers, body, limit).await?,
             Purpose::Property(..) => streamed(body, limit)?,
         };
-        let path = head.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Self { method: head.method, path, headers: head.headers, client, purpose, load })
+        let uri::Parts { path_and_query, authority, .. } = head.uri.into_parts();
+        let path = path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Ok(Self { method: head.method, path, authority, headers: head.headers, client, purpose, load })
     }
 
     /// What it says, if it was looked at.
@@ -107,6 +110,12 @@ impl Asked {
             Load::Message { body, decoded, .. } => Some(decoded.as_ref().unwrap_or(body)),
             Load::Stream { .. } | Load::Empty => None,
         }
+    }
+
+    /// What the client calls the relay: host, and port if it named one.
+    pub(crate) fn own_authority(&self) -> Option<&str> {
+        let host = self.headers.get(HOST).and_then(|host| host.to_str().ok());
+        self.authority.as_ref().map(Authority::as_str).or(host)
     }
 
     /// Is the answer watched for usage, and kept readable for that?

@@ -8,8 +8,6 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::HOST;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, response};
 use relay_config::checked::DebugOptions;
 use relay_core::{Time, Usage, Verdict};
@@ -33,9 +31,6 @@ pub(crate) struct Exchange {
     flushes: Option<Flushes>,
     /// `https` or `http`.
     scheme: &'static str,
-    /// What the client called the relay: in `host`, or in the authority of HTTP/2.
-    host: Option<HeaderValue>,
-    authority: Option<Authority>,
     id: String,
     method: Method,
     path: String,
@@ -75,8 +70,6 @@ impl Exchange {
             live: Arc::clone(live),
             flushes: peer.flushes.clone(),
             scheme: peer.scheme,
-            host: request.headers().get(HOST).cloned(),
-            authority: request.uri().authority().cloned(),
             id: sane_id(request.headers()).unwrap_or_else(|| live.dice().uuid()),
             method: request.method().clone(),
             path: path.to_owned(),
@@ -112,11 +105,9 @@ impl Exchange {
         &self.method
     }
 
-    /// How the client reaches the relay: scheme and authority.
-    pub(crate) fn own_address(&self) -> Option<String> {
-        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
-        let authority = self.authority.as_ref().map(Authority::as_str);
-        authority.or(host).map(|authority| format!("{}://{authority}", self.scheme))
+    /// `https` or `http`: how the client reaches the relay.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     /// How often what was written to the client has left, if it matters on its connection.

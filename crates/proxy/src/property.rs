@@ -26,7 +26,8 @@ async fn lead_back(journey: &Journey, committed: &mut Committed) {
     if !journey.asked.is_about_batches() || !reply.head.status.is_success() {
         return;
     }
-    let Some(own) = journey.exchange.own_address() else { return };
+    let Some(own) = journey.asked.own_authority() else { return };
+    let own = format!("{}://{own}", journey.exchange.scheme());
     let _ = reply.read_up_to(LONGEST_PAGE).await;
     if !reply.is_read() {
         return;

@@ -14,7 +14,8 @@ use crate::decode::{Coded, Decoder};
 /// Where the bytes of an answer come from.
 pub(crate) struct Source {
     body: Incoming,
-    decoder: Option<Decoder>,
+    /// On the heap: few answers need one, and it is large.
+    decoder: Option<Box<Decoder>>,
 }
 
 /// A watched answer is coded in a way that cannot be undone.
@@ -39,7 +40,7 @@ impl Source {
         let decoder = match Coded::of(headers) {
             _ if !watched => None,
             Coded::Plain => None,
-            Coded::Known(coding) => Some(Decoder::new(coding).map_err(|_| Unreadable)?),
+            Coded::Known(coding) => Some(Box::new(Decoder::new(coding).map_err(|_| Unreadable)?)),
             Coded::Unknown => return Err(Unreadable),
         };
         Ok(Self { body, decoder })

@@ -117,22 +117,40 @@ impl Decoder {
     }
 
     fn take_bytes(&mut self, inbox: &mut BytesMut) -> Option<Bytes> {
-        let (State::Length(limit) | State::ChunkData(limit)) = self.state else {
-            let whole = self.state == State::UntilClose && !inbox.is_empty();
-            return whole.then(|| inbox.split().freeze());
-        };
-        let size = usize::try_from(limit).unwrap_or(usize::MAX).min(inbox.len());
-        if size == 0 {
-            return None;
+        match self.state {
+            State::Length(limit) => {
+                let size = available(limit, inbox)?;
+                let left = limit - size as u64;
+                self.state = if left == 0 { State::End } else { State::Length(left) };
+                Some(inbox.split_to(size).freeze())
+            }
+            State::ChunkData(limit) => {
+                let size = available(limit, inbox)?;
+                Some(self.take_chunks(inbox, size, limit - size as u64))
+            }
+            State::UntilClose if !inbox.is_empty() => Some(inbox.split().freeze()),
+            _ => None,
         }
-        let left = limit - size as u64;
-        self.state = match self.state {
-            State::Length(_) if left == 0 => State::End,
-            State::Length(_) => State::Length(left),
-            _ if left == 0 => State::ChunkEnd,
-            _ => State::ChunkData(left),
-        };
-        Some(inbox.split_to(size).freeze())
+    }
+
+    /// The data of a chunk, `size` of it here and `left` not, with that of small chunks behind it: what came
+    /// together leaves together. Their framing is closed up in place.
+    fn take_chunks(&mut self, inbox: &mut BytesMut, size: usize, mut left: u64) -> Bytes {
+        // Data lies up to `end`; everything up to `read` has been looked at.
+        let (mut end, mut read) = (size, size);
+        while left == 0
+            && let Some((framing, size)) = small_chunk(inbox.get(read..).unwrap_or_default())
+        {
+            let begin = read + framing;
+            let here = size.min(inbox.len() - begin);
+            inbox.copy_within(begin..begin + here, end);
+            (end, read) = (end + here, begin + here);
+            left = (size - here) as u64;
+        }
+        self.state = if left == 0 { State::ChunkEnd } else { State::ChunkData(left) };
+        let data = inbox.split_to(end).freeze();
+        inbox.advance(read - end);
+        data
     }
 
     /// Consumes framing until data, or until more bytes are needed.
@@ -171,6 +189,26 @@ impl Decoder {
             }
         })
     }
+}
+
+/// How much of so many bytes is here, if any is.
+fn available(limit: u64, inbox: &BytesMut) -> Option<usize> {
+    let size = usize::try_from(limit).unwrap_or(usize::MAX).min(inbox.len());
+    (0 < size).then_some(size)
+}
+
+/// The end of a chunk and the beginning of a small one that has data, if that is what follows and nothing about
+/// it is unusual: how long that framing is, and the data. Of a large chunk, closing up would cost more than it
+/// saves.
+fn small_chunk(after: &[u8]) -> Option<(usize, usize)> {
+    /// Chunks of up to 4 KiB are small.
+    const MAX_DIGITS: usize = 3;
+    let line = after.strip_prefix(b"\r\n")?;
+    let digits = line.iter().take(MAX_DIGITS).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, rest) = line.split_at_checked(digits)?;
+    let size = size.iter().fold(0, |sum, digit| (sum << 4) | usize::from(hex_value(*digit)));
+    // What begins must have begun with data: the rest is for whoever reads on.
+    (0 < size && 2 < rest.len() && rest.starts_with(b"\r\n")).then_some((digits + 4, size))
 }
 
 fn take_chunk_size(inbox: &mut BytesMut) -> Result<Option<u64>, Malformed> {

@@ -9,6 +9,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::Notify,
 };
 
 use crate::pipe::{Peer, hello, pipes, pipes_with, send, text};
@@ -294,11 +295,13 @@ async fn a_reset_is_told_from_an_end() {
 #[tokio::test]
 async fn every_chunk_is_given_out_in_the_poll_in_which_it_came() {
     let (transport, mut upstream) = pipes();
+    let taken = Notify::new();
     let ((), ()) = tokio::join!(
         async {
             let mut body = send(&transport, hello()).await.unwrap().into_body();
             for expected in ["one", "two", "three"] {
                 assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), expected);
+                taken.notify_one();
             }
             assert!(body.frame().await.is_none());
         },
@@ -306,10 +309,35 @@ async fn every_chunk_is_given_out_in_the_poll_in_which_it_came() {
             let mut peer = upstream.accept().await;
             peer.request().await;
             peer.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
-            for chunk in ["3\r\none\r\n", "3\r\ntwo\r\n", "5\r\nthree\r\n", "0\r\n\r\n"] {
+            for chunk in ["3\r\none\r\n", "3\r\ntwo\r\n", "5\r\nthree\r\n"] {
                 peer.write(chunk).await;
-                tokio::task::yield_now().await;
+                taken.notified().await;
             }
+            peer.write("0\r\n\r\n").await;
         }
     );
+}
+
+#[tokio::test]
+async fn small_chunks_that_came_together_are_one_piece_and_large_ones_are_not_moved() {
+    let large = "x".repeat(5000);
+    let chunks = format!("3\r\none\r\n03\r\ntwo\r\n{:x}\r\n{large}\r\n5\r\nthree\r\n0\r\n\r\n", large.len());
+    let (transport, mut upstream) = pipes();
+    let (pieces, _) = tokio::join!(
+        async {
+            let mut body = send(&transport, hello()).await.unwrap().into_body();
+            let mut pieces = Vec::new();
+            while let Some(frame) = body.frame().await {
+                pieces.push(frame.unwrap().into_data().unwrap());
+            }
+            pieces
+        },
+        async {
+            let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+            upstream.accept().await.answer(answer).await
+        }
+    );
+    assert_eq!(pieces.first().unwrap(), "onetwo");
+    assert_eq!(pieces.last().unwrap().slice(pieces.last().unwrap().len() - 5..), "three");
+    assert_eq!(pieces.concat(), format!("onetwo{large}three").as_bytes());
 }
