@@ -90,10 +90,8 @@ pub enum Offer {
 /// What the client asked, as HTTP.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// The path, as it came.
-    pub path: &'a str,
-    /// The query, as it came.
-    pub query: Option<&'a str>,
+    /// The path and the query, as they came.
+    pub path: &'a PathAndQuery,
     /// The headers, as they came.
     pub headers: &'a HeaderMap,
     /// What its body asks, and the body; none for a body that is not looked at.

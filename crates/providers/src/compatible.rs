@@ -137,10 +137,14 @@ fn mapped(call: &Call, body: &Bytes, target: &Target) -> Result<Option<Edits>, U
 /// The base's path before the client's, the base's query before the client's.
 fn join(target: &Target, ask: &Ask<'_>) -> Result<PathAndQuery, Unsupported> {
     let base = target.base.path().trim_end_matches('/');
-    let mut joined = String::with_capacity(base.len() + ask.path.len() + 16);
+    if base.is_empty() && target.base.query().is_none() && ask.path.query() != Some("") {
+        return Ok(ask.path.clone());
+    }
+    let mut joined = String::with_capacity(base.len() + ask.path.as_str().len() + 16);
     joined.push_str(base);
-    joined.push_str(ask.path);
-    let queries = [target.base.query(), ask.query].into_iter().flatten().filter(|query| !query.is_empty());
+    joined.push_str(ask.path.path());
+    let queries =
+        [target.base.query(), ask.path.query()].into_iter().flatten().filter(|query| !query.is_empty());
     for (index, query) in queries.enumerate() {
         joined.push(if index == 0 { '?' } else { '&' });
         joined.push_str(query);
@@ -163,8 +167,8 @@ mod tests {
         map
     }
 
-    fn ask<'a>(headers: &'a HeaderMap, path: &'a str, query: Option<&'a str>) -> Ask<'a> {
-        Ask { path, query, headers, call: None }
+    fn ask<'a>(headers: &'a HeaderMap, path: &'a PathAndQuery) -> Ask<'a> {
+        Ask { path, headers, call: None }
     }
 
     fn target(base: &'static str) -> Target {
@@ -173,9 +177,14 @@ mod tests {
 
     fn prepared(client: &HeaderMap, credential: &Credential) -> HeaderMap {
         let facts = crate::adapter(crate::Kind::Anthropic).unwrap().facts();
-        prepare(facts, &ask(client, "/v1/messages", None), &target("https://a.example"), credential)
-            .unwrap()
-            .headers
+        prepare(
+            facts,
+            &ask(client, &PathAndQuery::from_static("/v1/messages")),
+            &target("https://a.example"),
+            credential,
+        )
+        .unwrap()
+        .headers
     }
 
     /// W8 of the old program: it told the provider the client's address and forwarded its cookies.
@@ -223,7 +232,12 @@ mod tests {
         }
         let broken = Credential::Key(Secret::new("sk\n"));
         let facts = crate::adapter(crate::Kind::Anthropic).unwrap().facts();
-        let refused = prepare(facts, &ask(&client, "/", None), &target("https://a.example"), &broken);
+        let refused = prepare(
+            facts,
+            &ask(&client, &PathAndQuery::from_static("/")),
+            &target("https://a.example"),
+            &broken,
+        );
         assert_eq!(refused.unwrap_err(), Unsupported::Credential);
     }
 
@@ -233,7 +247,8 @@ mod tests {
         let body = Bytes::from_static(br#"{"z":12345678901234567890,"model":"claude-x","a":1.0,"t":"<&>"}"#);
         let call = Call::read(&body).unwrap();
         let client = HeaderMap::new();
-        let ask = Ask { path: "/v1/messages", query: None, headers: &client, call: Some((&call, &body)) };
+        let path = PathAndQuery::from_static("/v1/messages");
+        let ask = Ask { path: &path, headers: &client, call: Some((&call, &body)) };
         let models = vec![("claude-x".to_owned(), "glm-5.3".to_owned())];
         let target = Target { models, ..target("https://a.example") };
         let facts = crate::adapter(crate::Kind::Zai).unwrap().facts();
@@ -254,14 +269,17 @@ mod tests {
     fn paths_and_queries_are_joined() {
         let client = HeaderMap::new();
         let table = [
-            ("https://a.example", "/v1/messages", None, "/v1/messages"),
-            ("https://a.example/", "/v1/messages", Some("beta=true"), "/v1/messages?beta=true"),
-            ("https://a.example/api/anthropic/", "/v1/messages", None, "/api/anthropic/v1/messages"),
-            ("https://a.example/x?k=v", "/v1/messages", Some("beta=true"), "/x/v1/messages?k=v&beta=true"),
-            ("https://a.example/x?k=v", "/v1/messages", Some(""), "/x/v1/messages?k=v"),
+            ("https://a.example", "/v1/messages", "/v1/messages"),
+            ("https://a.example/", "/v1/messages?beta=true", "/v1/messages?beta=true"),
+            ("https://a.example/", "/v1/messages?", "/v1/messages"),
+            ("https://a.example/api/anthropic/", "/v1/messages", "/api/anthropic/v1/messages"),
+            ("https://a.example/x?k=v", "/v1/messages?beta=true", "/x/v1/messages?k=v&beta=true"),
+            ("https://a.example/x?k=v", "/v1/messages?", "/x/v1/messages?k=v"),
+            ("https://a.example?k=v", "/v1/messages", "/v1/messages?k=v"),
         ];
-        for (base, path, query, expect) in table {
-            assert_eq!(join(&target(base), &ask(&client, path, query)).unwrap().as_str(), expect);
+        for (base, path, expect) in table {
+            let path = PathAndQuery::from_static(path);
+            assert_eq!(join(&target(base), &ask(&client, &path)).unwrap().as_str(), expect);
         }
     }
 }

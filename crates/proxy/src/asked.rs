@@ -240,7 +240,7 @@ impl Asked {
             Load::Message { call, body, decoded } => Some((call, decoded.as_ref().unwrap_or(body))),
             Load::Stream { .. } | Load::Empty => None,
         };
-        Ask { path: self.path.path(), query: self.path.query(), headers: &self.headers, call }
+        Ask { path: &self.path, headers: &self.headers, call }
     }
 
     /// The upstream request: what the adapter prepared, with the body.

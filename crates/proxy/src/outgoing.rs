@@ -217,8 +217,8 @@ fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut HeaderMap, class: &
         if let Some(label) = upstream.label_header(key) {
             headers.insert(KEY_ID, label.clone());
         }
-        headers.insert(KEYS_TOTAL, count.total.into());
-        headers.insert(KEYS_AVAILABLE, count.available.into());
+        headers.insert(KEYS_TOTAL, number(count.total));
+        headers.insert(KEYS_AVAILABLE, number(count.available));
     }
     if snapshot.explains {
         if let Ok(name) = HeaderValue::from_str(&upstream.name) {
@@ -226,6 +226,12 @@ fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut HeaderMap, class: &
         }
         headers.insert(STRATEGY, HeaderValue::from_static(strategy_name(snapshot.fleet.strategy)));
     }
+}
+
+/// A number as a header. The usual ones, which are small, cost no memory.
+fn number(number: usize) -> HeaderValue {
+    const SMALL: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    SMALL.get(number).map_or_else(|| number.into(), |digit| HeaderValue::from_static(digit))
 }
 
 /// The name of a strategy over providers, as the configuration writes it.

@@ -16,6 +16,7 @@ mod body;
 mod exchange;
 mod head;
 mod link;
+mod names;
 mod upload;
 
 pub(crate) use body::{Decoder, Piece};

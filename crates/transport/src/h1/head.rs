@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
 
-use super::body::Decoder;
+use super::{body::Decoder, names};
 use crate::{error::Malformed, origin::Origin};
 
 /// The largest response head taken, in bytes. Anthropic's are about 2 KiB; proxies in between add
@@ -17,6 +17,9 @@ const MAX_HEAD: usize = 256 * 1024;
 
 /// The largest number of header lines in a response.
 const MAX_HEADERS: usize = 256;
+
+/// Room for the headers that whoever passes an answer on adds to it.
+const ROOM: usize = 6;
 
 /// In which form a request names its target (RFC 9112 section 3.2).
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +107,7 @@ pub(crate) fn write(
         Framing::None => {}
         Framing::Length(length) => {
             out.extend_from_slice(b"content-length: ");
-            out.extend_from_slice(length.to_string().as_bytes());
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
@@ -113,6 +116,7 @@ pub(crate) fn write(
 }
 
 fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    out.reserve(name.as_str().len() + value.len() + 4);
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
@@ -165,15 +169,16 @@ fn read(head: &Bytes) -> Result<Head, Malformed> {
         return Err(Malformed::Head);
     }
     let code = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed::Head)?;
-    let headers = collect(head, response.headers).ok_or(Malformed::Head)?;
+    let headers = collect(head, response.headers, ROOM).ok_or(Malformed::Head)?;
     Ok(Head { status: code, headers, old: response.version != Some(1) })
 }
 
-/// Copies no value: each is a slice of the head.
-pub(crate) fn collect(head: &Bytes, lines: &[httparse::Header<'_>]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(lines.len());
+/// Copies no value: each is a slice of the head. `room` is for headers that will be added: a map that grows is built
+/// twice.
+pub(crate) fn collect(head: &Bytes, lines: &[httparse::Header<'_>], room: usize) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(lines.len() + room);
     for line in lines {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
+        let name = names::name(line.name.as_bytes())?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(line.value)).ok()?;
         headers.append(name, value);
     }

@@ -127,7 +127,7 @@ fn read(head: &Bytes) -> Result<Head, Fault> {
     *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| Fault::Head)?;
     *request.uri_mut() = self::target(head.slice_ref(target.as_bytes()))?;
     *request.version_mut() = if old { Version::HTTP_10 } else { Version::HTTP_11 };
-    *request.headers_mut() = h1::collect(head, line.headers).ok_or(Fault::Head)?;
+    *request.headers_mut() = h1::collect(head, line.headers, 0).ok_or(Fault::Head)?;
     let mut keeps_alive = h1::keeps_alive(request.headers(), old);
     if !old && request.headers().get_all(header::HOST).iter().count() != 1 {
         return Err(Fault::Host);
