@@ -18,14 +18,13 @@ use std::ops::Range;
 use memchr::memchr;
 use thiserror::Error;
 
-pub(crate) use self::skip::is_escaped;
-use self::skip::{bracket_end, past_blanks, scalar_end, string_end};
+use self::skip::{Spelling, bracket_end, key_end, past_blanks, scalar_end, string_end};
 pub(crate) use self::walk::string_after_colon;
 pub use self::walk::{Elements, Member, Members, members};
 
-/// How many levels of brackets a skipped value may have: one bit is kept for each, so that skipping
-/// needs neither recursion nor memory. `serde_json` stops at the same depth, counted from the root.
-pub const MAX_DEPTH: u32 = u128::BITS;
+/// How many levels of brackets a skipped value may have: one byte of the stack is kept for each, so
+/// that skipping needs neither recursion nor the heap. `serde_json` stops at the same depth, counted from the root.
+pub const MAX_DEPTH: usize = 128;
 
 /// Why a text could not be walked. Every variant says at which byte of the document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -86,12 +85,16 @@ pub struct Value<'a> {
     text: &'a [u8],
     start: usize,
     kind: Kind,
+    /// How it is written, if that was looked at.
+    spelling: Spelling,
 }
 
 impl<'a> Value<'a> {
     /// The one value that `document` is, with nothing but white space around it.
     pub fn read(document: &'a [u8]) -> Result<Self, Malformed> {
-        let value = Self::at(document, past_blanks(document, 0))?;
+        let start = past_blanks(document, 0);
+        let first = document.get(start).ok_or(Malformed::Ended { at: start })?;
+        let value = Self::at(document, start, *first, &mut |_| {})?;
         match past_blanks(document, value.text.len()) {
             end if end == document.len() => Ok(value),
             at => Err(Malformed::Unexpected { at }),
@@ -121,7 +124,7 @@ impl<'a> Value<'a> {
         }
         let text = self.text();
         let inside = &text[1..text.len() - 1];
-        if memchr(b'\\', inside).is_none() {
+        if self.spelling == Spelling::Plain || memchr(b'\\', inside).is_none() {
             return std::str::from_utf8(inside).ok().map(Cow::Borrowed);
         }
         serde_json::from_slice::<String>(text).ok().map(Cow::Owned)
@@ -132,7 +135,8 @@ impl<'a> Value<'a> {
         if self.kind != Kind::Number {
             return None;
         }
-        std::str::from_utf8(self.text()).ok()?.parse().ok()
+        let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+        self.text().iter().try_fold(0_u64, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?))
     }
 
     /// The value of `true` or `false`.
@@ -158,20 +162,53 @@ impl<'a> Value<'a> {
     }
 
     /// The same for several names, in one pass.
+    #[inline]
     pub fn pick<const N: usize>(self, names: [&str; N]) -> [Option<Value<'a>>; N] {
         self.members().pick(names).unwrap_or([None; N])
     }
 
-    /// The value that begins at `start`.
-    fn at(text: &'a [u8], start: usize) -> Result<Self, Malformed> {
-        let (end, kind) = match text.get(start) {
-            Some(b'"') => (string_end(text, start)?, Kind::String),
-            Some(b'{') => (bracket_end(text, start)?, Kind::Object),
-            Some(b'[') => (bracket_end(text, start)?, Kind::Array),
-            Some(_) => scalar_end(text, start)?,
-            None => return Err(Malformed::Ended { at: text.len() }),
+    /// The value that begins at `start` with `first`. Every string in it, itself included, is shown to
+    /// `each`, as its place.
+    #[expect(clippy::inline_always, reason = "a call costs as much as what it does")]
+    #[inline(always)]
+    fn at(
+        text: &'a [u8],
+        start: usize,
+        first: u8,
+        each: &mut impl FnMut(Range<usize>),
+    ) -> Result<Self, Malformed> {
+        let (end, kind) = if first == b'"' {
+            let end = string_end(text, start).ok_or(Malformed::Ended { at: text.len() })?;
+            each(start..end);
+            (end, Kind::String)
+        } else {
+            unquoted_end(text, start, first, each)?
         };
-        Ok(Self { text: &text[..end], start, kind })
+        Ok(Self { text: &text[..end], start, kind, spelling: Spelling::Any })
+    }
+
+    /// The key that begins at `start`.
+    #[expect(clippy::inline_always, reason = "a call costs as much as what it does")]
+    #[inline(always)]
+    fn key_at(text: &'a [u8], start: usize, each: &mut impl FnMut(Range<usize>)) -> Result<Self, Malformed> {
+        let (end, spelling) = key_end(text, start).ok_or(Malformed::Ended { at: text.len() })?;
+        each(start..end);
+        Ok(Self { text: &text[..end], start, kind: Kind::String, spelling })
+    }
+}
+
+/// The offset after a value that is no string, and its kind.
+#[inline(never)]
+fn unquoted_end(
+    text: &[u8],
+    start: usize,
+    first: u8,
+    each: &mut impl FnMut(Range<usize>),
+) -> Result<(usize, Kind), Malformed> {
+    match first {
+        b'{' => Ok((bracket_end(text, start, each)?, Kind::Object)),
+        b'[' => Ok((bracket_end(text, start, each)?, Kind::Array)),
+        _ => scalar_end(text, start),
     }
 }
 

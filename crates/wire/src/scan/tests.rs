@@ -83,7 +83,7 @@ fn a_cut_value_is_given_as_far_as_it_came() {
 #[test]
 fn depth_is_bounded_and_the_bound_is_exact() {
     let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-    let deepest = MAX_DEPTH as usize;
+    let deepest = MAX_DEPTH;
     assert!(keys(&nested(deepest)).is_ok());
     assert_eq!(keys(&nested(deepest + 1)), Err(Malformed::TooDeep { at: 5 + deepest }));
 }

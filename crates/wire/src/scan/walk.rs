@@ -1,9 +1,10 @@
 //! From one entry of an object or an array to the next. It knows commas, colons and that a key is a
 //! string; it refuses to know where a value ends, which is [`super::skip`]'s.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use super::skip::past_blanks;
+use super::skip::{Spelling, past_blanks};
 use super::{Kind, Malformed, Value};
 
 /// One member of an object.
@@ -54,20 +55,24 @@ pub fn members(document: &[u8]) -> Result<Members<'_>, Malformed> {
     }
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
     /// Is this its key? Escapes in the key are resolved.
     pub fn is(&self, name: &str) -> bool {
-        self.place([name]).is_some()
+        self.name().is_some_and(|own| *own == *name.as_bytes())
     }
 
-    /// Which of these its key is.
-    fn place<const N: usize>(&self, names: [&str; N]) -> Option<usize> {
-        let text = self.key.text();
-        let plain = &text[1..text.len() - 1];
+    /// What its key says, with escapes resolved. `None` if they cannot be.
+    #[inline]
+    pub(crate) fn name(&self) -> Option<Cow<'a, [u8]>> {
         // An escape is rare, and only worth resolving where one is.
-        let resolved = if plain.contains(&b'\\') { Some(self.key.as_str()?) } else { None };
-        let key = resolved.as_ref().map_or(plain, |key| key.as_bytes());
-        names.iter().position(|name| name.as_bytes() == key)
+        if self.key.spelling == Spelling::Plain {
+            let text = self.key.text();
+            return Some(Cow::Borrowed(&text[1..text.len() - 1]));
+        }
+        Some(match self.key.as_str()? {
+            Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
+            Cow::Owned(name) => Cow::Owned(name.into_bytes()),
+        })
     }
 
     /// Where key, colon and value lie together.
@@ -89,34 +94,51 @@ impl<'a> Members<'a> {
     }
 
     /// The values of the members of these names that are still to come; of several, the last.
-    pub fn pick<const N: usize>(self, names: [&str; N]) -> Result<[Option<Value<'a>>; N], Malformed> {
+    #[inline]
+    pub fn pick<const N: usize>(mut self, names: [&str; N]) -> Result<[Option<Value<'a>>; N], Malformed> {
         let mut picked = [None; N];
-        for member in self {
-            let member = member?;
-            if let Some(place) = member.place(names) {
+        while let Some(member) = self.step(&mut |_| {})? {
+            let Some(own) = member.name() else { continue };
+            if let Some(place) = names.iter().position(|name| *own == *name.as_bytes()) {
                 picked[place] = Some(member.value);
             }
         }
         Ok(picked)
     }
 
-    fn step(&mut self) -> Result<Option<Member<'a>>, Malformed> {
+    /// The next member, as the iterator gives it. Every string that is passed, of whatever level, is shown
+    /// to `each`, as its place: who looks for one needs no second look at the text.
+    #[inline]
+    pub(crate) fn next_showing(
+        &mut self,
+        each: &mut impl FnMut(Range<usize>),
+    ) -> Option<Result<Member<'a>, Malformed>> {
+        if self.cursor.stage == Stage::Done {
+            return None;
+        }
+        let step = self.step(each);
+        if step.is_err() {
+            self.cursor.stage = Stage::Done;
+        }
+        step.transpose()
+    }
+
+    #[inline]
+    fn step(&mut self, each: &mut impl FnMut(Range<usize>)) -> Result<Option<Member<'a>>, Malformed> {
         let cursor = &mut self.cursor;
-        if !cursor.advance(b'}')? {
-            return Ok(None);
+        match cursor.advance(b'}')? {
+            None => return Ok(None),
+            Some(b'"') => {}
+            Some(_) => return Err(Malformed::Unexpected { at: cursor.at }),
         }
-        if cursor.peek()? != b'"' {
-            return Err(Malformed::Unexpected { at: cursor.at });
-        }
-        let key = cursor.value()?;
-        cursor.skip_blanks();
-        if cursor.peek()? != b':' {
+        let key = Value::key_at(cursor.text, cursor.at, each)?;
+        cursor.at = key.text.len();
+        if cursor.token()? != b':' {
             return Err(Malformed::Unexpected { at: cursor.at });
         }
         cursor.at += 1;
-        cursor.skip_blanks();
-        let start = cursor.at;
-        let value = cursor.value().inspect_err(|_| self.unfinished = Some((key, start)))?;
+        let start = past_blanks(cursor.text, cursor.at);
+        let value = cursor.value(each).inspect_err(|_| self.unfinished = Some((key, start)))?;
         Ok(Some(Member { key, value }))
     }
 }
@@ -125,14 +147,7 @@ impl<'a> Iterator for Members<'a> {
     type Item = Result<Member<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.cursor.stage == Stage::Done {
-            return None;
-        }
-        let step = self.step();
-        if step.is_err() {
-            self.cursor.stage = Stage::Done;
-        }
-        step.transpose()
+        self.next_showing(&mut |_| {})
     }
 }
 
@@ -142,10 +157,10 @@ impl<'a> Elements<'a> {
     }
 
     fn step(&mut self) -> Result<Option<Value<'a>>, Malformed> {
-        if !self.cursor.advance(b']')? {
+        if self.cursor.advance(b']')?.is_none() {
             return Ok(None);
         }
-        self.cursor.value().map(Some)
+        self.cursor.value(&mut |_| {}).map(Some)
     }
 }
 
@@ -176,43 +191,45 @@ impl<'a> Cursor<'a> {
         Self { text: value.text, at: value.start + 1, stage }
     }
 
-    /// Goes to the beginning of the next entry; false at the closing bracket, after which there may
+    /// Goes to the next entry and gives its first byte; none at the closing bracket, after which there may
     /// only be white space.
-    fn advance(&mut self, close: u8) -> Result<bool, Malformed> {
-        self.skip_blanks();
-        let byte = self.peek()?;
+    #[inline]
+    fn advance(&mut self, close: u8) -> Result<Option<u8>, Malformed> {
+        let mut byte = self.token()?;
         if byte == close {
-            self.at += 1;
-            self.skip_blanks();
             self.stage = Stage::Done;
+            self.at = past_blanks(self.text, self.at + 1);
             if self.at < self.text.len() {
                 return Err(Malformed::Unexpected { at: self.at });
             }
-            return Ok(false);
+            return Ok(None);
         }
         if self.stage == Stage::Later {
             if byte != b',' {
                 return Err(Malformed::Unexpected { at: self.at });
             }
             self.at += 1;
-            self.skip_blanks();
+            byte = self.token()?;
         }
         self.stage = Stage::Later;
-        Ok(true)
+        Ok(Some(byte))
     }
 
-    fn value(&mut self) -> Result<Value<'a>, Malformed> {
-        let value = Value::at(self.text, self.at)?;
+    /// Goes over the value that is next.
+    #[expect(clippy::inline_always, reason = "a call costs as much as what it does")]
+    #[inline(always)]
+    fn value(&mut self, each: &mut impl FnMut(Range<usize>)) -> Result<Value<'a>, Malformed> {
+        let first = self.token()?;
+        let value = Value::at(self.text, self.at, first, each)?;
         self.at = value.text.len();
         Ok(value)
     }
 
-    fn peek(&self) -> Result<u8, Malformed> {
-        self.text.get(self.at).copied().ok_or(Malformed::Ended { at: self.text.len() })
-    }
-
-    fn skip_blanks(&mut self) {
+    /// The next byte that is not white space. Stays before it.
+    #[inline]
+    fn token(&mut self) -> Result<u8, Malformed> {
         self.at = past_blanks(self.text, self.at);
+        self.text.get(self.at).copied().ok_or(Malformed::Ended { at: self.text.len() })
     }
 }
 
@@ -229,7 +246,7 @@ pub(crate) fn string_after_colon(text: &[u8], at: usize) -> Option<Value<'_>> {
     let colon = past_blanks(text, at);
     let start = past_blanks(text, colon + 1);
     match (text.get(colon), text.get(start)) {
-        (Some(b':'), Some(b'"')) => Value::at(text, start).ok(),
+        (Some(b':'), Some(b'"')) => Value::at(text, start, b'"', &mut |_| {}).ok(),
         _ => None,
     }
 }
