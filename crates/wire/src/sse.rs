@@ -118,14 +118,18 @@ impl Reader {
         // The unfinished block goes on from `from` in this chunk.
         let mut from = if self.len == 0 { at } else { 0 };
         let mut boundary = (from > 0).then_some(from);
-        if self.len == 0 {
-            let end = usual(chunk, from, &mut each);
-            if end > from {
-                (at, from, boundary) = (end, end, Some(end));
-                (self.ending, self.stream) = (Ending::LineFeed, Stream::Begun);
+        loop {
+            if at == from && self.len == 0 {
+                let end = usual(chunk, from, &mut each);
+                if end > from {
+                    (at, from, boundary) = (end, end, Some(end));
+                    (self.ending, self.stream) = (Ending::LineFeed, Stream::Begun);
+                }
             }
-        }
-        while let Some(found) = memchr2(b'\n', b'\r', &chunk[at..]) {
+            if from == chunk.len() {
+                return boundary;
+            }
+            let Some(found) = memchr2(b'\n', b'\r', &chunk[at..]) else { break };
             let end = at + found;
             let next = self.end_line(chunk, at, end);
             let ends = match (std::mem::take(&mut self.line), self.block) {

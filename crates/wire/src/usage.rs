@@ -98,23 +98,23 @@ impl Tally {
 
     /// Takes in an event called `name`; without its data, if that was too long to be read.
     fn note(&mut self, name: &[u8], text: Option<&[u8]>) {
-        match name {
-            b"content_block_delta" => {
-                let len = text.map_or(0, <[u8]>::len).saturating_sub(ENVELOPE);
-                self.streamed = self.streamed.saturating_add(len as u64);
+        // Not a `match`, which compares slices one byte after the other.
+        if name == b"content_block_delta" {
+            let len = text.map_or(0, <[u8]>::len).saturating_sub(ENVELOPE);
+            self.streamed = self.streamed.saturating_add(len as u64);
+        } else if name == b"message_start" {
+            self.started = true;
+            let [message] = picked(text, ["message"]);
+            if let Some(message) = message {
+                let [container, usage] = message.pick(["container", "usage"]);
+                self.learn(container, usage);
             }
-            b"message_start" => {
-                self.started = true;
-                let [message] = picked(text, ["message"]);
-                if let Some(message) = message {
-                    let [container, usage] = message.pick(["container", "usage"]);
-                    self.learn(container, usage);
-                }
-            }
-            b"message_delta" => self.close(picked(text, ["delta", "usage"])),
-            b"message_stop" => self.stopped = true,
-            b"error" => self.error = Some(text.map(refusal::read).unwrap_or_default()),
-            _ => {}
+        } else if name == b"message_delta" {
+            self.close(picked(text, ["delta", "usage"]));
+        } else if name == b"message_stop" {
+            self.stopped = true;
+        } else if name == b"error" {
+            self.error = Some(text.map(refusal::read).unwrap_or_default());
         }
     }
 
