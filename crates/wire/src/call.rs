@@ -4,9 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memmem;
-
-use crate::scan::{self, Kind, Malformed, Value, is_escaped};
+use crate::scan::{self, Kind, Malformed, Value};
 
 /// How many places that look like a `file_id` are looked at. Ours: far more than a request attaches,
 /// and few enough that a body of nothing else costs neither time nor memory.
@@ -43,6 +41,15 @@ pub struct Call {
     pub len: usize,
 }
 
+/// Every distinct `"file_id": "…"` in a body, at whatever level, in order. Found among the strings that are
+/// passed on the walk over the body, because a look for them alone costs more than the walk.
+struct Files<'a> {
+    body: &'a [u8],
+    /// How many keys of that name were looked at.
+    looked_at: usize,
+    found: Vec<String>,
+}
+
 impl Call {
     /// Reads the body of a request to `/v1/messages` or its siblings.
     ///
@@ -51,23 +58,25 @@ impl Call {
     /// [`Call::opaque`]: the provider's own words are better than ours.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         let mut call = Self::opaque(body.len());
-        for member in scan::members(body)? {
+        let mut members = scan::members(body)?;
+        let mut files = Files::of(body);
+        while let Some(member) = members.next_showing(&mut |string| files.see(string)) {
             let member = member?;
             let value = member.value;
-            match member.key.as_str().as_deref() {
-                Some("model") => {
+            match member.name().as_deref() {
+                Some(b"model") => {
                     call.model = value.as_str().map(Cow::into_owned);
                     call.model_span = Some(value.span());
                 }
-                Some("stream") => call.stream = value.as_bool() == Some(true),
-                Some("max_tokens") => call.max_tokens = value.as_u64(),
-                Some("metadata") => call.session = session(value),
-                Some("thinking") => call.thinking = is_thinking(value),
-                Some("container") => call.container = container(value),
+                Some(b"stream") => call.stream = value.as_bool() == Some(true),
+                Some(b"max_tokens") => call.max_tokens = value.as_u64(),
+                Some(b"metadata") => call.session = session(value),
+                Some(b"thinking") => call.thinking = is_thinking(value),
+                Some(b"container") => call.container = container(value),
                 _ => {}
             }
         }
-        call.files = files(body);
+        call.files = files.found;
         Ok(call)
     }
 
@@ -99,27 +108,34 @@ fn container(container: Value<'_>) -> Option<String> {
     container.get("id").unwrap_or(container).as_str().map(Cow::into_owned)
 }
 
-/// Every distinct `"file_id": "…"`, in order.
-///
-/// A search instead of a walk, because it costs next to nothing where there is none. In JSON a quote
-/// that is not escaped begins or ends a string, and nothing but a string's own quotes can enclose
-/// `file_id` here; a colon after it makes it a key. Text which merely speaks of a file has its quotes
-/// escaped. A key that is itself written with escapes (`"file\u005fid"`) is not found.
-fn files(body: &[u8]) -> Vec<String> {
-    const KEY: &[u8] = b"\"file_id\"";
-    let mut files: Vec<String> = Vec::new();
-    for at in memmem::find_iter(body, KEY).take(MAX_FILES) {
-        if is_escaped(body, at) {
-            continue;
-        }
-        let id = scan::string_after_colon(body, at + KEY.len())
-            .filter(|id| id.span().len() <= MAX_FILE_ID)
-            .and_then(Value::as_str);
-        if let Some(id) = id.filter(|id| !files.iter().any(|known| known == id)) {
-            files.push(id.into_owned());
+impl<'a> Files<'a> {
+    fn of(body: &'a [u8]) -> Self {
+        Self { body, looked_at: 0, found: Vec::new() }
+    }
+
+    /// Sees the string at that place. It is a key if it is called one and a colon follows. One that is itself
+    /// written with escapes (`"file\u005fid"`) is none.
+    #[inline]
+    fn see(&mut self, string: Range<usize>) {
+        const KEY: &[u8] = b"\"file_id\"";
+        if string.len() == KEY.len() && self.body[string.clone()] == *KEY {
+            self.look_behind(string.end);
         }
     }
-    files
+
+    #[cold]
+    fn look_behind(&mut self, key_end: usize) {
+        self.looked_at += 1;
+        if self.looked_at > MAX_FILES {
+            return;
+        }
+        let id = scan::string_after_colon(self.body, key_end)
+            .filter(|id| id.span().len() <= MAX_FILE_ID)
+            .and_then(Value::as_str);
+        if let Some(id) = id.filter(|id| !self.found.iter().any(|known| known == id)) {
+            self.found.push(id.into_owned());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
 use relay_core::Time;
 use relay_wire::scan::{self, Value};
 use relay_wire::sse::Reader;
-use relay_wire::{Call, Outline, Tally, quota, refusal, usage};
+use relay_wire::{Call, Outline, Tally, quota, refusal};
 
 use crate::fixtures;
 
@@ -28,7 +28,7 @@ fn read_all(bytes: &[u8]) {
         let _ = (value.as_str(), value.as_u64(), value.as_bool(), value.get("a"));
         value.elements().for_each(drop);
     }
-    let _ = (usage::from_message(bytes), Tally::of_message(bytes), refusal::read(bytes));
+    let _ = (Tally::of_message(bytes), refusal::read(bytes));
 
     let mut tally = Tally::default();
     let mut reader = Reader::default();

@@ -64,8 +64,15 @@ pub(crate) fn string() -> BoxedStrategy<String> {
 
 /// A key with its quotes; mostly one of a few, so that they repeat and are written differently.
 fn key() -> BoxedStrategy<String> {
-    let known =
-        prop::sample::select(vec![r#""a""#, r#""b""#, r#""m""#, r#""\u0061""#, r#""\u006d""#, r#""""#]);
+    let known = prop::sample::select(vec![
+        r#""a""#,
+        r#""b""#,
+        r#""m""#,
+        r#""\u0061""#,
+        r#""\u006d""#,
+        r#""""#,
+        r#""file_id""#,
+    ]);
     prop_oneof![3 => known.prop_map(str::to_owned), 1 => string()].boxed()
 }
 

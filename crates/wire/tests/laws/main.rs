@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod edits;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod garbage;
