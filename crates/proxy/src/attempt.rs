@@ -8,12 +8,12 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, response};
-use relay_core::{Breakage, Quota, Verdict};
+use relay_core::{Breakage, Quota, Time, Verdict};
 use relay_providers::{Credential, Head, Piece};
 use relay_transport::{BodyError, Kind, SendError};
 
 use crate::asked::Asked;
-use crate::live::{Held, Live};
+use crate::live::Held;
 use crate::relay::{Journey, Relay};
 use crate::snapshot::Upstream;
 use crate::source::{Failure, Source};
@@ -76,7 +76,8 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held)
     };
     let (head, body) = response.into_parts();
     exchange.note_answer(&head, &snapshot.debug);
-    let quota = relay_wire::quota::quota(&head.headers, relay.live.now());
+    let now = relay.live.now();
+    let quota = relay_wire::quota::quota(&head.headers, now);
     relay.live.learn(held, &quota);
     let source = match Source::new(body, &head.headers, asked.is_watched()) {
         Ok(source) => source,
@@ -84,7 +85,7 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held)
     };
     let (watch, decoded) = (watch(asked, &head), source.is_decoded());
     let reply = Reply { head, first: VecDeque::new(), rest: Some(source), watch, decoded };
-    read_beginning(&relay.live, upstream, reply, &quota).await
+    read_beginning(upstream, reply, &quota, now).await
 }
 
 /// The credential as it is now: the key may have been renewed while the call waited.
@@ -94,10 +95,11 @@ fn newest(relay: &Relay, upstream: &Upstream, asked: &Asked, held: &Held) -> Opt
     renewed.or_else(|| upstream.credential(asked, held))
 }
 
-/// Reads as much as is needed to say what the answer means.
-async fn read_beginning(live: &Live, upstream: &Upstream, mut reply: Reply, quota: &Quota) -> Answer {
+/// Reads as much as is needed to say what the answer means. `now` is when its head came, from which on its words
+/// about time count.
+async fn read_beginning(upstream: &Upstream, mut reply: Reply, quota: &Quota, now: Time) -> Answer {
     let status = reply.head.status;
-    let judged = |piece: Piece<'_>| upstream.adapter.judge(&Head { status, quota }, piece, live.now());
+    let judged = |piece: Piece<'_>| upstream.adapter.judge(&Head { status, quota }, piece, now);
     if !status.is_success() {
         let body = match reply.read_refusal().await {
             Ok(body) => body,

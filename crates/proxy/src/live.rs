@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use relay_core::{
     Ask, Class, Count, Event, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State, Step,
@@ -66,23 +67,26 @@ impl Live {
         self.clock.now()
     }
 
-    /// Takes the right to try, waiting for it as long as the plan allows.
-    pub(crate) async fn ask(self: &Arc<Self>, plan: &mut Plan) -> Result<Held, Exhausted> {
+    /// Takes the right to try, waiting for it as long as the plan allows. With how long that was.
+    pub(crate) async fn ask(self: &Arc<Self>, plan: &mut Plan) -> Result<(Held, Duration), Exhausted> {
+        let mut since = None;
         loop {
-            let (place, until) = match self.ask_once(plan) {
+            let now = self.now();
+            let (place, until) = match self.ask_at(now, plan) {
                 Asked::Granted(lease) => {
-                    let live = Arc::clone(self);
-                    return Ok(Held { live, lease: Some(lease), usage: Usage::ZERO });
+                    let held = Held { live: Arc::clone(self), lease: Some(lease), usage: Usage::ZERO };
+                    return Ok((held, now.since(since.unwrap_or(now))));
                 }
                 Asked::Exhausted(why) => return Err(why),
                 Asked::Wait(place, until) => (place, until),
             };
+            since.get_or_insert(now);
             place.turn(until).await;
         }
     }
 
-    fn ask_once(self: &Arc<Self>, plan: &mut Plan) -> Asked {
-        let (now, roll) = (self.now(), self.dice.roll());
+    fn ask_at(self: &Arc<Self>, now: Time, plan: &mut Plan) -> Asked {
+        let roll = self.dice.roll();
         let mut inner = self.lock();
         match inner.state.ask(plan, now, roll) {
             Ask::Granted(lease) => Asked::Granted(lease),

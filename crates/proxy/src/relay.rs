@@ -161,16 +161,15 @@ impl Journey {
         let mut words = None;
         loop {
             // Take the right to try. It gives itself back if the client leaves while we wait.
-            let asked_at = live.now();
-            let held = match live.ask(&mut plan).await {
-                Ok(held) => held,
+            let (held, waited) = match live.ask(&mut plan).await {
+                Ok(granted) => granted,
                 Err(why) => return self.exhausted(why, words),
             };
             let Some(upstream) = held.provider().and_then(|id| self.snapshot.upstream(id)) else {
                 // A reload took it between the plan and now: this request's view has not got it.
                 return Err(Reject::Nobody);
             };
-            self.exchange.note_attempt(&upstream.name, upstream.label(&held), live.now().since(asked_at));
+            self.exchange.note_attempt(&upstream.name, upstream.label(&held), waited);
 
             // Ask.
             let Answer { verdict, reply, detail } = attempt(self, upstream, &held).await;
