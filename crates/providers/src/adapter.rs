@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Uri;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Uri};
 use relay_core::{Quota, Time, Verdict};
+use relay_headers::Headers;
 use relay_wire::call::Call;
 use relay_wire::edit::Edits;
 
@@ -93,7 +94,7 @@ pub struct Ask<'a> {
     /// The path and the query, as they came.
     pub path: &'a PathAndQuery,
     /// The headers, as they came.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Headers,
     /// What its body asks, and the body; none for a body that is not looked at.
     pub call: Option<(&'a Call, &'a Bytes)>,
 }
@@ -134,7 +135,7 @@ pub struct Upstream {
     /// Path and query on the provider's host.
     pub path: PathAndQuery,
     /// Its headers; `host` and `content-length` are the transport's.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// What changes in the client's bytes; none if nothing does.
     pub edits: Option<Edits>,
 }

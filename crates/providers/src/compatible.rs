@@ -2,25 +2,25 @@
 //! but for those that end here, one credential, and the model under the name that the provider has for it.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use relay_headers::{Header, Headers, Value};
 use relay_wire::call::Call;
 use relay_wire::edit::{Edits, Outline, quoted};
 
+use zeroize::Zeroizing;
+
 use crate::adapter::{Ask, Auth, Credential, Facts, Target, Unsupported, Upstream};
-use crate::secret::Secret;
 
 /// `x-api-key`.
-pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub const X_API_KEY: &str = "x-api-key";
 /// `x-cc-relay-key`: the client's key to the relay when `authorization` is taken by a subscription.
-pub const X_CC_RELAY_KEY: HeaderName = HeaderName::from_static("x-cc-relay-key");
-const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+pub const X_CC_RELAY_KEY: &str = "x-cc-relay-key";
+const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
 /// network or its cookies, those that the transport writes, and every credential.
-fn ends_here(name: &str) -> bool {
-    const HOP: [&str; 9] = [
+fn ends_here(header: Header<'_>) -> bool {
+    const HERE: [&str; 18] = [
         "connection",
         "keep-alive",
         "proxy-connection",
@@ -30,15 +30,19 @@ fn ends_here(name: &str) -> bool {
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "cookie",
+        "forwarded",
+        "x-real-ip",
+        "host",
+        "content-length",
+        "expect",
+        "authorization",
+        X_API_KEY,
+        X_CC_RELAY_KEY,
     ];
-    const NETWORK: [&str; 3] = ["cookie", "forwarded", "x-real-ip"];
-    const OURS: [&str; 3] = ["host", "content-length", "expect"];
-    const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-cc-relay-key"];
-    HOP.contains(&name)
-        || NETWORK.contains(&name)
-        || OURS.contains(&name)
-        || CREDENTIALS.contains(&name)
-        || name.starts_with("x-forwarded-")
+    const FORWARDED: &[u8] = b"x-forwarded-";
+    let beginning = header.name().get(..FORWARDED.len()).unwrap_or_default();
+    HERE.iter().any(|name| header.is(name)) || beginning.eq_ignore_ascii_case(FORWARDED)
 }
 
 /// Writes the request.
@@ -51,7 +55,7 @@ pub(crate) fn prepare(
     let mut headers = forwarded(ask.headers);
     if ask.call.is_some() {
         // A compressed stream cannot be watched.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.set("accept-encoding", Value::fixed("identity"));
     }
     authorise(&mut headers, facts.auth, credential)?;
     let edits = match ask.call {
@@ -62,68 +66,37 @@ pub(crate) fn prepare(
 }
 
 /// The client's headers without those that end here.
-pub(crate) fn forwarded(client: &HeaderMap) -> HeaderMap {
-    let hops = Hops::named(client);
-    let mut kept = HeaderMap::with_capacity(client.len() + 2);
-    for (name, value) in client {
-        if !ends_here(name.as_str()) && !hops.name(name.as_str()) {
-            kept.append(name, value.clone());
-        }
-    }
+pub(crate) fn forwarded(client: &Headers) -> Headers {
+    // Those which the client's `connection` makes headers of this hop only. The usual two name no header.
+    let usual =
+        |name: &&[u8]| name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
+    let hops: Vec<&[u8]> = client.members("connection").filter(|name| !usual(name)).collect();
     // A doubled version is refused upstream; the first is the one the client's own code set.
-    if client.get_all(&ANTHROPIC_VERSION).iter().nth(1).is_some()
-        && let Some(first) = client.get(&ANTHROPIC_VERSION)
-    {
-        kept.insert(ANTHROPIC_VERSION, first.clone());
-    }
+    let mut versions = 0;
+    let mut kept = client.clone();
+    kept.retain(|header| {
+        versions += usize::from(header.is(ANTHROPIC_VERSION));
+        let again = header.is(ANTHROPIC_VERSION) && versions > 1;
+        let hop = hops.iter().any(|name| name.eq_ignore_ascii_case(header.name()));
+        !again && !hop && !ends_here(header)
+    });
     kept
 }
 
-/// The headers which the client's `connection` header makes headers of this hop only.
-struct Hops<'a>(Vec<&'a str>);
-
-impl<'a> Hops<'a> {
-    fn named(client: &'a HeaderMap) -> Self {
-        let values = client.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        let tokens = values.flat_map(|value| value.split(',')).map(str::trim);
-        // The usual two name no header.
-        let names = tokens.filter(|token| !matches!(*token, "keep-alive" | "close"));
-        Self(names.collect())
-    }
-
-    fn name(&self, name: &str) -> bool {
-        self.0.iter().any(|token| token.eq_ignore_ascii_case(name))
-    }
-}
-
 /// Sets the one credential.
-fn authorise(headers: &mut HeaderMap, auth: Auth, credential: &Credential) -> Result<(), Unsupported> {
+fn authorise(headers: &mut Headers, auth: Auth, credential: &Credential) -> Result<(), Unsupported> {
+    let secret = |words| Value::new(words).map_err(|_| Unsupported::Credential);
     match (credential, auth) {
         (Credential::None, _) => {}
-        (Credential::OwnKey(secret), _) | (Credential::Key(secret), Auth::ApiKey) => {
-            headers.insert(X_API_KEY, plain(secret)?);
+        (Credential::OwnKey(key), _) | (Credential::Key(key), Auth::ApiKey) => {
+            headers.set_secret(X_API_KEY, secret(key.expose().as_bytes())?);
         }
-        (Credential::OwnBearer(secret) | Credential::Key(secret), _) => {
-            headers.insert(AUTHORIZATION, bearer(secret)?);
+        (Credential::OwnBearer(key) | Credential::Key(key), _) => {
+            let bearer = Zeroizing::new(format!("Bearer {}", key.expose()));
+            headers.set_secret("authorization", secret(bearer.as_bytes())?);
         }
     }
     Ok(())
-}
-
-fn plain(secret: &Secret) -> Result<HeaderValue, Unsupported> {
-    sensitive(secret.expose().to_owned())
-}
-
-fn bearer(secret: &Secret) -> Result<HeaderValue, Unsupported> {
-    sensitive(format!("Bearer {}", secret.expose()))
-}
-
-/// A header value that its own `Debug` does not print and HTTP/2 does not index.
-fn sensitive(value: String) -> Result<HeaderValue, Unsupported> {
-    let mut value =
-        HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| Unsupported::Credential)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// The edit that gives the model the provider's name for it, if it has another.
@@ -155,19 +128,17 @@ fn join(target: &Target, ask: &Ask<'_>) -> Result<PathAndQuery, Unsupported> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair = |&(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        let mut map = HeaderMap::new();
-        for (name, value) in pairs.iter().map(pair) {
-            map.append(name, value);
+    fn headers(pairs: &[(&'static str, &'static str)]) -> Headers {
+        let mut list = Headers::default();
+        for (name, value) in pairs {
+            list.add(name, Value::fixed(value));
         }
-        map
+        list
     }
 
-    fn ask<'a>(headers: &'a HeaderMap, path: &'a PathAndQuery) -> Ask<'a> {
+    fn ask<'a>(headers: &'a Headers, path: &'a PathAndQuery) -> Ask<'a> {
         Ask { path, headers, call: None }
     }
 
@@ -175,7 +146,7 @@ mod tests {
         Target { base: http::Uri::from_static(base), models: Vec::new() }
     }
 
-    fn prepared(client: &HeaderMap, credential: &Credential) -> HeaderMap {
+    fn prepared(client: &Headers, credential: &Credential) -> Headers {
         let facts = crate::adapter(crate::Kind::Anthropic).unwrap().facts();
         prepare(
             facts,
@@ -225,7 +196,7 @@ mod tests {
             (Credential::Key(secret()), headers(&[("x-api-key", "sk-up")])),
             (Credential::OwnKey(secret()), headers(&[("x-api-key", "sk-up")])),
             (Credential::OwnBearer(secret()), headers(&[("authorization", "Bearer sk-up")])),
-            (Credential::None, HeaderMap::new()),
+            (Credential::None, Headers::default()),
         ];
         for (credential, expect) in table {
             assert_eq!(prepared(&client, &credential), expect, "{credential:?}");
@@ -246,7 +217,7 @@ mod tests {
     fn w43_a_mapped_model_changes_nothing_else() {
         let body = Bytes::from_static(br#"{"z":12345678901234567890,"model":"claude-x","a":1.0,"t":"<&>"}"#);
         let call = Call::read(&body).unwrap();
-        let client = HeaderMap::new();
+        let client = Headers::default();
         let path = PathAndQuery::from_static("/v1/messages");
         let ask = Ask { path: &path, headers: &client, call: Some((&call, &body)) };
         let models = vec![("claude-x".to_owned(), "glm-5.3".to_owned())];
@@ -255,7 +226,7 @@ mod tests {
         let sent = prepare(facts, &ask, &target, &Credential::None).unwrap();
         let text = sent.edits.unwrap().apply().to_bytes();
         assert_eq!(&text[..], br#"{"z":12345678901234567890,"model":"glm-5.3","a":1.0,"t":"<&>"}"#);
-        assert_eq!(sent.headers.get("accept-encoding").unwrap(), "identity");
+        assert_eq!(sent.headers.text("accept-encoding"), Some("identity"));
     }
 
     #[test]
@@ -267,7 +238,7 @@ mod tests {
 
     #[test]
     fn paths_and_queries_are_joined() {
-        let client = HeaderMap::new();
+        let client = Headers::default();
         let table = [
             ("https://a.example", "/v1/messages", "/v1/messages"),
             ("https://a.example/", "/v1/messages?beta=true", "/v1/messages?beta=true"),

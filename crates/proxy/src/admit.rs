@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, ORIGIN};
-use http::{HeaderMap, Uri};
+use http::Uri;
 use relay_config::checked::{Auth, UnknownKey};
 use relay_core::Time;
+use relay_headers::Headers;
 use relay_providers::compatible::{X_API_KEY, X_CC_RELAY_KEY};
 use relay_providers::{Credential, Secret};
 
@@ -51,7 +51,7 @@ pub(crate) enum Pool {
 }
 
 /// Who asks, and with whose credential it goes on.
-pub(crate) fn client(auth: &Auth, pool: Pool, headers: &HeaderMap) -> Result<Client, Reject> {
+pub(crate) fn client(auth: &Auth, pool: Pool, headers: &Headers) -> Result<Client, Reject> {
     let brought = Brought::read(headers);
     let known = |brought: Option<&str>| recognised(auth, brought?);
     let subscription = || own_subscription(auth, &brought);
@@ -81,9 +81,9 @@ pub(crate) fn client(auth: &Auth, pool: Pool, headers: &HeaderMap) -> Result<Cli
 
 /// Is it a web page from elsewhere that asks, by way of the user's browser? A relay that asks nobody who he is, because
 /// only this machine can reach it, can be reached by every page that the user looks at.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return false };
-    let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+fn is_foreign(headers: &Headers) -> bool {
+    let Some(origin) = headers.get("origin") else { return false };
+    let uri = Uri::try_from(origin).ok();
     !uri.as_ref().and_then(Uri::host).is_some_and(is_here)
 }
 
@@ -118,17 +118,15 @@ fn own_subscription(auth: &Auth, brought: &Brought<'_>) -> Option<Credential> {
 }
 
 impl<'a> Brought<'a> {
-    fn read(headers: &'a HeaderMap) -> Self {
-        let text = |name: http::HeaderName| {
-            headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-        };
+    fn read(headers: &'a Headers) -> Self {
+        let text = |name| headers.text(name);
         let secret = |text: &'a str| Some(text.trim()).filter(|text| !text.is_empty());
         let mut brought = Self {
             relay_key: text(X_CC_RELAY_KEY).and_then(secret),
             api_key: text(X_API_KEY).and_then(secret),
             ..Self::default()
         };
-        if let Some(authorization) = text(AUTHORIZATION) {
+        if let Some(authorization) = text("authorization") {
             let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
             if scheme.eq_ignore_ascii_case("bearer") {
                 brought.bearer = secret(token);
@@ -204,13 +202,13 @@ impl Penalties {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
     use relay_config::checked;
+    use relay_headers::Value;
 
     #[test]
     fn a_page_from_elsewhere_is_not_let_in_where_nobody_is_asked_who_he_is() {
         let open = auth(&[]);
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::default();
         for (origin, foreign) in [
             ("http://localhost:3000", false),
             ("http://127.0.0.1", false),
@@ -222,12 +220,12 @@ mod tests {
             ("null", true),
             ("\u{fc}", true),
         ] {
-            headers.insert(ORIGIN, http::HeaderValue::from_bytes(origin.as_bytes()).unwrap());
+            headers.set("origin", Value::new(origin.as_bytes()).unwrap());
             let admitted = client(&open, Pool::Stocked, &headers);
             assert_eq!(admitted == Err(Reject::Foreign), foreign, "{origin}");
             let meant = Auth { open: true, ..open.clone() };
             assert!(client(&meant, Pool::Stocked, &headers).is_ok(), "{origin}");
-            headers.insert(X_API_KEY, "key".parse().unwrap());
+            headers.set(X_API_KEY, Value::fixed("key"));
             assert!(client(&auth(&[("me", "key")]), Pool::Stocked, &headers).is_ok(), "who knows a key may");
             headers.remove(X_API_KEY);
         }
@@ -250,10 +248,12 @@ mod tests {
         }
     }
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pair =
-            |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().unwrap());
-        pairs.iter().map(pair).collect()
+    fn headers(pairs: &[(&'static str, &str)]) -> Headers {
+        let mut list = Headers::default();
+        for (name, value) in pairs {
+            list.add(name, Value::new(value.as_bytes()).unwrap());
+        }
+        list
     }
 
     fn bearer(token: &str) -> Credential {

@@ -4,10 +4,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, HOST, TRANSFER_ENCODING};
+use http::Method;
 use http::uri::{self, Authority, PathAndQuery};
-use http::{HeaderMap, Method, Request};
 use relay_core::{Class, Need, Subject, Whose};
+use relay_headers::{Headers, Request};
 use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
 use relay_transport::RequestBody;
 use relay_wire::call::Call;
@@ -26,7 +26,7 @@ pub(crate) struct Asked {
     path: PathAndQuery,
     /// What the client of HTTP/2 called the relay; one of HTTP/1 does so in `host`.
     authority: Option<Authority>,
-    headers: HeaderMap,
+    headers: Headers,
     client: Client,
     purpose: Purpose,
     load: Load,
@@ -81,19 +81,19 @@ impl Asked {
             }
             _ => (Purpose::Messages, server.max_body),
         };
-        let (head, body) = request.into_parts();
+        let Request { method, target, headers, body } = request;
         // Any other coding would have to be undone before the body could be passed on.
-        let coding = head.headers.get(TRANSFER_ENCODING);
-        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let coding = headers.get("transfer-encoding");
+        if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"chunked")) {
             return Err(Reject::Unreadable);
         }
         let load = match purpose {
-            Purpose::Messages | Purpose::CountTokens => message(&head.headers, body, limit).await?,
+            Purpose::Messages | Purpose::CountTokens => message(&headers, body, limit).await?,
             Purpose::Property(..) => streamed(body, limit)?,
         };
-        let uri::Parts { path_and_query, authority, .. } = head.uri.into_parts();
+        let uri::Parts { path_and_query, authority, .. } = target.into_parts();
         let path = path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Self { method: head.method, path, authority, headers: head.headers, client, purpose, load })
+        Ok(Self { method, path, authority, headers, client, purpose, load })
     }
 
     /// What it says, if it was looked at.
@@ -114,7 +114,7 @@ impl Asked {
 
     /// What the client calls the relay: host, and port if it named one.
     pub(crate) fn own_authority(&self) -> Option<&str> {
-        let host = self.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = self.headers.text("host");
         self.authority.as_ref().map(Authority::as_str).or(host)
     }
 
@@ -250,7 +250,7 @@ impl Asked {
             (Load::Message { body, .. }, None) => body.clone().into(),
             (Load::Message { .. }, Some(edits)) => {
                 // What was edited is the decoded copy, and it goes as such.
-                headers.remove(CONTENT_ENCODING);
+                headers.remove("content-encoding");
                 edits.apply().iter().cloned().collect::<Vec<_>>().into()
             }
             (Load::Stream { body, .. }, _) => {
@@ -259,16 +259,12 @@ impl Asked {
             }
             (Load::Empty, _) => RequestBody::empty(),
         };
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = path.into();
-        *request.headers_mut() = headers;
-        Ok(request)
+        Ok(Request { method: self.method.clone(), target: path.into(), headers, body })
     }
 }
 
 /// Reads a message and looks at it once.
-async fn message(headers: &HeaderMap, body: Arriving, limit: u64) -> Result<Load, Reject> {
+async fn message(headers: &Headers, body: Arriving, limit: u64) -> Result<Load, Reject> {
     let body = body::read(body, limit).await?;
     let decoded = match Coded::of(headers) {
         Coded::Plain | Coded::Unknown => None,

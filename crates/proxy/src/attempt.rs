@@ -6,9 +6,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, response};
+use http::StatusCode;
 use relay_core::{Breakage, Quota, Time, Verdict};
+use relay_headers::{Headers, Response};
 use relay_providers::{Credential, Head, Piece};
 use relay_transport::{BodyError, Kind, SendError};
 
@@ -35,7 +35,8 @@ pub(crate) struct Answer {
 
 /// An answer whose head has been read, and perhaps the beginning of its body.
 pub(crate) struct Reply {
-    pub(crate) head: response::Parts,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Headers,
     /// What was read of the body already.
     pub(crate) first: VecDeque<Bytes>,
     /// The rest of it; none if it was read whole.
@@ -70,21 +71,20 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held)
         Err(used_up) => return Answer::broken(Breakage::Cut, used_up),
     };
     let sent = snapshot.transport.send(&upstream.origin, request, upstream.deadlines).await;
-    let response = match sent {
+    let Response { status, headers, body } = match sent {
         Ok(response) => response,
         Err(error) => return Answer::broken(breakage(&error), error),
     };
-    let (head, body) = response.into_parts();
-    exchange.note_answer(&head, &snapshot.debug);
+    exchange.note_answer(status, &headers, body.timings(), &snapshot.debug);
     let now = relay.live.now();
-    let quota = relay_wire::quota::quota(&head.headers, now);
+    let quota = relay_wire::quota::quota(&headers, now);
     relay.live.learn(held, &quota);
-    let source = match Source::new(body, &head.headers, asked.is_watched()) {
+    let source = match Source::new(body, &headers, asked.is_watched()) {
         Ok(source) => source,
         Err(error) => return Answer::broken(Breakage::Garbled, error),
     };
-    let (watch, decoded) = (watch(asked, &head), source.is_decoded());
-    let reply = Reply { head, first: VecDeque::new(), rest: Some(source), watch, decoded };
+    let (watch, decoded) = (watch(asked, status, &headers), source.is_decoded());
+    let reply = Reply { status, headers, first: VecDeque::new(), rest: Some(source), watch, decoded };
     read_beginning(upstream, reply, &quota, now).await
 }
 
@@ -98,7 +98,7 @@ fn newest(relay: &Relay, upstream: &Upstream, asked: &Asked, held: &Held) -> Opt
 /// Reads as much as is needed to say what the answer means. `now` is when its head came, from which on its words
 /// about time count.
 async fn read_beginning(upstream: &Upstream, mut reply: Reply, quota: &Quota, now: Time) -> Answer {
-    let status = reply.head.status;
+    let status = reply.status;
     let judged = |piece: Piece<'_>| upstream.adapter.judge(&Head { status, quota }, piece, now);
     if !status.is_success() {
         let body = match reply.read_refusal().await {
@@ -177,10 +177,10 @@ impl Reply {
     }
 }
 
-fn watch(asked: &Asked, head: &response::Parts) -> Watch {
-    if !asked.is_watched() || !head.status.is_success() {
+fn watch(asked: &Asked, status: StatusCode, headers: &Headers) -> Watch {
+    if !asked.is_watched() || !status.is_success() {
         Watch::Nothing
-    } else if is_event_stream(&head.headers) {
+    } else if is_event_stream(headers) {
         Watch::Stream(Box::default())
     } else {
         Watch::Message(crate::watch::Message::default())
@@ -188,9 +188,9 @@ fn watch(asked: &Asked, head: &response::Parts) -> Watch {
 }
 
 /// Is it a stream of events? Parameters of the media type do not matter.
-pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(crate) fn is_event_stream(headers: &Headers) -> bool {
     const MEDIA: &[u8] = b"text/event-stream";
-    let media = headers.get(CONTENT_TYPE).map(|value| value.as_bytes().trim_ascii_start());
+    let media = headers.get("content-type").map(<[u8]>::trim_ascii_start);
     media.and_then(|media| media.split_at_checked(MEDIA.len())).is_some_and(|(media, rest)| {
         media.eq_ignore_ascii_case(MEDIA) && matches!(rest, [] | [b';' | b' ' | b'\t', ..])
     })

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::StatusCode;
 use relay_core::Unready;
+use relay_headers::Response;
 use serde_json::{Value, json};
 
 use crate::exchange::Exchange;
@@ -29,7 +30,7 @@ pub(crate) fn public(relay: &Relay, surface: Surface<'_>, exchange: &Arc<Exchang
     };
     let mut response = outgoing::page(Bytes::from_static(body), exchange);
     if !ready {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.status = StatusCode::SERVICE_UNAVAILABLE;
     }
     response
 }

@@ -5,8 +5,7 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
+use relay_headers::Headers;
 
 /// A content coding that can be undone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,18 +32,18 @@ pub(crate) enum Coded {
 }
 
 impl Coded {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(CONTENT_ENCODING).iter();
+    pub(crate) fn of(headers: &Headers) -> Self {
+        let mut values = headers.all("content-encoding");
         let Some(value) = values.next() else { return Self::Plain };
         if values.next().is_some() {
             return Self::Unknown;
         }
-        match value.to_str().map(|text| text.trim().to_ascii_lowercase()).as_deref() {
-            Ok("identity" | "") => Self::Plain,
-            Ok("gzip" | "x-gzip") => Self::Known(Coding::Gzip),
-            Ok("deflate") => Self::Known(Coding::Deflate),
-            Ok("br") => Self::Known(Coding::Brotli),
-            Ok("zstd") => Self::Known(Coding::Zstd),
+        match &*value.trim_ascii().to_ascii_lowercase() {
+            b"identity" | b"" => Self::Plain,
+            b"gzip" | b"x-gzip" => Self::Known(Coding::Gzip),
+            b"deflate" => Self::Known(Coding::Deflate),
+            b"br" => Self::Known(Coding::Brotli),
+            b"zstd" => Self::Known(Coding::Zstd),
             _ => Self::Unknown,
         }
     }
@@ -181,11 +180,11 @@ mod tests {
     #[test]
     fn what_headers_say_of_a_coding() {
         let coded = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_ENCODING, http::HeaderValue::from_static(value));
+            let mut headers = Headers::default();
+            headers.add("Content-Encoding", relay_headers::Value::fixed(value));
             Coded::of(&headers)
         };
-        assert_eq!(Coded::of(&HeaderMap::new()), Coded::Plain);
+        assert_eq!(Coded::of(&Headers::default()), Coded::Plain);
         assert_eq!(coded("GZIP"), Coded::Known(Coding::Gzip));
         assert_eq!(coded("br"), Coded::Known(Coding::Brotli));
         assert_eq!(coded("identity"), Coded::Plain);

@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, response};
+use http::{Method, StatusCode};
 use relay_config::checked::DebugOptions;
 use relay_core::{Time, Usage, Verdict};
+use relay_headers::{Headers, Request, Value};
 use relay_telemetry::happening::{self, End, Finished};
 use relay_transport::Timings;
 
@@ -22,7 +23,7 @@ use crate::preview;
 use crate::relay::Peer;
 
 /// `x-request-id`: ours, or the client's if it is sane.
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: &str = "x-request-id";
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -64,14 +65,14 @@ struct Record {
 impl Exchange {
     /// Begins the record of a request.
     pub(crate) fn open<B>(live: &Arc<Live>, peer: &Peer, request: &Request<B>) -> Arc<Self> {
-        let path = request.uri().path();
+        let path = request.target.path();
         let loud = if matches!(path, "/health" | "/ready") { Loudness::Quiet } else { Loudness::Logged };
         Arc::new(Self {
             live: Arc::clone(live),
             flushes: peer.flushes.clone(),
             scheme: peer.scheme,
-            id: sane_id(request.headers()).unwrap_or_else(|| live.dice().uuid()),
-            method: request.method().clone(),
+            id: sane_id(&request.headers).unwrap_or_else(|| live.dice().uuid()),
+            method: request.method.clone(),
             path: path.to_owned(),
             arrived: live.now(),
             loud,
@@ -96,8 +97,8 @@ impl Exchange {
     }
 
     /// The id as a header.
-    pub(crate) fn id_header(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.id).unwrap_or(HeaderValue::from_static("unknown"))
+    pub(crate) fn id_header(&self) -> Value<'_> {
+        Value::new(self.id.as_bytes()).unwrap_or(Value::fixed("unknown"))
     }
 
     /// With which method it is asked.
@@ -139,12 +140,18 @@ impl Exchange {
     }
 
     /// An upstream has answered. With the debug options its times and headers are logged.
-    pub(crate) fn note_answer(&self, head: &response::Parts, debug: &DebugOptions) {
-        if let (true, Some(timings)) = (debug.tls_metrics, head.extensions.get::<Timings>()) {
+    pub(crate) fn note_answer(
+        &self,
+        status: StatusCode,
+        headers: &Headers,
+        timings: &Timings,
+        debug: &DebugOptions,
+    ) {
+        if debug.tls_metrics {
             happening::connected(&self.id, &format!("{timings:?}"));
         }
         if debug.response_headers {
-            happening::headers_seen(&self.id, head.status.as_u16(), &preview::headers(&head.headers));
+            happening::headers_seen(&self.id, status.as_u16(), &preview::headers(headers));
         }
     }
 
@@ -223,9 +230,9 @@ impl Drop for Exchange {
 }
 
 /// The client's own id, if it can be echoed and logged without harm: W60 of the old program echoed anything.
-fn sane_id(headers: &HeaderMap) -> Option<String> {
+fn sane_id(headers: &Headers) -> Option<String> {
     const LONGEST: usize = 128;
-    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
+    let id = headers.text(X_REQUEST_ID)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
     ((1..=LONGEST).contains(&id.len()) && id.bytes().all(plain)).then(|| id.to_owned())
 }
@@ -247,10 +254,10 @@ mod tests {
             (long.as_str(), false),
         ];
         for (id, sane) in table {
-            let mut headers = HeaderMap::new();
-            headers.insert(X_REQUEST_ID, id.parse().unwrap());
+            let mut headers = Headers::default();
+            headers.set(X_REQUEST_ID, Value::new(id.as_bytes()).unwrap());
             assert_eq!(sane_id(&headers).is_some(), sane, "{id}");
         }
-        assert_eq!(sane_id(&HeaderMap::new()), None);
+        assert_eq!(sane_id(&Headers::default()), None);
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
 use http_body::Frame;
 use relay_core::Plan;
+use relay_headers::Response;
 use relay_telemetry::happening::End;
 use relay_wire::refusal::PING;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use relay_core::{Class, Strategy};
+use relay_headers::{Header, Headers, Response, Value};
 use relay_telemetry::happening::End;
 
 use crate::attempt::is_event_stream;
@@ -21,8 +21,6 @@ use crate::relay::{Committed, Journey, Relay};
 use crate::slots::Slot;
 use crate::snapshot::Snapshot;
 use crate::stream::{Aborted, Flow};
-
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The body of every answer.
 pub struct Outgoing {
@@ -121,8 +119,8 @@ pub(crate) fn reject(reject: &Reject, exchange: &Arc<Exchange>) -> Response<Outg
 /// A page of the relay's own, as JSON.
 pub(crate) fn page(body: Bytes, exchange: &Arc<Exchange>) -> Response<Outgoing> {
     let mut response = Response::new(Outgoing::whole(body, exchange));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(REQUEST_ID, exchange.id_header());
+    response.headers.add("content-type", Value::fixed("application/json"));
+    response.headers.add(REQUEST_ID, exchange.id_header());
     response
 }
 
@@ -130,108 +128,93 @@ pub(crate) fn page(body: Bytes, exchange: &Arc<Exchange>) -> Response<Outgoing> 
 pub(crate) fn reply(journey: &Journey, slot: Slot, committed: Committed) -> Response<Outgoing> {
     let Journey { relay, snapshot, exchange, class, .. } = journey;
     let Committed { mut reply, held } = committed;
-    let mut response = Response::new(());
-    *response.status_mut() = reply.head.status;
-    let mut headers = std::mem::take(&mut reply.head.headers);
+    let (status, mut headers) = (reply.status, std::mem::take(&mut reply.headers));
     clean(&mut headers);
     if reply.decoded {
-        headers.remove(CONTENT_ENCODING);
-        headers.remove(CONTENT_LENGTH);
+        headers.remove("content-encoding");
+        headers.remove("content-length");
     }
     if is_event_stream(&headers) {
         // Pings may be added.
-        headers.remove(CONTENT_LENGTH);
+        headers.remove("content-length");
         stream_headers(&mut headers);
     }
     explain(relay, snapshot, &mut headers, class, held.as_ref());
-    *response.headers_mut() = headers;
     let flow = Flow::new(&relay.live, exchange, reply, held, snapshot.server.ping_every);
-    response.map(|()| Outgoing::flow(flow, exchange, slot))
+    Response { status, headers, body: Outgoing::flow(flow, exchange, slot) }
 }
 
 /// The head of a stream that begins with pings.
 pub(crate) fn late(late: Late, exchange: &Arc<Exchange>, slot: Slot) -> Response<Outgoing> {
     let mut response = Response::new(Outgoing::late(late, exchange, slot));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(REQUEST_ID, exchange.id_header());
-    stream_headers(headers);
+    response.headers.add("content-type", Value::fixed("text/event-stream; charset=utf-8"));
+    response.headers.add(REQUEST_ID, exchange.id_header());
+    stream_headers(&mut response.headers);
     response
 }
 
 /// What every answer carries.
 pub(crate) fn finish(response: &mut Response<Outgoing>, exchange: &Exchange) {
     // Also if the provider sent one of its own: W60 of the old program sent both.
-    response.headers_mut().insert(X_REQUEST_ID, exchange.id_header());
+    response.headers.set(X_REQUEST_ID, exchange.id_header());
     if *exchange.method() == Method::HEAD {
         keep_head(response);
     }
-    exchange.note_head(response.status().as_u16());
+    exchange.note_head(response.status.as_u16());
 }
 
 /// The length of the body that GET would get, and no body.
 fn keep_head(response: &mut Response<Outgoing>) {
-    if let Some(length) = response.body().size_hint().exact() {
-        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+    if let Some(length) = response.body.size_hint().exact()
+        && !response.headers.has("content-length")
+    {
+        response.headers.add("content-length", length);
     }
-    response.body_mut().exchange.note_end(End::Whole);
-    response.body_mut().end();
+    response.body.exchange.note_end(End::Whole);
+    response.body.end();
 }
 
-/// Does a header of an answer end here? Those of one hop do (RFC 9110, section 7.6.1), and what only the relay may
-/// say.
-fn ends_here(name: &str) -> bool {
+/// Removes what ends here: the headers of one hop (RFC 9110, section 7.6.1), and what only the relay may say.
+fn clean(headers: &mut Headers) {
     const HOP: [&str; 7] =
         ["connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"];
-    HOP.contains(&name) || name.starts_with("x-cc-relay-")
-}
-
-/// Removes what ends here.
-fn clean(headers: &mut HeaderMap) {
-    let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let named = named.flat_map(|value| value.split(',')).map(str::trim);
-    let mut ending: Vec<HeaderName> =
-        named.filter(|name| !matches!(*name, "keep-alive" | "close")).flat_map(str::parse).collect();
-    ending.extend(headers.keys().filter(|name| ends_here(name.as_str())).cloned());
-    for name in &ending {
-        headers.remove(name);
-    }
+    const OURS: &[u8] = b"x-cc-relay-";
+    let usual =
+        |name: &&[u8]| name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
+    let named = headers.members("connection").filter(|name| !usual(name));
+    let named: Vec<Vec<u8>> = named.map(<[u8]>::to_vec).collect();
+    headers.retain(|header: Header<'_>| {
+        let ours = header.name().get(..OURS.len()).is_some_and(|name| name.eq_ignore_ascii_case(OURS));
+        let hop = HOP.iter().any(|name| header.is(name));
+        !ours && !hop && !named.iter().any(|name| name.eq_ignore_ascii_case(header.name()))
+    });
 }
 
 /// Proxies in between must neither keep nor gather a stream.
-fn stream_headers(headers: &mut HeaderMap) {
-    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, no-transform"));
+fn stream_headers(headers: &mut Headers) {
+    headers.set("x-accel-buffering", Value::fixed("no"));
+    if !headers.has("cache-control") {
+        headers.add("cache-control", Value::fixed("no-cache, no-transform"));
+    }
 }
 
 /// Who answered, and, if asked for, why.
-fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut HeaderMap, class: &Class, held: Option<&Held>) {
-    const KEY_ID: HeaderName = HeaderName::from_static("x-cc-relay-key-id");
-    const KEYS_TOTAL: HeaderName = HeaderName::from_static("x-cc-relay-keys-total");
-    const KEYS_AVAILABLE: HeaderName = HeaderName::from_static("x-cc-relay-keys-available");
-    const PROVIDER: HeaderName = HeaderName::from_static("x-cc-relay-provider");
-    const STRATEGY: HeaderName = HeaderName::from_static("x-cc-relay-strategy");
+fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut Headers, class: &Class, held: Option<&Held>) {
     let Some(upstream) = held.and_then(Held::provider).and_then(|id| snapshot.upstream(id)) else { return };
-    if let Some(key) = held.and_then(Held::key) {
+    if let Some(held) = held.filter(|held| held.key().is_some()) {
         let count = relay.live.count(upstream.id, class);
-        if let Some(label) = upstream.label_header(key) {
-            headers.insert(KEY_ID, label.clone());
+        if let Ok(label) = Value::new(upstream.label(held).as_bytes()) {
+            headers.add("x-cc-relay-key-id", label);
         }
-        headers.insert(KEYS_TOTAL, number(count.total));
-        headers.insert(KEYS_AVAILABLE, number(count.available));
+        headers.add("x-cc-relay-keys-total", count.total as u64);
+        headers.add("x-cc-relay-keys-available", count.available as u64);
     }
     if snapshot.explains {
-        if let Ok(name) = HeaderValue::from_str(&upstream.name) {
-            headers.insert(PROVIDER, name);
+        if let Ok(name) = Value::new(upstream.name.as_bytes()) {
+            headers.add("x-cc-relay-provider", name);
         }
-        headers.insert(STRATEGY, HeaderValue::from_static(strategy_name(snapshot.fleet.strategy)));
+        headers.add("x-cc-relay-strategy", Value::fixed(strategy_name(snapshot.fleet.strategy)));
     }
-}
-
-/// A number as a header. The usual ones, which are small, cost no memory.
-fn number(number: usize) -> HeaderValue {
-    const SMALL: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-    SMALL.get(number).map_or_else(|| number.into(), |digit| HeaderValue::from_static(digit))
 }
 
 /// The name of a strategy over providers, as the configuration writes it.

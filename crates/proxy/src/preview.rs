@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use http::HeaderMap;
+use relay_headers::Headers;
 use relay_wire::scan::{Kind, Value};
 
 /// What replaces a secret.
@@ -43,11 +43,11 @@ pub(crate) fn of(body: &[u8], most: usize) -> String {
 }
 
 /// Headers, one `name: value` after another.
-pub(crate) fn headers(headers: &HeaderMap) -> String {
+pub(crate) fn headers(headers: &Headers) -> String {
     let mut out = String::new();
-    for (name, value) in headers {
-        let text = value.to_str().unwrap_or("[not text]");
-        let masked = speaks_of_secrets(name.as_str()) || looks_secret(text);
+    for header in headers {
+        let (name, text) = (header.lowercase(), header.text().unwrap_or("[not text]"));
+        let masked = speaks_of_secrets(&name) || looks_secret(text);
         let separator = if out.is_empty() { "" } else { "; " };
         let _ = write!(out, "{separator}{name}: {}", if masked { "[redacted]" } else { text });
     }
@@ -142,11 +142,11 @@ mod tests {
 
     #[test]
     fn headers_are_shown_without_their_secrets() {
-        let mut map = HeaderMap::new();
-        map.insert("set-cookie", "a=b".parse().unwrap());
-        map.insert("content-type", "text/plain".parse().unwrap());
-        map.insert("anthropic-ratelimit-tokens-remaining", "5".parse().unwrap());
-        let shown = headers(&map);
+        let mut list = Headers::default();
+        list.add("Set-Cookie", relay_headers::Value::fixed("a=b"));
+        list.add("content-type", relay_headers::Value::fixed("text/plain"));
+        list.add("anthropic-ratelimit-tokens-remaining", 5);
+        let shown = headers(&list);
         assert_eq!(
             shown,
             "set-cookie: [redacted]; content-type: text/plain; anthropic-ratelimit-tokens-remaining: 5"

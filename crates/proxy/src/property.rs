@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use http::Uri;
-use http::header::CONTENT_LENGTH;
 use relay_wire::edit::{Edits, quoted};
 use relay_wire::scan::{self, Value};
 
@@ -23,7 +22,7 @@ pub(crate) async fn settle(journey: &Journey, committed: &mut Committed) {
 /// credential that they have, which is the relay's: so the address becomes ours.
 async fn lead_back(journey: &Journey, committed: &mut Committed) {
     let reply = &mut committed.reply;
-    if !journey.asked.is_about_batches() || !reply.head.status.is_success() {
+    if !journey.asked.is_about_batches() || !reply.status.is_success() {
         return;
     }
     let Some(own) = journey.asked.own_authority() else { return };
@@ -36,7 +35,7 @@ async fn lead_back(journey: &Journey, committed: &mut Committed) {
     let base = committed.held.as_ref().and_then(crate::live::Held::provider);
     let base = base.and_then(|id| journey.snapshot.upstream(id)).map_or("", |it| it.target.base.path());
     let Some(edited) = led_back(&body, base.trim_end_matches('/'), &own) else { return };
-    reply.head.headers.insert(CONTENT_LENGTH, edited.len().into());
+    reply.headers.set("content-length", edited.len() as u64);
     reply.first = [edited].into();
 }
 
@@ -59,7 +58,7 @@ async fn note(journey: &Journey, committed: &mut Committed) {
     /// Such answers have some hundred bytes.
     const MOST: usize = 64 << 10;
     let Some(key) = committed.held.as_ref().and_then(crate::live::Held::key) else { return };
-    if !journey.asked.makes_property() || !committed.reply.head.status.is_success() {
+    if !journey.asked.makes_property() || !committed.reply.status.is_success() {
         return;
     }
     // A failure to read is the reply's own to tell, when it is sent.

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::StatusCode;
 use relay_core::{Exhausted, Time};
+use relay_headers::{Response, Value};
 use relay_transport::server::Fault;
 use relay_wire::refusal::{self, ErrorKind};
 
 /// `x-should-retry`: with `false`, Claude Code and the SDKs do not try again.
-const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const X_SHOULD_RETRY: &str = "x-should-retry";
 /// `request-id`: what clients show next to an error.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+pub(crate) const REQUEST_ID: &str = "request-id";
 
 /// The relay's own no.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -206,20 +206,20 @@ impl Reject {
         let face = self.face();
         let body = refusal::write(face.kind, &face.message, Some(request_id));
         let mut response = Response::new(body);
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Ok(id) = HeaderValue::from_str(request_id) {
-            headers.insert(REQUEST_ID, id);
+        response.status = self.status();
+        let headers = &mut response.headers;
+        headers.add("content-type", Value::fixed("application/json"));
+        if let Ok(id) = Value::new(request_id.as_bytes()) {
+            headers.add(REQUEST_ID, id);
         }
         if let Some(seconds) = face.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            headers.add("retry-after", seconds);
         }
         if face.hopeless {
-            headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+            headers.add(X_SHOULD_RETRY, Value::fixed("false"));
         }
         if let Self::WrongMethod { allow } = self {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+            headers.add("allow", Value::fixed(allow));
         }
         response
     }
@@ -286,14 +286,13 @@ mod tests {
         ];
         for (reject, status, kind, retry_after) in table {
             let response = reject.response("req_1");
-            assert_eq!(response.status().as_u16(), status, "{reject:?}");
-            let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(response.status.as_u16(), status, "{reject:?}");
+            let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
             assert_eq!(body["type"], "error");
             assert_eq!(body["error"]["type"], kind, "{reject:?}");
             assert_eq!(body["request_id"], "req_1");
-            assert_eq!(response.headers()[REQUEST_ID], "req_1");
-            let said = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap());
-            assert_eq!(said, retry_after, "{reject:?}");
+            assert_eq!(response.headers.text(REQUEST_ID), Some("req_1"));
+            assert_eq!(response.headers.text("retry-after"), retry_after, "{reject:?}");
             let event = reject.event("req_1");
             assert!(event.starts_with(b"event: error\ndata: {") && event.ends_with(b"}\n\n"), "{event:?}");
         }
@@ -302,14 +301,14 @@ mod tests {
     #[test]
     fn a_key_that_is_dead_upstream_never_looks_like_the_clients() {
         let response = Reject::Barred.response("r");
-        assert_eq!(response.status(), 503);
-        assert_eq!(response.headers()[X_SHOULD_RETRY], "false");
+        assert_eq!(response.status, 503);
+        assert_eq!(response.headers.text(X_SHOULD_RETRY), Some("false"));
     }
 
     #[test]
     fn a_429_names_the_moment() {
         let at = |millis| Time::from_epoch(Duration::from_millis(millis));
         let said = Reject::Spent { until: at(90_001), now: at(30_000) }.response("r");
-        assert!(String::from_utf8_lossy(said.body()).contains("1970-01-01T00:01:31Z"), "{said:?}");
+        assert!(String::from_utf8_lossy(&said.body).contains("1970-01-01T00:01:31Z"), "{said:?}");
     }
 }

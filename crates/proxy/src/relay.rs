@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
 use relay_core::{Class, Exhausted, Plan, Verdict};
+use relay_headers::{Request, Response};
 
 use crate::admit::{self, Client, Penalties};
 use crate::asked::Asked;
@@ -85,8 +85,8 @@ async fn serve(
     let snapshot = relay.snapshot.load_full();
 
     // What is it for, who is asking, and is there room?
-    let path = request.uri().clone();
-    let surface = Surface::of(request.method(), path.path())?;
+    let path = request.target.clone();
+    let surface = Surface::of(&request.method, path.path())?;
     if surface.is_public() {
         return Ok(catalog::public(relay, surface, exchange));
     }
@@ -122,7 +122,7 @@ async fn known(
     peer: IpAddr,
     request: &Request<Arriving>,
 ) -> Result<Client, Reject> {
-    let admitted = admit::client(&snapshot.auth, snapshot.pool, request.headers());
+    let admitted = admit::client(&snapshot.auth, snapshot.pool, &request.headers);
     if let Err(Reject::Denied(denied)) = &admitted
         && denied.is_guess()
     {

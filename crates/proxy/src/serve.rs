@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
+use relay_headers::{Request, Response, Value};
 use relay_transport::Quiet;
 use relay_transport::server::{self, Fault, Inbound, Respond};
 use socket2::{SockRef, TcpKeepalive};
@@ -137,9 +137,10 @@ impl Door {
                 let socket = Socket::new(stream, first);
                 let from = Peer { address: peer, scheme, flushes: Some(socket.flushes()) };
                 let (shared, tasks) = (self.relay, self.tasks);
-                let service = service_fn(move |request: Request<Incoming>| {
+                let service = service_fn(move |request: http::Request<Incoming>| {
                     let (shared, from) = (Arc::clone(&shared), from.clone());
-                    async move { Ok::<_, Infallible>(relay(shared, &from, request.map(Arriving::from)).await) }
+                    let request = Request::from(request).map(Arriving::from);
+                    async move { Ok::<http::Response<_>, Infallible>(relay(shared, &from, request).await.into()) }
                 });
                 let connection = speaking_http2(tasks).serve_connection(TokioIo::new(socket), service);
                 if let Err(error) = Quiet::new(until_drained(connection, draining)).await {
@@ -188,8 +189,8 @@ impl Respond for Http1 {
     fn refuse(&self, fault: Fault) -> Response<Bytes> {
         let id = self.relay.live.dice().uuid();
         let mut response = Reject::Faulty(fault).response(&id);
-        if let Ok(id) = id.parse() {
-            response.headers_mut().insert(X_REQUEST_ID, id);
+        if let Ok(id) = Value::new(id.as_bytes()) {
+            response.headers.add(X_REQUEST_ID, id);
         }
         response
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use http::HeaderValue;
 use relay_config::Config;
 use relay_config::checked::{self, Auth, DebugOptions, Server};
 use relay_core::{Fleet, Key, KeyId, ProviderId};
@@ -49,18 +48,8 @@ pub(crate) struct Upstream {
 /// A key as it is used.
 struct Entry {
     label: String,
-    /// The same as a header.
-    header: HeaderValue,
     /// None for a provider that asks for nothing.
     secret: Option<Secret>,
-}
-
-impl Entry {
-    fn new(label: String, secret: Option<Secret>) -> Self {
-        // Labels are hexadecimal digits, or a word of ours.
-        let header = HeaderValue::from_str(&label).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { label, header, secret }
-    }
 }
 
 /// A provider that cannot be asked, whatever comes.
@@ -153,12 +142,12 @@ impl Upstream {
         let mut keys = BTreeMap::new();
         for place in 0..provider.keys.len() {
             if let Some(secret) = keyring.secret(index, place) {
-                let entry = Entry::new(secret.label(), Some(secret));
+                let entry = Entry { label: secret.label(), secret: Some(secret) };
                 keys.insert(provider.keys[place].id(id), entry);
             }
         }
         if provider.keys.is_empty() && adapter.facts().auth == Wanted::OptionalBearer {
-            let entry = Entry::new(KEYLESS.to_owned(), None);
+            let entry = Entry { label: KEYLESS.to_owned(), secret: None };
             keys.insert(KeyId::of(id, KEYLESS.as_bytes()), entry);
         }
         let checked::Deadlines { connect, first_byte, idle } = provider.deadlines;
@@ -196,11 +185,6 @@ impl Upstream {
                 Some(entry.secret.clone().map_or(Credential::None, Credential::Key))
             }
         }
-    }
-
-    /// What operators call a key, as a header.
-    pub(crate) fn label_header(&self, key: KeyId) -> Option<&HeaderValue> {
-        self.keys.get(&key).map(|entry| &entry.header)
     }
 
     /// What operators call a key; `own` for the client's.

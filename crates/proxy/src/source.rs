@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame};
+use relay_headers::Headers;
 use relay_transport::{BodyError, Incoming};
 
 use crate::decode::{Coded, Decoder};
@@ -36,7 +36,7 @@ pub(crate) enum Failure {
 
 impl Source {
     /// Decodes only what is watched; everything else is passed on as it is.
-    pub(crate) fn new(body: Incoming, headers: &HeaderMap, watched: bool) -> Result<Self, Unreadable> {
+    pub(crate) fn new(body: Incoming, headers: &Headers, watched: bool) -> Result<Self, Unreadable> {
         let decoder = match Coded::of(headers) {
             _ if !watched => None,
             Coded::Plain => None,

@@ -16,10 +16,11 @@ mod body;
 mod exchange;
 mod head;
 mod link;
-mod names;
 mod upload;
 
 pub(crate) use body::{Decoder, Piece};
 pub(crate) use exchange::Exchange;
-pub(crate) use head::{Target, collect, content_length, find_end, is_chunked, is_ours, keeps_alive, take};
+pub(crate) use head::{
+    Target, content_length, find_end, is_chunked, is_ours, keeps_alive, parsed, take, write_line,
+};
 pub(crate) use link::{Failure, Link};

@@ -17,10 +17,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, Version, request, uri};
+use http::{HeaderMap, Uri, Version, uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use relay_headers::{Request, Response};
 use tokio::{sync::OwnedMutexGuard, time::Instant};
 
 use crate::{
@@ -185,7 +186,7 @@ impl Slot {
     /// Sends a request and waits for the head of the response.
     pub(crate) async fn ask(
         self,
-        parts: &request::Parts,
+        request: &Request<()>,
         origin: &Origin,
         body: RequestBody,
         deadlines: Deadlines,
@@ -194,7 +195,7 @@ impl Slot {
             active: Mutex::new(Instant::now()),
             ended: AtomicBool::new(body.length() == Some(0)),
         });
-        let request = request(parts, origin, Sent { body, progress: progress.clone() });
+        let request = converted(request, origin, Sent { body, progress: progress.clone() });
         let mut sender = self.0.sender.clone();
         let mut response = pin!(sender.try_send_request(request));
         let mut watchdog = Watchdog::default();
@@ -209,6 +210,7 @@ impl Slot {
         match answered {
             Some(Ok(response)) => {
                 let (active, idle) = (Instant::now(), deadlines.idle);
+                let response = Response::from(response);
                 Ok(response.map(|body| Streamed { body, slot: Some(self), watchdog, active, idle }))
             }
             Some(Err(error)) => {
@@ -254,19 +256,20 @@ impl Slot {
 }
 
 /// The same request with the whole URL, as HTTP/2's pseudo-headers want it.
-fn request(parts: &request::Parts, origin: &Origin, body: Sent) -> Request<Sent> {
-    let mut request = Request::new(body);
+fn converted(request: &Request<()>, origin: &Origin, body: Sent) -> http::Request<Sent> {
+    let mut converted = http::Request::new(body);
     let mut uri = uri::Parts::default();
     uri.scheme = Some(if origin.is_tls() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
     uri.authority = Some(origin.authority().clone());
-    let path = parts.uri.path_and_query().cloned();
+    let path = request.target.path_and_query().cloned();
     uri.path_and_query = Some(path.unwrap_or_else(|| uri::PathAndQuery::from_static("/")));
-    *request.uri_mut() = Uri::from_parts(uri).expect("scheme, authority and path are all there");
-    *request.method_mut() = parts.method.clone();
-    *request.version_mut() = Version::HTTP_2;
-    let kept = parts.headers.iter().filter(|(name, _)| !h1::is_ours(name));
-    request.headers_mut().extend(kept.map(|(name, value)| (name.clone(), value.clone())));
-    request
+    *converted.uri_mut() = Uri::from_parts(uri).expect("scheme, authority and path are all there");
+    *converted.method_mut() = request.method.clone();
+    *converted.version_mut() = Version::HTTP_2;
+    let mut headers = request.headers.clone();
+    headers.retain(|header| !h1::is_ours(header));
+    *converted.headers_mut() = HeaderMap::from(&headers);
+    converted
 }
 
 /// The first cause of this type in a chain.

@@ -24,8 +24,9 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Request, Response};
+use http::Method;
 use http_body::Body;
+use relay_headers::{Request, Response};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{deadline::Watchdog, dial::Io};
@@ -117,7 +118,7 @@ pub async fn serve<R: Respond>(
             }
             Err(ended) => return Err(ended),
         };
-        let head_only = *request.method() == Method::HEAD;
+        let head_only = request.method == Method::HEAD;
         let body = connection.shared.body(decoder, waits);
         let response = {
             let mut answering = pin!(responder.respond(request.map(|()| body)));
@@ -190,17 +191,17 @@ impl<D: Buf> Connection<D> {
         asked: Asked,
         keeps_alive: bool,
     ) -> Result<Goes, Ended> {
-        let (head, body) = response.into_parts();
+        let Response { status, headers, body } = response;
         let mut body = pin!(body);
-        let mut framing = Framing::of(head.status, &head.headers, asked, body.size_hint().exact());
+        let mut framing = Framing::of(status, &headers, asked, body.size_hint().exact());
         let goes = if keeps_alive && framing != Framing::UntilClose && self.may_go_on() {
             Goes::On
         } else {
             Goes::Ends
         };
         let before = self.shared.lock().answer_begins();
-        self.outbox.head(before, &head, asked, framing, goes);
-        drop(head);
+        self.outbox.head(before, (status, &headers), asked, framing, goes);
+        drop(headers);
         let mut ended = framing == Framing::None || body.is_end_stream();
         if ended {
             self.outbox.end(&framing)?;
@@ -257,8 +258,8 @@ impl<D: Buf> Connection<D> {
 
     /// Sends an answer that is here whole.
     async fn say(&mut self, at: u64, response: Response<Bytes>) -> Result<(), Ended> {
-        let (head, body) = response.into_parts();
-        self.outbox.whole(at, &head, &body);
+        let Response { status, headers, body } = response;
+        self.outbox.whole(at, (status, &headers), &body);
         poll_fn(|cx| self.outbox.poll_write(&mut *self.shared.lock().io, cx)).await?;
         Ok(())
     }

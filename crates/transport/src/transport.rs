@@ -5,7 +5,7 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use http::{Request, Response, Version, request};
+use relay_headers::{Request, Response};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
@@ -133,7 +133,7 @@ impl Transport {
         }))
     }
 
-    /// Sends a request to `origin` and waits for the head of its response. Of the request's URI
+    /// Sends a request to `origin` and waits for the head of its response. Of the request's target
     /// only path and query count. Headers that speak of one hop, `host` and the framing headers
     /// are written anew; all others pass. Interim responses are skipped.
     ///
@@ -151,16 +151,17 @@ impl Transport {
         request: Request<RequestBody>,
         deadlines: Deadlines,
     ) -> Result<Response<Incoming>, SendError> {
-        let (parts, body) = request.into_parts();
+        let Request { method, target, headers, body } = request;
+        let request = Request { method, target, headers, body: () };
         let shelf = self.0.pool.shelf(origin, || self.0.proxy.as_ref()?.proxy(origin));
         let replay = body.replay();
         let wants = if replay.is_some() { Wants::Any } else { Wants::Certain };
-        let failure = match self.0.attempt(&shelf, wants, &parts, body, deadlines).await {
+        let failure = match self.0.attempt(&shelf, wants, &request, body, deadlines).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure,
         };
         let Some(body) = replay.filter(|_| failure.stale) else { return Err(failure.error) };
-        let again = Box::pin(self.0.attempt(&shelf, Wants::Certain, &parts, body, deadlines));
+        let again = Box::pin(self.0.attempt(&shelf, Wants::Certain, &request, body, deadlines));
         again.await.map_err(|failure| failure.error)
     }
 
@@ -182,7 +183,7 @@ impl Inner {
         &self,
         shelf: &Arc<Shelf>,
         wants: Wants,
-        parts: &request::Parts,
+        request: &Request<()>,
         body: RequestBody,
         deadlines: Deadlines,
     ) -> Result<Response<Incoming>, Failure> {
@@ -198,10 +199,10 @@ impl Inner {
         };
         match ready {
             Ready::Link(link, age) => {
-                ask_http1(link, Moment { age, start }, shelf, parts, body, deadlines).await
+                ask_http1(link, Moment { age, start }, shelf, request, body, deadlines).await
             }
             Ready::Slot(slot, age) => {
-                ask_http2(slot, Moment { age, start }, shelf, parts, body, deadlines).await
+                ask_http2(slot, Moment { age, start }, shelf, request, body, deadlines).await
             }
         }
     }
@@ -310,7 +311,7 @@ async fn ask_http1(
     mut link: Box<Link>,
     Moment { age, start }: Moment,
     shelf: &Arc<Shelf>,
-    parts: &request::Parts,
+    request: &Request<()>,
     body: RequestBody,
     deadlines: Deadlines,
 ) -> Result<Response<Incoming>, Failure> {
@@ -322,27 +323,24 @@ async fn ask_http1(
         stale: age == Age::Reused && failure.silent_end,
         error: failure.error,
     };
-    let asked = link.ask(parts, &shelf.origin, target, body.into_content(), deadlines).await;
+    let asked = link.ask(request, &shelf.origin, target, body.into_content(), deadlines).await;
     let mut head = asked.map_err(failed)?;
     let timings = link.handshake.timings(age, start.elapsed());
-    let begun = h1::Exchange::begin(link, &mut head, &parts.method, shelf.clone(), deadlines.idle);
-    let mut response = Response::new(Incoming::http1(begun.map_err(failed)?, timings));
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
-    *response.version_mut() = Version::HTTP_11;
-    Ok(response)
+    let begun = h1::Exchange::begin(link, &mut head, &request.method, shelf.clone(), deadlines.idle);
+    let body = Incoming::http1(begun.map_err(failed)?, timings);
+    Ok(Response { status: head.status, headers: head.headers, body })
 }
 
 async fn ask_http2(
     slot: Slot,
     Moment { age, start }: Moment,
     shelf: &Shelf,
-    parts: &request::Parts,
+    request: &Request<()>,
     body: RequestBody,
     deadlines: Deadlines,
 ) -> Result<Response<Incoming>, Failure> {
     let handshake = slot.handshake();
-    let response = slot.ask(parts, &shelf.origin, body, deadlines).await.map_err(|failure| Failure {
+    let response = slot.ask(request, &shelf.origin, body, deadlines).await.map_err(|failure| Failure {
         stale: age == Age::Reused && failure.unprocessed,
         error: failure.error,
     })?;

@@ -125,10 +125,10 @@ impl<'a> Files<'a> {
 
     #[cold]
     fn look_behind(&mut self, key_end: usize) {
-        self.looked_at += 1;
-        if self.looked_at > MAX_FILES {
+        if self.looked_at == MAX_FILES {
             return;
         }
+        self.looked_at += 1;
         let id = scan::string_after_colon(self.body, key_end)
             .filter(|id| id.span().len() <= MAX_FILE_ID)
             .and_then(Value::as_str);
@@ -290,8 +290,9 @@ mod tests {
 
     #[test]
     fn only_so_many_files_of_only_such_length_are_read() {
-        let many: Vec<String> = (0..=MAX_FILES).map(|n| format!(r#"{{"file_id":"{n}"}}"#)).collect();
-        assert_eq!(read(&format!(r#"{{"files":[{}]}}"#, many.join(","))).files.len(), MAX_FILES);
+        let ids: Vec<String> = (0..=MAX_FILES).map(|n| n.to_string()).collect();
+        let many: Vec<String> = ids.iter().map(|id| format!(r#"{{"file_id":"{id}"}}"#)).collect();
+        assert_eq!(read(&format!(r#"{{"files":[{}]}}"#, many.join(","))).files, ids[..MAX_FILES]);
 
         let longest = "f".repeat(MAX_FILE_ID - 2);
         assert_eq!(read(&format!(r#"{{"file_id":"{longest}"}}"#)).files, std::slice::from_ref(&longest));

@@ -14,9 +14,9 @@ mod tests;
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use http::HeaderMap;
 use jiff::Timestamp;
 use relay_core::{Gauge, Quota, Time, Unified, UnifiedStatus};
+use relay_headers::Headers;
 
 use self::written::{decimal, duration, http_date, timestamp};
 
@@ -33,7 +33,7 @@ const FIRST_MILLISECOND: u64 = 1_000_000_000_000;
 /// A moment in a header is the provider's clock speaking. Where the answer carries its own `Date`, the
 /// moment is taken relative to that and counted from `now`, so that a clock that is wrong, ours or
 /// theirs, does no harm.
-pub fn quota(headers: &HeaderMap, now: Time) -> Quota {
+pub fn quota(headers: &Headers, now: Time) -> Quota {
     let mut head = Head { now, ..Head::default() };
     head.read(headers);
     Quota {
@@ -105,10 +105,13 @@ const WINDOWS: [(&str, &str); 5] = [
 
 impl<'a> Head<'a> {
     /// In one pass: an answer has a dozen headers, and there are fifty names to look for.
-    fn read(&mut self, headers: &'a HeaderMap) {
-        for (name, value) in headers {
-            if let Some(place @ None) = self.place(name.as_str()) {
-                *place = value.to_str().ok().map(str::trim_ascii).filter(|text| !text.is_empty());
+    fn read(&mut self, headers: &'a Headers) {
+        // The letters with which those names begin.
+        let begins =
+            |name: &[u8]| matches!(name.first().map(u8::to_ascii_lowercase), Some(b'a' | b'd' | b'r' | b'x'));
+        for header in headers.iter().filter(|header| begins(header.name())) {
+            if let Some(place @ None) = self.place(&header.lowercase()) {
+                *place = header.text().map(str::trim_ascii).filter(|text| !text.is_empty());
             }
         }
     }

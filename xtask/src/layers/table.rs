@@ -55,15 +55,22 @@ pub(crate) const LAYERS: &[Crate] = &[
         so_that: "every decision can be replayed",
     },
     Crate {
+        name: "headers",
+        uses: &[],
+        tests_use: &[],
+        outside: Outside::Only(&["bytes", "http", "itoa", "thiserror"]),
+        so_that: "headers pass as they came, at the cost of a list",
+    },
+    Crate {
         name: "wire",
-        uses: &["core"],
+        uses: &["core", "headers"],
         tests_use: &[],
         outside: Outside::Only(&["bytes", "http", "jiff", "memchr", "serde", "serde_json", "thiserror"]),
         so_that: "formats can be fuzzed alone",
     },
     Crate {
         name: "providers",
-        uses: &["core", "wire"],
+        uses: &["core", "headers", "wire"],
         tests_use: &[],
         outside: Outside::Only(&["bytes", "http", "memchr", "serde_json", "thiserror", "zeroize"]),
         so_that: "a provider is a page of facts",
@@ -92,7 +99,7 @@ pub(crate) const LAYERS: &[Crate] = &[
     },
     Crate {
         name: "transport",
-        uses: &[],
+        uses: &["headers"],
         tests_use: &[],
         outside: Outside::Never(FACES),
         so_that: "connections can be tested and measured alone",
@@ -106,7 +113,7 @@ pub(crate) const LAYERS: &[Crate] = &[
     },
     Crate {
         name: "proxy",
-        uses: &["core", "wire", "providers", "config", "telemetry", "transport"],
+        uses: &["core", "headers", "wire", "providers", "config", "telemetry", "transport"],
         tests_use: &["sim", "testkit"],
         outside: Outside::Never(FACES),
         so_that: "the data path knows no operator",

@@ -216,12 +216,12 @@ impl Client {
             .header("authorization", format!("Bearer {PLACEHOLDER}"))
             .body(RequestBody::from(body))
             .expect("path and headers are constants and correct");
-        let (head, body) = self.transport.send(&self.origin, request, DEADLINES).await?.into_parts();
-        if head.status.is_success() {
-            return Ok(body);
+        let answer = self.transport.send(&self.origin, request.into(), DEADLINES).await?;
+        if answer.status.is_success() {
+            return Ok(answer.body);
         }
-        let words = whole(body).await?;
-        Err(Failed::Refused(head.status, String::from_utf8_lossy(&words).into_owned()))
+        let words = whole(answer.body).await?;
+        Err(Failed::Refused(answer.status, String::from_utf8_lossy(&words).into_owned()))
     }
 
     async fn count(&self, body: Bytes) -> Result<u64, Failed> {

@@ -27,6 +27,18 @@ async fn w56_bodies_are_logged_at_debug_only_and_only_of_those_who_may_ask() {
     assert!(log.lines_with("hidden").is_empty() && log.lines_with("relay-key").is_empty());
 }
 
+/// The times were never logged: they were looked for where nobody put them.
+#[tokio::test(start_paused = true)]
+async fn the_times_and_the_headers_of_an_answer_are_logged_when_asked_for() {
+    let log = Log::listen();
+    let yaml = "logging: { debug_options: { log_tls_metrics: true, log_response_headers: true } }";
+    let relay = story().provider("a", [replies::message("hello")]).with(yaml).start().await;
+    relay.ask_whole("hi").await;
+    let [times, headers] = ["upstream times", "response headers"].map(|words| log.lines_with(words).concat());
+    assert!(times.contains(" DBG -> upstream times ") && times.contains("connect"), "{times}");
+    assert!(headers.contains("status=200") && headers.contains("content-type: "), "{headers}");
+}
+
 /// The completion line of the old program had neither provider nor model nor key.
 #[tokio::test(start_paused = true)]
 async fn a_request_has_one_line_at_its_end_with_who_served_it_and_what_it_used() {

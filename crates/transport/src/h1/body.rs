@@ -271,7 +271,7 @@ fn take_trailers(inbox: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
     let mut lines = [httparse::EMPTY_HEADER; MAX_TRAILER_LINES];
     match httparse::parse_headers(&section, &mut lines) {
         Ok(httparse::Status::Complete((size, lines))) if size == section.len() => {
-            head::collect(&section, lines, 0).map(Some).ok_or(Malformed::Trailers)
+            head::parsed(&section, lines).map(|trailers| Some((&trailers).into())).ok_or(Malformed::Trailers)
         }
         _ => Err(Malformed::Trailers),
     }

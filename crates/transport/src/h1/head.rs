@@ -6,9 +6,10 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
+use http::{HeaderValue, Method, StatusCode};
+use relay_headers::{Header, Headers, Request};
 
-use super::{body::Decoder, names};
+use super::body::Decoder;
 use crate::{error::Malformed, origin::Origin};
 
 /// The largest response head taken, in bytes. Anthropic's are about 2 KiB; proxies in between add
@@ -17,9 +18,6 @@ const MAX_HEAD: usize = 256 * 1024;
 
 /// The largest number of header lines in a response.
 const MAX_HEADERS: usize = 256;
-
-/// Room for the headers that whoever passes an answer on adds to it.
-const ROOM: usize = 6;
 
 /// In which form a request names its target (RFC 9112 section 3.2).
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +41,7 @@ pub(crate) enum Framing {
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Headers,
     /// HTTP/1.0, which closes unless told otherwise.
     old: bool,
 }
@@ -56,52 +54,51 @@ pub(crate) struct Plan {
 }
 
 /// Whether a header speaks of one hop only, or is written by this crate itself.
-pub(crate) fn is_ours(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::HOST
-            | header::CONNECTION
-            | header::CONTENT_LENGTH
-            | header::TRANSFER_ENCODING
-            | header::TE
-            | header::TRAILER
-            | header::UPGRADE
-            | header::EXPECT
-            | header::PROXY_AUTHORIZATION
-    ) || name == "keep-alive"
-        || name == "proxy-connection"
+pub(crate) fn is_ours(header: Header<'_>) -> bool {
+    const OURS: [&str; 11] = [
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "proxy-authorization",
+        "keep-alive",
+        "proxy-connection",
+    ];
+    OURS.iter().any(|ours| header.is(ours))
 }
 
 /// Writes a request head.
 pub(crate) fn write(
     out: &mut Vec<u8>,
-    parts: &request::Parts,
+    request: &Request<()>,
     origin: &Origin,
     target: Target<'_>,
     framing: Framing,
 ) {
-    out.extend_from_slice(parts.method.as_str().as_bytes());
+    out.extend_from_slice(request.method.as_str().as_bytes());
     out.push(b' ');
     if let Target::Absolute(_) = target {
         out.extend_from_slice(origin.scheme().name().as_bytes());
         out.extend_from_slice(b"://");
         out.extend_from_slice(origin.authority().as_str().as_bytes());
     }
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = request.target.path_and_query().map_or("/", |path| path.as_str());
     // `http` reads `//host?q` and `*` as well; a target in origin form begins with a slash.
     if !path.starts_with('/') {
         out.push(b'/');
     }
     out.extend_from_slice(path.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    write_line(out, &header::HOST, origin.host_header());
-    for (name, value) in &parts.headers {
-        if !is_ours(name) {
-            write_line(out, name, value);
-        }
+    write_line(out, b"host", origin.host_header().as_bytes());
+    for header in request.headers.iter().filter(|header| !is_ours(*header)) {
+        write_line(out, header.name(), header.value());
     }
     if let Target::Absolute(Some(credential)) = target {
-        write_line(out, &header::PROXY_AUTHORIZATION, credential);
+        write_line(out, b"proxy-authorization", credential.as_bytes());
     }
     match framing {
         Framing::None => {}
@@ -115,11 +112,12 @@ pub(crate) fn write(
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    out.reserve(name.as_str().len() + value.len() + 4);
-    out.extend_from_slice(name.as_str().as_bytes());
+/// Writes the line of a header.
+pub(crate) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
-    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -169,20 +167,13 @@ fn read(head: &Bytes) -> Result<Head, Malformed> {
         return Err(Malformed::Head);
     }
     let code = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed::Head)?;
-    let headers = collect(head, response.headers, ROOM).ok_or(Malformed::Head)?;
+    let headers = parsed(head, response.headers).ok_or(Malformed::Head)?;
     Ok(Head { status: code, headers, old: response.version != Some(1) })
 }
 
-/// Copies no value: each is a slice of the head. `room` is for headers that will be added: a map that grows is built
-/// twice.
-pub(crate) fn collect(head: &Bytes, lines: &[httparse::Header<'_>], room: usize) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(lines.len() + room);
-    for line in lines {
-        let name = names::name(line.name.as_bytes())?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(line.value)).ok()?;
-        headers.append(name, value);
-    }
-    Some(headers)
+/// The headers of these lines, which are slices of the head.
+pub(crate) fn parsed(head: &Bytes, lines: &[httparse::Header<'_>]) -> Option<Headers> {
+    Headers::parsed(head, lines.iter().map(|line| (line.name.as_bytes(), line.value)))
 }
 
 impl Head {
@@ -203,12 +194,12 @@ impl Head {
         {
             return Ok(Plan { decoder: Decoder::empty(), reusable });
         }
-        if self.headers.contains_key(header::TRANSFER_ENCODING) {
+        if self.headers.has("transfer-encoding") {
             if self.old {
                 // RFC 9112 section 6.1: such a message is faulty, and its end cannot be known.
                 return Err(Malformed::TransferEncoding);
             }
-            let both = self.headers.remove(header::CONTENT_LENGTH).is_some();
+            let both = self.headers.remove("content-length");
             return Ok(if is_chunked(&self.headers) {
                 Plan { decoder: Decoder::chunked(), reusable: reusable && !both }
             } else {
@@ -223,32 +214,30 @@ impl Head {
 
     /// The seconds after which the upstream says it will close an idle connection.
     pub(crate) fn keep_alive_secs(&self) -> Option<u64> {
-        let name = HeaderName::from_static("keep-alive");
-        tokens(&self.headers, &name).find_map(|token| {
-            let (name, secs) = token.split_once('=')?;
+        self.headers.members("keep-alive").find_map(|member| {
+            let (name, secs) = std::str::from_utf8(member).ok()?.split_once('=')?;
             name.trim().eq_ignore_ascii_case("timeout").then(|| secs.trim().parse().ok()).flatten()
         })
     }
 }
 
 /// Whether whoever sent these headers takes or sends another message afterwards.
-pub(crate) fn keeps_alive(headers: &HeaderMap, old: bool) -> bool {
-    let says = |word| tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(word));
-    if old { says("keep-alive") && !says("close") } else { !says("close") }
+pub(crate) fn keeps_alive(headers: &Headers, old: bool) -> bool {
+    let says = |word: &[u8]| headers.members("connection").any(|member| member.eq_ignore_ascii_case(word));
+    if old { says(b"keep-alive") && !says(b"close") } else { !says(b"close") }
 }
 
 /// Whether `chunked` is the last transfer coding, and only that.
-pub(crate) fn is_chunked(headers: &HeaderMap) -> bool {
-    let mut codings = tokens(headers, &header::TRANSFER_ENCODING);
-    let chunked = |coding: &str| coding.eq_ignore_ascii_case("chunked");
-    codings.find(|coding| chunked(coding)).is_some() && codings.next().is_none()
+pub(crate) fn is_chunked(headers: &Headers) -> bool {
+    let mut codings = headers.members("transfer-encoding");
+    codings.any(|coding| coding.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 /// The length that `content-length` gives, however often it is said, if it is always the same.
-pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+pub(crate) fn content_length(headers: &Headers) -> Result<Option<u64>, Malformed> {
     let mut length = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        for text in value.as_bytes().split(|byte| *byte == b',') {
+    for value in headers.all("content-length") {
+        for text in value.split(|byte| *byte == b',') {
             let number = decimal(text.trim_ascii()).ok_or(Malformed::ContentLength)?;
             if length.is_some_and(|length| length != number) {
                 return Err(Malformed::ContentLength);
@@ -266,15 +255,4 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         number.checked_mul(10)?.checked_add(digit)
     };
     if digits.is_empty() { None } else { digits.iter().try_fold(0, value) }
-}
-
-/// The members of a list header, over all its lines.
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|token| token.trim_matches([' ', '\t']))
-        .filter(|token| !token.is_empty())
 }

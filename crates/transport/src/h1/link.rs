@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use http::request;
+use relay_headers::Request;
 use tokio::{
     io::{AsyncRead, ReadBuf},
     time::Instant,
@@ -101,13 +101,13 @@ impl Link {
     /// request is written ends the upload, unless it is a success.
     pub(crate) async fn ask(
         &mut self,
-        parts: &request::Parts,
+        request: &Request<()>,
         origin: &Origin,
         target: Target<'_>,
         body: Content,
         deadlines: Deadlines,
     ) -> Result<Head, Failure> {
-        self.upload.begin(parts, origin, target, body);
+        self.upload.begin(request, origin, target, body);
         self.silence = Silence::Broken;
         self.heard = Heard::Nothing;
         self.inbox.begin();

@@ -11,8 +11,9 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::{Method, request};
+use http::Method;
 use http_body::Body;
+use relay_headers::Request;
 
 use super::head::{self, Framing, Target};
 use crate::{
@@ -74,13 +75,13 @@ impl Upload {
     /// Takes up a request. Nothing is written before the first poll.
     pub(crate) fn begin(
         &mut self,
-        parts: &request::Parts,
+        request: &Request<()>,
         origin: &Origin,
         target: Target<'_>,
         body: Content,
     ) {
         let framing = match body.length() {
-            Some(0) if matches!(body, Content::Empty) && has_no_body(&parts.method) => Framing::None,
+            Some(0) if matches!(body, Content::Empty) && has_no_body(&request.method) => Framing::None,
             Some(length) => Framing::Length(length),
             None => Framing::Chunked,
         };
@@ -88,7 +89,7 @@ impl Upload {
         self.pieces.clear();
         self.at = 0;
         self.written = 0;
-        head::write(&mut self.outbox, parts, origin, target, framing);
+        head::write(&mut self.outbox, request, origin, target, framing);
         self.rest = match body {
             Content::Empty => Rest::Flush,
             Content::Whole(bytes) => {

@@ -7,7 +7,8 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header, uri};
+use http::{Method, StatusCode, Uri, uri};
+use relay_headers::{Headers, Request};
 
 use crate::h1::{self, Decoder};
 
@@ -123,17 +124,16 @@ fn read(head: &Bytes) -> Result<Head, Fault> {
     }
     let (Some(method), Some(target)) = (line.method, line.path) else { return Err(Fault::Head) };
     let old = line.version != Some(1);
-    let mut request = Request::new(());
-    *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| Fault::Head)?;
-    *request.uri_mut() = self::target(head.slice_ref(target.as_bytes()))?;
-    *request.version_mut() = if old { Version::HTTP_10 } else { Version::HTTP_11 };
-    *request.headers_mut() = h1::collect(head, line.headers, 0).ok_or(Fault::Head)?;
-    let mut keeps_alive = h1::keeps_alive(request.headers(), old);
-    if !old && request.headers().get_all(header::HOST).iter().count() != 1 {
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Fault::Head)?;
+    let target = self::target(head.slice_ref(target.as_bytes()))?;
+    let mut headers = h1::parsed(head, line.headers).ok_or(Fault::Head)?;
+    let mut keeps_alive = h1::keeps_alive(&headers, old);
+    if !old && headers.all("host").count() != 1 {
         return Err(Fault::Host);
     }
-    let decoder = framing(request.headers_mut(), old, &mut keeps_alive)?;
-    let waits = !old && !decoder.is_complete() && waits(request.headers());
+    let decoder = framing(&mut headers, old, &mut keeps_alive)?;
+    let waits = !old && !decoder.is_complete() && waits(&headers);
+    let request = Request { method, target, headers, body: () };
     Ok(Head { request, decoder, old, keeps_alive, waits })
 }
 
@@ -149,20 +149,20 @@ fn target(target: Bytes) -> Result<Uri, Fault> {
 /// How the body of a request is framed (RFC 9112 section 6.3). A body without a length is none. Of
 /// one that has both a length and chunks, the chunks count, and the connection is not used again:
 /// whoever stands before us may have counted otherwise.
-fn framing(headers: &mut HeaderMap, old: bool, keeps_alive: &mut bool) -> Result<Decoder, Fault> {
-    if headers.contains_key(header::TRANSFER_ENCODING) {
+fn framing(headers: &mut Headers, old: bool, keeps_alive: &mut bool) -> Result<Decoder, Fault> {
+    if headers.has("transfer-encoding") {
         if old || !h1::is_chunked(headers) {
             return Err(Fault::Framing);
         }
-        *keeps_alive &= headers.remove(header::CONTENT_LENGTH).is_none();
+        *keeps_alive &= !headers.remove("content-length");
         return Ok(Decoder::chunked());
     }
     let length = h1::content_length(headers).map_err(|_| Fault::Framing)?;
     Ok(length.map_or_else(Decoder::empty, Decoder::length))
 }
 
-fn waits(headers: &HeaderMap) -> bool {
-    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+fn waits(headers: &Headers) -> bool {
+    headers.get("expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]
@@ -180,9 +180,9 @@ mod tests {
     #[test]
     fn a_head_says_what_it_says() {
         let head = taken("\r\nPOST /v1/messages?beta=true HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nx-a: 2\r\ncontent-length: 7\r\nexpect: 100-Continue\r\n\r\n{}").unwrap().unwrap();
-        assert_eq!(head.request.method(), Method::POST);
-        assert_eq!(head.request.uri(), "/v1/messages?beta=true");
-        assert_eq!(head.request.headers().get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(head.request.method, Method::POST);
+        assert_eq!(head.request.target, "/v1/messages?beta=true");
+        assert_eq!(head.request.headers.all("x-a").collect::<Vec<_>>(), [b"1", b"2"]);
         assert_eq!(head.decoder.remaining(), Some(7));
         assert!(head.waits && head.keeps_alive && !head.old);
     }
@@ -280,7 +280,7 @@ mod tests {
             }
             inbox.extend_from_slice(&text.as_bytes()[cut..]);
             let head = take(&mut inbox, &mut scanned).unwrap().unwrap();
-            assert_eq!((head.request.uri().path(), &inbox[..]), ("/v1/messages", &b"{}"[..]));
+            assert_eq!((head.request.target.path(), &inbox[..]), ("/v1/messages", &b"{}"[..]));
         }
     }
 }

@@ -12,8 +12,9 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{HeaderMap, StatusCode, header, response};
+use http::StatusCode;
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
+use relay_headers::{Header, Headers};
 
 use crate::{dial::Io, h1};
 
@@ -69,7 +70,7 @@ pub(super) struct Outbox<D> {
 
 impl Framing {
     /// Of an answer with these headers, to a body of that length if it is known.
-    pub(super) fn of(status: StatusCode, headers: &HeaderMap, asked: Asked, length: Option<u64>) -> Self {
+    pub(super) fn of(status: StatusCode, headers: &Headers, asked: Asked, length: Option<u64>) -> Self {
         let empty = asked.head_only
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -94,7 +95,7 @@ impl<D: Buf> Outbox<D> {
     pub(super) fn head(
         &mut self,
         before: &[u8],
-        head: &response::Parts,
+        (status, headers): (StatusCode, &Headers),
         asked: Asked,
         framing: Framing,
         goes: Goes,
@@ -103,25 +104,17 @@ impl<D: Buf> Outbox<D> {
         let text = &mut self.text;
         text.extend_from_slice(before);
         text.extend_from_slice(if asked.old { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
-        text.extend_from_slice(head.status.as_str().as_bytes());
+        text.extend_from_slice(status.as_str().as_bytes());
         text.push(b' ');
         // 529 has no name in any standard; none is said of it.
-        text.extend_from_slice(head.status.canonical_reason().unwrap_or_default().as_bytes());
+        text.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
         text.extend_from_slice(b"\r\n");
-        let mut dated = false;
-        for (name, value) in &head.headers {
-            let ours = match *name {
-                header::CONNECTION | header::TRANSFER_ENCODING => true,
-                header::CONTENT_LENGTH => framing != Framing::None || head.status == StatusCode::NO_CONTENT,
-                header::DATE => {
-                    dated = true;
-                    false
-                }
-                _ => false,
-            };
-            if !ours {
-                line(text, name.as_str(), value.as_bytes());
-            }
+        let bare = framing == Framing::None && status != StatusCode::NO_CONTENT;
+        let ours = |header: &Header<'_>| {
+            header.is("connection") || header.is("transfer-encoding") || !bare && header.is("content-length")
+        };
+        for header in headers.iter().filter(|header| !ours(header)) {
+            h1::write_line(text, header.name(), header.value());
         }
         match framing {
             Framing::Length(length) => number(text, length),
@@ -129,12 +122,12 @@ impl<D: Buf> Outbox<D> {
             Framing::None | Framing::UntilClose => {}
         }
         if goes == Goes::Ends {
-            line(text, "connection", b"close");
+            h1::write_line(text, b"connection", b"close");
         } else if asked.old {
-            line(text, "connection", b"keep-alive");
+            h1::write_line(text, b"connection", b"keep-alive");
         }
-        if !dated {
-            with_date(asked.at, |date| line(text, "date", date));
+        if !headers.has("date") {
+            with_date(asked.at, |date| h1::write_line(text, b"date", date));
         }
         text.extend_from_slice(b"\r\n");
     }
@@ -171,7 +164,7 @@ impl<D: Buf> Outbox<D> {
     }
 
     /// Takes up an answer that is here whole.
-    pub(super) fn whole(&mut self, at: u64, head: &response::Parts, body: &[u8]) {
+    pub(super) fn whole(&mut self, at: u64, head: (StatusCode, &Headers), body: &[u8]) {
         let asked = Asked { at, head_only: false, old: false };
         self.head(&[], head, asked, Framing::Length(body.len() as u64), Goes::Ends);
         self.text.extend_from_slice(body);
@@ -252,16 +245,8 @@ impl<D: Buf> Outbox<D> {
     }
 }
 
-fn line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
-    text.reserve(name.len() + value.len() + 4);
-    text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(b": ");
-    text.extend_from_slice(value);
-    text.extend_from_slice(b"\r\n");
-}
-
 fn number(text: &mut Vec<u8>, length: u64) {
-    line(text, "content-length", itoa::Buffer::new().format(length).as_bytes());
+    h1::write_line(text, b"content-length", itoa::Buffer::new().format(length).as_bytes());
 }
 
 /// The line that begins a chunk.

@@ -12,7 +12,7 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::pipe::{Peer, hello, pipes, pipes_with, send, text};
+use crate::pipe::{Ask, Peer, hello, pipes, pipes_with, send, text};
 
 /// What a client makes of an answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -271,7 +271,7 @@ async fn a_reset_is_told_from_an_end() {
             stream.write_all(head.as_bytes()).await.unwrap();
             stream
         };
-        let client = transport.send(&origin, hello(), crate::pipe::DEADLINES);
+        let client = transport.ask(&origin, hello(), crate::pipe::DEADLINES);
         let reset = |stream| {
             // Closing with unsent data thrown away is a reset.
             SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

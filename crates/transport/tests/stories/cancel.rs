@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use relay_transport::{Dial, Dialing, Origin, Transport};
 
-use crate::pipe::{hello, pipes, pipes_with, post, send, settings};
+use crate::pipe::{Ask, hello, pipes, pipes_with, post, send, settings};
 
 /// Polls once; whether it is not yet ready.
 fn is_pending<F: Future>(future: Pin<&mut F>) -> bool {
@@ -57,7 +57,7 @@ async fn while_shaking_hands_the_connection_is_closed() {
     let (transport, mut upstream) = pipes();
     let origin = Origin::parse("https://upstream.test").unwrap();
     {
-        let mut sending = pin!(transport.send(&origin, hello(), crate::pipe::DEADLINES));
+        let mut sending = pin!(transport.ask(&origin, hello(), crate::pipe::DEADLINES));
         assert!(is_pending(sending.as_mut()));
     }
     let hello = upstream.accept().await.closed().await;

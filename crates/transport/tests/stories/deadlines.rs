@@ -8,7 +8,7 @@ use relay_transport::{BodyError, Deadlines, Dial, Dialing, Kind, Origin, Phase, 
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    pipe::{DEADLINES, OK, hello, origin, pipes, pipes_with, post, send, settings, text},
+    pipe::{Ask, DEADLINES, OK, hello, origin, pipes, pipes_with, post, send, settings, text},
     requests::fed,
 };
 
@@ -35,7 +35,7 @@ async fn shaking_hands_is_part_of_connecting() {
     let (transport, mut upstream) = pipes();
     let start = Instant::now();
     let origin = Origin::parse("https://upstream.test").unwrap();
-    let (answered, _peer) = tokio::join!(transport.send(&origin, hello(), DEADLINES), upstream.accept());
+    let (answered, _peer) = tokio::join!(transport.ask(&origin, hello(), DEADLINES), upstream.accept());
     let error = answered.err().unwrap();
     assert_eq!((error.phase, error.kind, error.sent), (Phase::Tls, Kind::Timeout, false));
     assert_eq!(start.elapsed(), DEADLINES.connect);
@@ -46,7 +46,7 @@ async fn waiters_for_a_shared_connection_wait_no_longer_than_their_own_deadline(
     let transport = Transport::new(settings(), Arc::new(Silence));
     let origin = Origin::parse("https://upstream.test").unwrap();
     let start = Instant::now();
-    let one = || transport.send(&origin, hello(), DEADLINES);
+    let one = || transport.ask(&origin, hello(), DEADLINES);
     let (a, b, c) = tokio::join!(one(), one(), one());
     for answered in [a, b, c] {
         assert_eq!(answered.err().unwrap().kind, Kind::Timeout);
@@ -170,11 +170,11 @@ async fn deadlines_of_one_request_do_not_reach_into_the_next() {
             // The timer of the first is armed for sooner than the second needs, and that of the
             // second for later than the third needs.
             for deadlines in [short, DEADLINES] {
-                let answered = transport.send(&origin(), hello(), deadlines).await;
+                let answered = transport.ask(&origin(), hello(), deadlines).await;
                 assert_eq!(text(answered.unwrap()).await.unwrap(), "ok");
             }
             let start = Instant::now();
-            let error = transport.send(&origin(), hello(), short).await.err().unwrap();
+            let error = transport.ask(&origin(), hello(), short).await.err().unwrap();
             assert_eq!((error.kind, start.elapsed()), (Kind::Timeout, short.first_byte));
         },
         async {

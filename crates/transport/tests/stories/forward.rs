@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    pipe::{DEADLINES, OK, hello, pipes_with, send, text},
+    pipe::{Ask, DEADLINES, OK, hello, pipes_with, send, text},
     servers::certified,
 };
 
@@ -43,12 +43,11 @@ async fn what_needs_no_proxy_is_asked_directly() {
     let (transport, mut upstream) = pipes_with(1024, behind);
     for url in ["http://direct.test", "http://127.0.0.1:11434"] {
         let origin = Origin::parse(url).unwrap();
-        let (answered, (peer, (head, _))) =
-            tokio::join!(transport.send(&origin, hello(), DEADLINES), async {
-                let mut peer = upstream.accept().await;
-                let request = peer.answer(OK).await;
-                (peer, request)
-            });
+        let (answered, (peer, (head, _))) = tokio::join!(transport.ask(&origin, hello(), DEADLINES), async {
+            let mut peer = upstream.accept().await;
+            let request = peer.answer(OK).await;
+            (peer, request)
+        });
         text(answered.unwrap()).await.unwrap();
         assert_eq!(peer.origin, origin);
         assert!(head.starts_with("POST /v1/messages") && !head.contains("proxy-authorization"), "{head}");
@@ -59,7 +58,7 @@ async fn what_needs_no_proxy_is_asked_directly() {
 async fn an_origin_with_tls_is_reached_through_a_tunnel() {
     let (transport, mut upstream) = pipes_with(4096, behind);
     let origin = Origin::parse("https://upstream.test:8443").unwrap();
-    let (answered, ()) = tokio::join!(transport.send(&origin, hello(), DEADLINES), async {
+    let (answered, ()) = tokio::join!(transport.ask(&origin, hello(), DEADLINES), async {
         let mut peer = upstream.accept().await;
         assert_eq!(peer.origin.to_string(), "http://proxy.test:3128");
         let (head, _) = peer.answer("HTTP/1.1 200 Connection established\r\n\r\n").await;
@@ -87,7 +86,7 @@ async fn a_request_through_a_tunnel_is_between_us_and_the_origin() {
     let (config, certificate) = certified(&[b"http/1.1"]);
     let (transport, mut upstream) = pipes_with(4096, trusting("http://proxy.test", certificate));
     let origin = Origin::parse("https://upstream.test").unwrap();
-    let (answered, request) = tokio::join!(transport.send(&origin, hello(), DEADLINES), async {
+    let (answered, request) = tokio::join!(transport.ask(&origin, hello(), DEADLINES), async {
         let mut peer = upstream.accept().await;
         peer.answer("HTTP/1.1 200 OK\r\n\r\n").await;
         let mut secured = Secured(TlsAcceptor::from(config).accept(peer.io).await.unwrap());
@@ -148,7 +147,7 @@ async fn a_tunnel_that_is_refused_or_spoilt_is_told() {
     for (answer, expected) in table {
         let (transport, mut upstream) = pipes_with(4096, behind);
         let origin = Origin::parse("https://upstream.test").unwrap();
-        let (answered, _) = tokio::join!(transport.send(&origin, hello(), DEADLINES), async {
+        let (answered, _) = tokio::join!(transport.ask(&origin, hello(), DEADLINES), async {
             upstream.accept().await.answer(answer).await
         });
         let error = answered.err().unwrap();

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    pipe::{DEADLINES, Upstream, hello, pipes_with, post, send, text},
+    pipe::{Ask, DEADLINES, Upstream, hello, pipes_with, post, send, text},
     servers::{Server, Speaks},
 };
 
@@ -64,7 +64,7 @@ async fn a_burst_of_requests_shares_one_connection() {
         let (transport, origin) = (transport.clone(), server.origin());
         tasks.spawn(async move {
             let body = number.to_string();
-            let response = transport.send(&origin, post(Bytes::from(body.clone())), DEADLINES).await.unwrap();
+            let response = transport.ask(&origin, post(Bytes::from(body.clone())), DEADLINES).await.unwrap();
             assert_eq!(response.body().timings().protocol, Protocol::Http2);
             assert_eq!(text(response).await.unwrap(), body);
         });
@@ -100,9 +100,9 @@ async fn a_peer_that_takes_few_streams_gets_more_connections() {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let (transport, origin) = (transport.clone(), server.origin());
-        tasks.spawn(async move {
-            text(transport.send(&origin, hello(), DEADLINES).await.unwrap()).await.unwrap()
-        });
+        tasks.spawn(
+            async move { text(transport.ask(&origin, hello(), DEADLINES).await.unwrap()).await.unwrap() },
+        );
     }
     while seen.load(Ordering::SeqCst) < 5 {
         tokio::task::yield_now().await;
@@ -361,7 +361,7 @@ async fn events_pass_one_by_one_in_both_directions() {
     .await;
     let transport = server.transport(|_| {});
     let (mut sender, body) = crate::requests::fed();
-    let response = transport.send(&server.origin(), post(body), DEADLINES).await.unwrap();
+    let response = transport.ask(&server.origin(), post(body), DEADLINES).await.unwrap();
     let mut echoed = response.into_body();
     for event in ["one", "two", "three"] {
         // Each is sent only when the one before has come back.

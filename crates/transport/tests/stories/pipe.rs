@@ -142,12 +142,33 @@ pub(crate) fn hello() -> Request<RequestBody> {
     post(Bytes::from_static(b"hello"))
 }
 
+/// A transport that speaks in the types of `http`, as tests do.
+pub(crate) trait Ask {
+    async fn ask(
+        &self,
+        origin: &Origin,
+        request: Request<RequestBody>,
+        deadlines: Deadlines,
+    ) -> Result<Response<Incoming>, SendError>;
+}
+
+impl Ask for Transport {
+    async fn ask(
+        &self,
+        origin: &Origin,
+        request: Request<RequestBody>,
+        deadlines: Deadlines,
+    ) -> Result<Response<Incoming>, SendError> {
+        self.send(origin, request.into(), deadlines).await.map(Response::from)
+    }
+}
+
 /// Sends a request to the upstream of the pipes.
 pub(crate) async fn send(
     transport: &Transport,
     request: Request<RequestBody>,
 ) -> Result<Response<Incoming>, SendError> {
-    transport.send(&origin(), request, DEADLINES).await
+    transport.ask(&origin(), request, DEADLINES).await
 }
 
 /// The whole body of a response, and its trailers.

@@ -9,7 +9,7 @@ use relay_transport::{Incoming, Origin, Settings, Stats, Transport};
 use tokio::time::sleep;
 
 use crate::{
-    pipe::{DEADLINES, OK, Peer, Upstream, hello, origin, pipes, pipes_with, send, text},
+    pipe::{Ask, DEADLINES, OK, Peer, Upstream, hello, origin, pipes, pipes_with, send, text},
     servers::{Server, Speaks},
 };
 
@@ -67,7 +67,7 @@ async fn a_real_server_sees_one_connection_for_many_requests() {
     .await;
     let transport = server.transport(|_| {});
     for _ in 0..10 {
-        let response = transport.send(&server.origin(), hello(), DEADLINES).await.unwrap();
+        let response = transport.ask(&server.origin(), hello(), DEADLINES).await.unwrap();
         assert_eq!(text(response).await.unwrap(), "hello");
     }
     assert_eq!(server.connections(), 1);
@@ -199,7 +199,7 @@ async fn origins_do_not_share_connections() {
     let (transport, mut upstream) = pipes();
     let _one = first(&transport, &mut upstream, OK).await;
     let other = Origin::parse("http://other.test:81").unwrap();
-    let (answered, peer) = tokio::join!(transport.send(&other, hello(), DEADLINES), async {
+    let (answered, peer) = tokio::join!(transport.ask(&other, hello(), DEADLINES), async {
         let mut peer = upstream.accept().await;
         let (head, _) = peer.answer(OK).await;
         assert!(head.contains("\r\nhost: other.test:81\r\n"), "{head}");

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    pipe::{DEADLINES, hello, pipes_with, settings, text},
+    pipe::{Ask, DEADLINES, hello, pipes_with, settings, text},
     servers::{Fixed, Server, Speaks, certified},
 };
 
@@ -25,19 +25,19 @@ async fn http1() -> Server {
 async fn a_trusted_server_is_asked_and_the_handshake_is_told() {
     let server = http1().await;
     let transport = server.transport(|_| {});
-    let response = transport.send(&server.origin(), hello(), DEADLINES).await.unwrap();
+    let response = transport.ask(&server.origin(), hello(), DEADLINES).await.unwrap();
     let timings = *response.body().timings();
     assert_eq!((timings.tls_version, timings.protocol), (Some(TlsVersion::V13), Protocol::Http1));
     assert!(timings.tls.is_some() && !timings.tls_resumed && !timings.reused);
     assert_eq!(text(response).await.unwrap(), "ok");
 
     // On the kept connection there is no handshake; on a new one the session is resumed.
-    let response = transport.send(&server.origin(), hello(), DEADLINES).await.unwrap();
+    let response = transport.ask(&server.origin(), hello(), DEADLINES).await.unwrap();
     let timings = *response.body().timings();
     assert!(timings.tls.is_none() && timings.reused && timings.tls_version == Some(TlsVersion::V13));
     assert_eq!(text(response).await.unwrap(), "ok");
     transport.close_idle();
-    let response = transport.send(&server.origin(), hello(), DEADLINES).await.unwrap();
+    let response = transport.ask(&server.origin(), hello(), DEADLINES).await.unwrap();
     assert!(response.body().timings().tls_resumed);
     assert_eq!(server.connections(), 2);
 }
@@ -53,7 +53,7 @@ async fn a_large_body_passes_through_tls_in_both_directions() {
     let sent: Vec<u8> = (0..1_000_000_u32).map(|number| number.to_le_bytes()[1] % 128).collect();
     let transport = server.transport(|_| {});
     let request = crate::pipe::post(bytes::Bytes::from(sent.clone()));
-    let response = transport.send(&server.origin(), request, DEADLINES).await.unwrap();
+    let response = transport.ask(&server.origin(), request, DEADLINES).await.unwrap();
     assert!(text(response).await.unwrap().into_bytes() == sent);
 }
 
@@ -72,13 +72,13 @@ impl CollectAll for Incoming {
 async fn an_unknown_issuer_and_a_wrong_name_are_certificate_errors() {
     let server = http1().await;
     let strangers = Transport::new(settings(), std::sync::Arc::new(Fixed(server.address)));
-    let error = strangers.send(&server.origin(), hello(), DEADLINES).await.err().unwrap();
+    let error = strangers.ask(&server.origin(), hello(), DEADLINES).await.err().unwrap();
     assert_eq!((error.phase, error.kind, error.sent), (Phase::Tls, Kind::Certificate, false));
     assert!(error.source.is_some());
 
     let friend = server.transport(|_| {});
     let misnamed = Origin::parse(&format!("https://other.test:{}", server.address.port())).unwrap();
-    let error = friend.send(&misnamed, hello(), DEADLINES).await.err().unwrap();
+    let error = friend.ask(&misnamed, hello(), DEADLINES).await.err().unwrap();
     assert_eq!((error.phase, error.kind), (Phase::Tls, Kind::Certificate));
     assert_eq!(friend.stats().open, 0);
 }
@@ -88,7 +88,7 @@ async fn a_server_without_tls_is_a_protocol_error() {
     let server = Server::start(Speaks::Plain, |_| {}, ok).await;
     let transport = server.transport(|settings| settings.tls = tls::client(tls::Roots::Bundled).unwrap());
     let origin = Origin::parse(&format!("https://localhost:{}", server.address.port())).unwrap();
-    let error = transport.send(&origin, hello(), DEADLINES).await.err().unwrap();
+    let error = transport.ask(&origin, hello(), DEADLINES).await.err().unwrap();
     assert_eq!((error.phase, error.sent), (Phase::Tls, false));
     assert!(matches!(error.kind, Kind::Protocol | Kind::Closed | Kind::Reset), "{:?}", error.kind);
 }
@@ -102,7 +102,7 @@ async fn an_end_that_tls_does_not_confirm_is_a_cut() {
         let (transport, mut upstream) =
             pipes_with(4096, |settings| settings.tls = tls::client(tls::Roots::Pem(certificate)).unwrap());
         let origin = Origin::parse("https://upstream.test").unwrap();
-        let client = async { text(transport.send(&origin, hello(), DEADLINES).await.unwrap()).await };
+        let client = async { text(transport.ask(&origin, hello(), DEADLINES).await.unwrap()).await };
         let (answered, ()) = tokio::join!(client, async {
             let mut stream = TlsAcceptor::from(config).accept(upstream.accept().await.io).await.unwrap();
             let mut request = Vec::new();
@@ -139,7 +139,7 @@ async fn http2_is_spoken_only_where_both_want_it() {
     ] {
         let server = Server::start(Speaks::Tls(offered), |_| {}, ok).await;
         let transport = server.transport(|settings| settings.http2 = wanted);
-        let response = transport.send(&server.origin(), hello(), DEADLINES).await.unwrap();
+        let response = transport.ask(&server.origin(), hello(), DEADLINES).await.unwrap();
         assert_eq!(response.body().timings().protocol, expected);
         assert_eq!(text(response).await.unwrap(), "ok");
     }

@@ -10,9 +10,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::StatusCode;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
+use relay_headers::{Headers, Request, Response, Value};
 use relay_transport::server::{Ended, Fault, Inbound, Respond, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -88,7 +89,7 @@ impl Respond for Acts {
 
     fn refuse(&self, fault: Fault) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(fault.to_string()));
-        *response.status_mut() = fault.status();
+        response.status = fault.status();
         response
     }
 }
@@ -137,9 +138,8 @@ impl Client {
 
 /// Tells what it was asked.
 async fn echo(request: Request<Inbound>) -> Response<Played> {
-    let (head, body) = request.into_parts();
-    let said = match body.collect().await {
-        Ok(body) => format!("{} {} {:?}", head.method, head.uri, body.to_bytes()),
+    let said = match request.body.collect().await {
+        Ok(body) => format!("{} {} {:?}", request.method, request.target, body.to_bytes()),
         Err(error) => error.to_string(),
     };
     Response::new(Played::new(&[said.leak()], Ends::Well))
@@ -178,14 +178,13 @@ async fn requests_in_a_row_are_read_the_same_however_they_are_cut() {
 async fn the_head_of_an_answer_says_what_was_said_and_how_it_ends() {
     async fn act(request: Request<Inbound>) -> Response<Played> {
         let mut response = Response::new(Played::new(&["hello"], Ends::Well));
-        let headers = response.headers_mut();
-        headers.insert("x-a", "1".parse().unwrap());
-        headers.append("x-a", "2".parse().unwrap());
-        match request.uri().path() {
-            "/length" => drop(headers.insert("content-length", "5".parse().unwrap())),
-            "/date" => drop(headers.insert("date", "yesterday".parse().unwrap())),
-            "/529" => *response.status_mut() = StatusCode::from_u16(529).unwrap(),
-            "/304" => *response.status_mut() = StatusCode::NOT_MODIFIED,
+        response.headers.add("x-a", 1);
+        response.headers.add("x-a", 2);
+        match request.target.path() {
+            "/length" => response.headers.add("Content-Length", 5),
+            "/date" => response.headers.add("Date", Value::fixed("yesterday")),
+            "/529" => response.status = StatusCode::from_u16(529).unwrap(),
+            "/304" => response.status = StatusCode::NOT_MODIFIED,
             _ => {}
         }
         response
@@ -196,7 +195,7 @@ async fn the_head_of_an_answer_says_what_was_said_and_how_it_ends() {
         ("/length", format!("200 OK\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 5\r\n{now}hello")),
         (
             "/date",
-            "200 OK\r\nx-a: 1\r\nx-a: 2\r\ndate: yesterday\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+            "200 OK\r\nx-a: 1\r\nx-a: 2\r\nDate: yesterday\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
                 .to_owned(),
         ),
         ("/529", format!("529 \r\nx-a: 1\r\nx-a: 2\r\ntransfer-encoding: chunked\r\n{now}5\r\nhello\r\n0\r\n\r\n")),
@@ -214,7 +213,7 @@ async fn the_head_of_an_answer_says_what_was_said_and_how_it_ends() {
 async fn a_large_body_lies_in_one_piece_if_that_is_wanted() {
     const LENGTH: usize = 3 << 20;
     let mut client = client(async |request: Request<Inbound>| {
-        let mut body = request.into_body();
+        let mut body = request.body;
         body.whole();
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         let nothing = body.frame().await.is_none();
@@ -233,7 +232,7 @@ async fn a_large_body_lies_in_one_piece_if_that_is_wanted() {
 async fn a_body_that_nobody_reads_ends_the_connection_unless_all_of_it_is_here() {
     let no = async |_: Request<Inbound>| {
         let mut response = Response::new(Played::new(&["no"], Ends::Well));
-        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response.status = StatusCode::UNAUTHORIZED;
         response
     };
     for (framing, goes_on) in [
@@ -286,7 +285,7 @@ async fn an_answer_of_another_length_than_it_says_is_no_whole_answer() {
     for (length, arrives) in [("4", ""), ("6", "hello")] {
         let mut client = client(async move |_: Request<Inbound>| {
             let mut response = Response::new(Played::new(&["hello"], Ends::Well));
-            response.headers_mut().insert("content-length", length.parse().unwrap());
+            response.headers.add("content-length", Value::fixed(length));
             response
         });
         client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -319,11 +318,11 @@ async fn a_client_that_leaves_ends_what_is_done_for_it() {
             let count = count.clone();
             async move {
                 *count.lock().unwrap() += 1;
-                let path = request.uri().path().to_owned();
+                let path = request.target.path().to_owned();
                 if path == "/waits" {
                     pending::<()>().await;
                 } else if path == "/reads" {
-                    assert!(request.into_body().collect().await.is_err());
+                    assert!(request.body.collect().await.is_err());
                 }
                 let mut body = Played::new(&["one"], Ends::Never);
                 body.held = Some(held);
@@ -366,7 +365,7 @@ async fn a_body_may_still_be_read_while_the_answer_flows() {
         type Body = Mirror;
 
         async fn respond(&self, request: Request<Inbound>) -> Response<Mirror> {
-            Response::new(Mirror(request.into_body()))
+            Response::new(Mirror(request.body))
         }
 
         fn now(&self) -> u64 {
@@ -449,21 +448,21 @@ async fn a_client_of_http_1_0_is_answered_in_its_own_version() {
 }
 
 #[test]
-fn headers_of_a_request_come_in_their_order_and_may_stand_twice() {
+fn headers_of_a_request_come_in_their_order_and_letters() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let seen = Arc::new(Mutex::new(HeaderMap::new()));
+        let seen = Arc::new(Mutex::new(Headers::default()));
         let kept = seen.clone();
         let mut client = client(move |request: Request<Inbound>| {
-            request.headers().clone_into(&mut kept.lock().unwrap());
+            request.headers.clone_into(&mut kept.lock().unwrap());
             echo(request)
         });
         client.send("GET / HTTP/1.1\r\nHost: x\r\nX-B: 1\r\nx-a: \u{e9}\r\nx-b: 2\r\n\r\n").await;
         client.until("0\r\n\r\n").await;
         let seen = seen.lock().unwrap();
-        let pairs: Vec<_> = seen.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let expected: [(&str, &[u8]); 4] =
-            [("host", b"x"), ("x-b", b"1"), ("x-b", b"2"), ("x-a", "\u{e9}".as_bytes())];
+        let pairs: Vec<_> = seen.iter().map(|header| (header.name(), header.value())).collect();
+        let expected: [(&[u8], &[u8]); 4] =
+            [(b"Host", b"x"), (b"X-B", b"1"), (b"x-a", "\u{e9}".as_bytes()), (b"x-b", b"2")];
         assert_eq!(pairs, expected);
     });
 }

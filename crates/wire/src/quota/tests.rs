@@ -1,6 +1,6 @@
 //! The headers of limits by example: every name, and every form of what stands behind it.
 
-use http::{HeaderName, HeaderValue};
+use relay_headers::Value;
 
 use super::*;
 
@@ -14,9 +14,11 @@ fn at(seconds: u64) -> Time {
 }
 
 fn read(now: u64, headers: &[(&'static str, &str)]) -> Quota {
-    let name = |name| HeaderName::from_static(name);
-    let value = |value| HeaderValue::from_str(value).unwrap();
-    quota(&headers.iter().map(|(n, v)| (name(n), value(v))).collect(), at(now))
+    let mut list = Headers::default();
+    for (name, value) in headers {
+        list.add(name, Value::new(value.as_bytes()).unwrap());
+    }
+    quota(&list, at(now))
 }
 
 #[test]
@@ -244,4 +246,14 @@ fn the_longest_duration_does_not_wrap() {
     assert_eq!(duration(""), None);
     let reset = read(NOON, &[("x-ratelimit-reset-tokens", "18446744073709551615s")]).tokens.reset;
     assert_eq!(reset, Some(Time::from_epoch(Duration::MAX)));
+}
+
+#[test]
+fn names_are_the_same_in_any_letters() {
+    let quota = read(
+        NOON,
+        &[("Retry-After", "12"), ("ANTHROPIC-RateLimit-Requests-Limit", "7"), ("X-Should-Retry", "true")],
+    );
+    assert_eq!(quota.retry_after, Some(Duration::from_secs(12)));
+    assert_eq!((quota.requests.limit, quota.should_retry), (Some(7), Some(true)));
 }

@@ -264,6 +264,30 @@ mod tests {
     }
 
     #[test]
+    fn a_number_or_a_word_ends_where_something_else_may_begin() {
+        let unexpected = Err(Malformed::Unexpected { at: 0 });
+        for (text, expect) in [
+            ("0", Ok((1, Kind::Number))),
+            ("0,1", Ok((1, Kind::Number))),
+            ("7]", Ok((1, Kind::Number))),
+            ("10\n", Ok((2, Kind::Number))),
+            ("-1.5e3}", Ok((6, Kind::Number))),
+            ("true ", Ok((4, Kind::Boolean))),
+            ("false,", Ok((5, Kind::Boolean))),
+            ("null\t", Ok((4, Kind::Null))),
+            ("01,", unexpected),
+            ("00]", unexpected),
+            ("1x,", unexpected),
+            (",", unexpected),
+            ("truely]", unexpected),
+            ("01", Err(Malformed::Ended { at: 2 })),
+            ("nul", Err(Malformed::Ended { at: 3 })),
+        ] {
+            assert_eq!(scalar_end(text.as_bytes(), 0), expect, "{text}");
+        }
+    }
+
+    #[test]
     fn numbers_follow_the_grammar() {
         for number in ["0", "-0", "10", "1.5", "0.0", "1e5", "1E-05", "-12.5e+3"] {
             assert!(is_number(number.as_bytes()), "{number}");

@@ -1,0 +1,288 @@
+//! The list itself.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::value::Value;
+
+/// Headers, in their order. A name may stand several times, and is the same name in any letters.
+///
+/// What was read stays where it was read; what is added here lies in a buffer of the list's own. Cloning shares the
+/// former.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// The head in which they came.
+    read: Bytes,
+    /// Names and values that were added.
+    added: Vec<u8>,
+    list: Vec<Place>,
+}
+
+/// Where a header lies: from `read` on, and behind that in `added`.
+#[derive(Clone, Copy)]
+struct Place {
+    name: u32,
+    value: u32,
+    value_length: u32,
+    name_length: u16,
+    secret: bool,
+}
+
+/// One header of a list.
+#[derive(Clone, Copy)]
+pub struct Header<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    secret: bool,
+}
+
+impl<'a> Header<'a> {
+    /// Its name, in the letters in which it came.
+    pub const fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// Its value, without the blanks around it.
+    pub const fn value(&self) -> &'a [u8] {
+        self.value
+    }
+
+    /// Is its value a secret, which no table of a connection should keep?
+    pub const fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    /// Its name in small letters.
+    pub fn lowercase(&self) -> Cow<'a, str> {
+        let name = String::from_utf8_lossy(self.name);
+        if self.name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name }
+    }
+
+    /// Its value, if it is text.
+    pub fn text(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.value).ok()
+    }
+
+    /// Has it that name, in whatever letters?
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+impl Headers {
+    /// None yet, and room for so many.
+    pub fn with_room_for(count: usize) -> Self {
+        Self { list: Vec::with_capacity(count), ..Self::default() }
+    }
+
+    /// Headers that were parsed: slices of `head`, which they keep. None if one is not a slice of it, or is longer
+    /// than any header is.
+    pub fn parsed<'h>(
+        head: &'h Bytes,
+        lines: impl ExactSizeIterator<Item = (&'h [u8], &'h [u8])>,
+    ) -> Option<Self> {
+        /// For headers that will be added.
+        const ROOM: usize = 6;
+        let mut list = Vec::with_capacity(lines.len() + ROOM);
+        let begin = |slice: &[u8]| {
+            // An empty value may be an empty slice of anywhere.
+            if slice.is_empty() {
+                return Some(0);
+            }
+            let begin = slice.as_ptr().addr().checked_sub(head.as_ptr().addr())?;
+            (begin + slice.len() <= head.len()).then_some(begin)
+        };
+        for (name, value) in lines {
+            list.push(Place {
+                name: u32::try_from(begin(name)?).ok()?,
+                value: u32::try_from(begin(value)?).ok()?,
+                value_length: u32::try_from(value.len()).ok()?,
+                name_length: u16::try_from(name.len()).ok()?,
+                secret: false,
+            });
+        }
+        Some(Self { read: head.clone(), added: Vec::new(), list })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { headers: self, list: self.list.iter() }
+    }
+
+    /// The values of that name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.list.iter().filter(move |place| self.is(**place, name)).map(|place| self.value(*place))
+    }
+
+    /// The first value of that name.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.list.iter().find(|place| self.is(**place, name)).map(|place| self.value(*place))
+    }
+
+    /// The first value of that name, if it is text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Is there one of that name?
+    pub fn has(&self, name: &str) -> bool {
+        self.list.iter().any(|place| self.is(*place, name))
+    }
+
+    /// The members of a list that all values of that name make together (RFC 9110, section 5.6.1), without empty
+    /// ones.
+    pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let members = self.all(name).flat_map(|value| value.split(|byte| *byte == b','));
+        members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+    }
+
+    /// Adds one, behind the others.
+    pub fn add<'v>(&mut self, name: &'static str, value: impl Into<Value<'v>>) {
+        self.push_value(name, value.into(), false);
+    }
+
+    /// Adds one in place of those of that name.
+    pub fn set<'v>(&mut self, name: &'static str, value: impl Into<Value<'v>>) {
+        self.remove(name);
+        self.push_value(name, value.into(), false);
+    }
+
+    /// The same with a secret.
+    pub fn set_secret(&mut self, name: &'static str, value: Value<'_>) {
+        self.remove(name);
+        self.push_value(name, value, true);
+    }
+
+    /// Removes all of that name. Were there any?
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.list.len();
+        if self.has(name) {
+            self.retain(|header| !header.is(name));
+        }
+        self.list.len() < before
+    }
+
+    /// Keeps those only.
+    pub fn retain(&mut self, mut keeps: impl FnMut(Header<'_>) -> bool) {
+        let Self { read, added, list } = self;
+        list.retain(|place| keeps(place.header(read, added)));
+    }
+
+    pub(crate) fn push(&mut self, name: &str, value: &[u8], secret: bool) {
+        let (start, middle) = (self.end(), self.end() + name.len());
+        self.added.extend_from_slice(name.as_bytes());
+        self.added.extend_from_slice(value);
+        self.note(start, middle, secret);
+    }
+
+    fn push_value(&mut self, name: &str, value: Value<'_>, secret: bool) {
+        let (start, middle) = (self.end(), self.end() + name.len());
+        self.added.extend_from_slice(name.as_bytes());
+        value.write(&mut self.added);
+        self.note(start, middle, secret);
+    }
+
+    /// The place behind everything.
+    fn end(&self) -> usize {
+        self.read.len() + self.added.len()
+    }
+
+    /// What has been added lies from `name` to `value` and from there to the end. What is longer than any header can
+    /// be is not added.
+    fn note(&mut self, name: usize, value: usize, secret: bool) {
+        let place = || {
+            Some(Place {
+                name: u32::try_from(name).ok()?,
+                value: u32::try_from(value).ok()?,
+                value_length: u32::try_from(self.end() - value).ok()?,
+                name_length: u16::try_from(value - name).ok()?,
+                secret,
+            })
+        };
+        match place() {
+            Some(place) => self.list.push(place),
+            None => self.added.truncate(name - self.read.len()),
+        }
+    }
+
+    fn is(&self, place: Place, name: &str) -> bool {
+        usize::from(place.name_length) == name.len() && place.header(&self.read, &self.added).is(name)
+    }
+
+    fn value(&self, place: Place) -> &[u8] {
+        place.header(&self.read, &self.added).value
+    }
+}
+
+impl Place {
+    fn header<'a>(self, read: &'a [u8], added: &'a [u8]) -> Header<'a> {
+        let slice = |start: u32, length: usize| {
+            let start = start as usize;
+            let (from, start) = match start.checked_sub(read.len()) {
+                None => (read, start),
+                Some(start) => (added, start),
+            };
+            from.get(start..start + length).unwrap_or_default()
+        };
+        Header {
+            name: slice(self.name, usize::from(self.name_length)),
+            value: slice(self.value, self.value_length as usize),
+            secret: self.secret,
+        }
+    }
+}
+
+/// The headers of a list, one after the other.
+pub struct Iter<'a> {
+    headers: &'a Headers,
+    list: std::slice::Iter<'a, Place>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Header<'a>;
+
+    fn next(&mut self) -> Option<Header<'a>> {
+        self.list.next().map(|place| place.header(&self.headers.read, &self.headers.added))
+    }
+}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = Header<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// In this order, with these values; the letters of names do not matter.
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        let same =
+            |(a, b): (Header<'_>, Header<'_>)| a.name.eq_ignore_ascii_case(b.name) && a.value == b.value;
+        self.len() == other.len() && self.iter().zip(other).all(same)
+    }
+}
+
+impl Eq for Headers {}
+
+/// Names only: values may be secrets.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(|header| String::from_utf8_lossy(header.name).into_owned()))
+            .finish()
+    }
+}
