@@ -181,17 +181,27 @@ impl Headers {
     }
 
     pub(crate) fn push(&mut self, name: &str, value: &[u8], secret: bool) {
-        let (start, middle) = (self.end(), self.end() + name.len());
-        self.added.extend_from_slice(name.as_bytes());
+        let (start, middle) = self.begin(name);
         self.added.extend_from_slice(value);
         self.note(start, middle, secret);
     }
 
     fn push_value(&mut self, name: &str, value: Value<'_>, secret: bool) {
-        let (start, middle) = (self.end(), self.end() + name.len());
-        self.added.extend_from_slice(name.as_bytes());
+        let (start, middle) = self.begin(name);
         value.write(&mut self.added);
         self.note(start, middle, secret);
+    }
+
+    /// Writes a name behind everything. Where it begins and ends.
+    fn begin(&mut self, name: &str) -> (usize, usize) {
+        /// What a relay adds to a head, in bytes.
+        const ROOM: usize = 256;
+        if self.added.is_empty() {
+            self.added.reserve(ROOM);
+        }
+        let start = self.end();
+        self.added.extend_from_slice(name.as_bytes());
+        (start, self.end())
     }
 
     /// The place behind everything.

@@ -237,6 +237,12 @@ pub(crate) fn is_chunked(headers: &Headers) -> bool {
 pub(crate) fn content_length(headers: &Headers) -> Result<Option<u64>, Malformed> {
     let mut length = None;
     for value in headers.all("content-length") {
+        if length.is_none()
+            && let Some(number) = decimal(value)
+        {
+            length = Some(number);
+            continue;
+        }
         for text in value.split(|byte| *byte == b',') {
             let number = decimal(text.trim_ascii()).ok_or(Malformed::ContentLength)?;
             if length.is_some_and(|length| length != number) {
