@@ -67,8 +67,14 @@ impl<'a> Header<'a> {
 
     /// Has it that name, in whatever letters?
     pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name.as_bytes())
+        same(self.name, name.as_bytes())
     }
+}
+
+/// The same name in whatever letters? Most that are have the same ones too, and most that are not begin otherwise.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let letter = |name: &[u8]| name.first().map(|letter| letter | 0x20);
+    a.len() == b.len() && letter(a) == letter(b) && (a == b || a.eq_ignore_ascii_case(b))
 }
 
 impl Headers {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use crate::client::{Raw, header};
 use crate::protocols::number;
 use crate::stage::Stage;
-use crate::upstream::{Upstream, acts};
+use crate::upstream::{Act, Upstream, acts};
 
 const MESSAGE: &str = r#"{"model":"claude-opus-5-5","messages":[]}"#;
 
@@ -49,6 +49,36 @@ async fn two_hundred_headers_pass_and_reach_the_provider() {
         assert_eq!(hints, 200 - ALWAYS);
     }
     assert_eq!(upstream.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn headers_pass_in_their_order_and_in_their_letters() {
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nX-Z: 1\r\nContent-Type: application/json\r\nx-a: 2\r\nX-Z: 3\r\nContent-Length: {}\r\n\r\n{}",
+        replies::message_body("hello").len(),
+        replies::message_body("hello")
+    );
+    let upstream = Upstream::scripted(move |_| vec![Act::Body, Act::Send(answer.clone().into())]).await;
+    let stage = Stage::with(&upstream, "").await;
+    let mut raw = stage.raw().await;
+    raw.send(format!(
+        "POST /v1/messages HTTP/1.1\r\nHost: x\r\nX-Stainless-OS: Linux\r\nanthropic-beta: a\r\nX-App: cli\r\nAnthropic-Beta: b\r\nContent-Length: {}\r\n\r\n{MESSAGE}",
+        MESSAGE.len()
+    ))
+    .await;
+    let said = raw.answer().await;
+    let lines = |head: &str, kept: &[&str]| {
+        let kept = |line: &&str| kept.iter().any(|name| line.to_ascii_lowercase().starts_with(name));
+        head.lines().filter(kept).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(&upstream.seen()[0].head, &["x-stainless", "anthropic-beta", "x-app"]),
+        ["X-Stainless-OS: Linux", "anthropic-beta: a", "X-App: cli", "Anthropic-Beta: b"]
+    );
+    assert_eq!(
+        lines(&said.head, &["x-z", "content-type", "x-a"]),
+        ["X-Z: 1", "Content-Type: application/json", "x-a: 2", "X-Z: 3"]
+    );
 }
 
 #[tokio::test]

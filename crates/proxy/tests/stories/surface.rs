@@ -17,6 +17,17 @@ async fn w63_what_is_not_there_is_refused_in_the_anthropic_envelope() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_page_of_the_relays_own_has_an_id_that_users_can_name() {
+    let relay = story().provider("a", [replies::message("hello")]).start().await;
+    for path in ["/v1/models", "/v1/models/claude-opus-5-5", "/v1/providers", "/health", "/ready"] {
+        let page = relay.send(get(path)).await;
+        assert_eq!(page.status, 200, "{path}");
+        let id = page.header("request-id");
+        assert!(id.is_some_and(|id| !id.is_empty()) && id == page.header("x-request-id"), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_are_counted_upstream() {
     let relay = story().provider("a", [replies::json(200, &[], r#"{"input_tokens":42}"#)]).start().await;
     let answer =
