@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -19,6 +20,12 @@ pub struct Headers {
     added: Vec<u8>,
     list: Vec<Place>,
 }
+
+/// Room for headers that will be added.
+const ROOM: usize = 6;
+
+/// What one of them takes, in bytes: `x-request-id` and a UUID, say.
+const AVERAGE: usize = 48;
 
 /// Where a header lies: from `read` on, and behind that in `added`.
 #[derive(Clone, Copy)]
@@ -66,13 +73,15 @@ impl<'a> Header<'a> {
     }
 
     /// Has it that name, in whatever letters?
+    #[inline]
     pub fn is(&self, name: &str) -> bool {
         same(self.name, name.as_bytes())
     }
 }
 
 /// The same name in whatever letters? Most that are have the same ones too, and most that are not begin otherwise.
-fn same(a: &[u8], b: &[u8]) -> bool {
+#[inline]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     let letter = |name: &[u8]| name.first().map(|letter| letter | 0x20);
     a.len() == b.len() && letter(a) == letter(b) && (a == b || a.eq_ignore_ascii_case(b))
 }
@@ -89,8 +98,6 @@ impl Headers {
         head: &'h Bytes,
         lines: impl ExactSizeIterator<Item = (&'h [u8], &'h [u8])>,
     ) -> Option<Self> {
-        /// For headers that will be added.
-        const ROOM: usize = 6;
         let mut list = Vec::with_capacity(lines.len() + ROOM);
         let begin = |slice: &[u8]| {
             // An empty value may be an empty slice of anywhere.
@@ -154,6 +161,37 @@ impl Headers {
         members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
     }
 
+    /// Writes the lines of those that are kept, as HTTP/1.1 has them. What lay in one piece is copied in one piece.
+    pub fn write(&self, out: &mut Vec<u8>, mut keeps: impl FnMut(Header<'_>) -> bool) {
+        let mut run = 0..0;
+        for place in &self.list {
+            let header = place.header(&self.read, &self.added);
+            if !keeps(header) {
+                continue;
+            }
+            match self.line(*place) {
+                Some(line) if line.start == run.end => run.end = line.end,
+                line => {
+                    out.extend_from_slice(self.read.get(run).unwrap_or_default());
+                    if line.is_none() {
+                        write_line(out, header.name, header.value);
+                    }
+                    run = line.unwrap_or(0..0);
+                }
+            }
+        }
+        out.extend_from_slice(self.read.get(run).unwrap_or_default());
+    }
+
+    /// Where a header lies as a line that could have been written here.
+    fn line(&self, place: Place) -> Option<Range<usize>> {
+        let (name, value) = (place.name as usize, place.value as usize);
+        let (name_end, end) = (name + usize::from(place.name_length), value + place.value_length as usize);
+        let usual =
+            self.read.get(name_end..value) == Some(b": ") && self.read.get(end..end + 2) == Some(b"\r\n");
+        usual.then_some(name..end + 2)
+    }
+
     /// Adds one, behind the others.
     pub fn add<'v>(&mut self, name: &'static str, value: impl Into<Value<'v>>) {
         self.push_value(name, value.into(), false);
@@ -180,6 +218,13 @@ impl Headers {
         self.list.len() < before
     }
 
+    /// A list of those only, with room for more.
+    pub fn kept(&self, mut keeps: impl FnMut(Header<'_>) -> bool) -> Self {
+        let mut list = Vec::with_capacity(self.list.len() + ROOM);
+        list.extend(self.list.iter().filter(|place| keeps(place.header(&self.read, &self.added))));
+        Self { read: self.read.clone(), added: self.added.clone(), list }
+    }
+
     /// Keeps those only.
     pub fn retain(&mut self, mut keeps: impl FnMut(Header<'_>) -> bool) {
         let Self { read, added, list } = self;
@@ -200,10 +245,8 @@ impl Headers {
 
     /// Writes a name behind everything. Where it begins and ends.
     fn begin(&mut self, name: &str) -> (usize, usize) {
-        /// What a relay adds to a head, in bytes.
-        const ROOM: usize = 256;
         if self.added.is_empty() {
-            self.added.reserve(ROOM);
+            self.added.reserve(ROOM * AVERAGE);
         }
         let start = self.end();
         self.added.extend_from_slice(name.as_bytes());
@@ -258,6 +301,15 @@ impl Place {
             secret: self.secret,
         }
     }
+}
+
+/// Writes the line of a header.
+pub fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The headers of a list, one after the other.

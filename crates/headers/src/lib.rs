@@ -9,8 +9,10 @@
 mod headers;
 mod map;
 mod message;
+mod names;
 mod value;
 
-pub use headers::{Header, Headers};
+pub use headers::{Header, Headers, write_line};
 pub use message::{Request, Response};
+pub use names::Names;
 pub use value::{BadValue, Value};

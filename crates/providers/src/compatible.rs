@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use relay_headers::{Header, Headers, Value};
+use relay_headers::{Header, Headers, Names, Value};
 use relay_wire::call::Call;
 use relay_wire::edit::{Edits, Outline, quoted};
 
@@ -20,7 +20,7 @@ const ANTHROPIC_VERSION: &str = "anthropic-version";
 /// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
 /// network or its cookies, those that the transport writes, and every credential.
 fn ends_here(header: Header<'_>) -> bool {
-    const HERE: [&str; 18] = [
+    const HERE: Names = Names::of(&[
         "connection",
         "keep-alive",
         "proxy-connection",
@@ -39,10 +39,10 @@ fn ends_here(header: Header<'_>) -> bool {
         "authorization",
         X_API_KEY,
         X_CC_RELAY_KEY,
-    ];
+    ]);
     const FORWARDED: &[u8] = b"x-forwarded-";
     let beginning = header.name().get(..FORWARDED.len()).unwrap_or_default();
-    HERE.iter().any(|name| header.is(name)) || beginning.eq_ignore_ascii_case(FORWARDED)
+    HERE.have(&header) || beginning.eq_ignore_ascii_case(FORWARDED)
 }
 
 /// Writes the request.
@@ -73,14 +73,12 @@ pub(crate) fn forwarded(client: &Headers) -> Headers {
     let hops: Vec<&[u8]> = client.members("connection").filter(|name| !usual(name)).collect();
     // A doubled version is refused upstream; the first is the one the client's own code set.
     let mut versions = 0;
-    let mut kept = client.clone();
-    kept.retain(|header| {
+    client.kept(|header| {
         versions += usize::from(header.is(ANTHROPIC_VERSION));
         let again = header.is(ANTHROPIC_VERSION) && versions > 1;
         let hop = hops.iter().any(|name| name.eq_ignore_ascii_case(header.name()));
         !again && !hop && !ends_here(header)
-    });
-    kept
+    })
 }
 
 /// Sets the one credential.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use relay_core::{Class, Strategy};
-use relay_headers::{Header, Headers, Response, Value};
+use relay_headers::{Header, Headers, Names, Response, Value};
 use relay_telemetry::happening::End;
 
 use crate::attempt::is_event_stream;
@@ -176,8 +176,15 @@ fn keep_head(response: &mut Response<Outgoing>) {
 
 /// Removes what ends here: the headers of one hop (RFC 9110, section 7.6.1), and what only the relay may say.
 fn clean(headers: &mut Headers) {
-    const HOP: [&str; 7] =
-        ["connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"];
+    const HOP: Names = Names::of(&[
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]);
     const OURS: &[u8] = b"x-cc-relay-";
     let usual =
         |name: &&[u8]| name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
@@ -185,7 +192,7 @@ fn clean(headers: &mut Headers) {
     let named: Vec<Vec<u8>> = named.map(<[u8]>::to_vec).collect();
     headers.retain(|header: Header<'_>| {
         let ours = header.name().get(..OURS.len()).is_some_and(|name| name.eq_ignore_ascii_case(OURS));
-        let hop = HOP.iter().any(|name| header.is(name));
+        let hop = HOP.have(&header);
         !ours && !hop && !named.iter().any(|name| name.eq_ignore_ascii_case(header.name()))
     });
 }

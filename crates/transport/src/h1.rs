@@ -20,7 +20,5 @@ mod upload;
 
 pub(crate) use body::{Decoder, Piece};
 pub(crate) use exchange::Exchange;
-pub(crate) use head::{
-    Target, content_length, find_end, is_chunked, is_ours, keeps_alive, parsed, take, write_line,
-};
+pub(crate) use head::{Target, content_length, find_end, is_chunked, is_ours, keeps_alive, parsed, take};
 pub(crate) use link::{Failure, Link};

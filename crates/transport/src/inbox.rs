@@ -94,3 +94,61 @@ impl Inbox {
         Poll::Ready(Ok(read))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_announced_and_never_sent_costs_little_memory() {
+        let mut inbox = Inbox::with(BytesMut::from(&b"the beginning"[..]));
+        inbox.expect(usize::MAX);
+        assert!(inbox.bytes.capacity() <= 2 * EAGER, "{}", inbox.bytes.capacity());
+        inbox.expect(usize::MAX);
+        assert!(inbox.bytes.capacity() <= 2 * EAGER, "once is enough");
+    }
+
+    #[tokio::test]
+    async fn what_is_awaited_whole_is_moved_a_few_times_however_large_it_is() {
+        const LENGTH: usize = 20 << 20;
+        let (mut io, mut peer) = tokio::io::duplex(100 << 10);
+        let sending = async {
+            peer.write_all(&vec![b'x'; LENGTH]).await.unwrap();
+        };
+        let reading = async {
+            let mut inbox = Inbox::with(BytesMut::new());
+            let (mut moves, mut place) = (0, inbox.bytes.as_ptr());
+            while inbox.bytes.len() < LENGTH {
+                inbox.expect(LENGTH - inbox.bytes.len());
+                poll_fn(|cx| inbox.poll_fill(&mut io, cx)).await.unwrap();
+                moves += usize::from(inbox.bytes.as_ptr() != place);
+                place = inbox.bytes.as_ptr();
+            }
+            assert!(moves <= 7, "{moves}");
+            assert_eq!(inbox.take(LENGTH).len(), LENGTH);
+            assert_eq!(inbox.bytes.capacity(), 0, "nothing of a large buffer is kept");
+        };
+        tokio::join!(sending, reading);
+    }
+
+    #[tokio::test]
+    async fn a_message_after_another_lies_where_that_lay_once_nobody_has_it_any_more() {
+        let (mut io, mut peer) = tokio::io::duplex(100 << 10);
+        let mut inbox = Inbox::with(BytesMut::new());
+        let mut places = Vec::new();
+        for _ in 0..20 {
+            inbox.begin();
+            peer.write_all(&[b'x'; 3000]).await.unwrap();
+            while inbox.bytes.len() < 3000 {
+                poll_fn(|cx| inbox.poll_fill(&mut io, cx)).await.unwrap();
+            }
+            let message = inbox.take(3000);
+            places.push(message.as_ptr());
+        }
+        assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "{places:?}");
+    }
+}

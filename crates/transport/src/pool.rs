@@ -6,7 +6,7 @@
 //! how connections are opened. There is no cap on open connections.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU8, Ordering},
@@ -28,7 +28,8 @@ use crate::{
 
 /// All shelves.
 pub(crate) struct Pool {
-    shelves: Mutex<HashMap<Origin, Arc<Shelf>>>,
+    /// A few; looked through, for that costs less than a hash.
+    shelves: Mutex<Vec<Arc<Shelf>>>,
     pub(crate) census: Arc<Census>,
     limits: Limits,
     spawner: Spawner,
@@ -108,7 +109,7 @@ impl Pool {
         proxy: impl FnOnce() -> Option<ForwardProxy>,
     ) -> Arc<Shelf> {
         let mut shelves = lock(&self.shelves);
-        if let Some(shelf) = shelves.get(origin) {
+        if let Some(shelf) = shelves.iter().find(|shelf| shelf.origin == *origin) {
             return shelf.clone();
         }
         let shelf = Arc::new(Shelf {
@@ -120,19 +121,19 @@ impl Pool {
             pool: Arc::downgrade(self),
             limits: self.limits,
         });
-        shelves.insert(origin.clone(), shelf.clone());
+        shelves.push(shelf.clone());
         shelf
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let idle = lock(&self.shelves).values().map(|shelf| shelf.idle()).sum();
+        let idle = lock(&self.shelves).iter().map(|shelf| shelf.idle()).sum();
         self.census.stats(idle)
     }
 
     /// Closes what carries nothing, and lets shared connections end with their last stream.
     pub(crate) fn close_idle(&self) {
         let emptied: Vec<Contents> =
-            lock(&self.shelves).values().map(|shelf| std::mem::take(&mut *lock(&shelf.contents))).collect();
+            lock(&self.shelves).iter().map(|shelf| std::mem::take(&mut *lock(&shelf.contents))).collect();
         // Sockets are closed here, outside the locks.
         drop(emptied);
         self.emptied.notify_one();
@@ -161,7 +162,7 @@ impl Pool {
     fn sweep(&self, now: Instant) -> Option<Instant> {
         let mut next = None;
         let mut dropped = Vec::new();
-        lock(&self.shelves).retain(|_, shelf| {
+        lock(&self.shelves).retain(|shelf| {
             let left = shelf.sweep(now, &mut dropped);
             next = [next, left].into_iter().flatten().min();
             // Forgotten when empty, unless somebody is about to use it.

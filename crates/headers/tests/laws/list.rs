@@ -86,6 +86,26 @@ proptest! {
     }
 
     #[test]
+    fn lines_are_written_one_by_one_or_in_one_piece_and_are_the_same(
+        pairs in pairs(), loud in any::<u16>(), left_out in vec(any::<bool>(), 12), added in "[!-~]{0,9}",
+    ) {
+        let mut headers = parsed(&pairs, loud);
+        headers.add("x-added", Value::new(added.as_bytes()).unwrap());
+        let mut at = 0;
+        let mut written = b"before".to_vec();
+        headers.write(&mut written, |_| {
+            at += 1;
+            !left_out.get(at - 1).copied().unwrap_or_default()
+        });
+        let mut all: Vec<_> =
+            pairs.iter().map(|(name, value)| format!("{}: {value}\r\n", shouted(name, loud))).collect();
+        all.push(format!("x-added: {added}\r\n"));
+        let is_left_out = |at: usize| left_out.get(at).copied().unwrap_or_default();
+        let lines: Vec<_> = all.into_iter().enumerate().filter(|(at, _)| !is_left_out(*at)).map(|it| it.1).collect();
+        prop_assert_eq!(String::from_utf8(written).unwrap(), format!("before{}", lines.concat()));
+    }
+
+    #[test]
     fn a_list_through_the_map_is_the_same_list(pairs in pairs()) {
         let through = Headers::from(&map(&pairs));
         prop_assert_eq!(HeaderMap::from(&through), map(&pairs));
@@ -97,6 +117,25 @@ fn a_list_of_members_is_read_over_all_lines() {
     let headers =
         parsed(&[("via", "a, b ,,\tc".to_owned()), ("host", "x".to_owned()), ("via", " d".to_owned())], 0);
     assert_eq!(headers.members("Via").collect::<Vec<_>>(), [b"a", b"b", b"c", b"d"]);
+}
+
+/// A line of another form is written in the usual one: with one blank, and a whole line end.
+#[test]
+fn a_line_of_another_form_is_not_copied() {
+    for (text, name, value) in [
+        ("host:x\r\n", 0..4, 5..6),
+        ("host:   x\r\n", 0..4, 8..9),
+        ("host: x\n", 0..4, 6..7),
+        ("host: x  \r\n", 0..4, 6..7),
+        ("host:\tx\r\n", 0..4, 6..7),
+        ("host: x", 0..4, 6..7),
+    ] {
+        let head = Bytes::from(text);
+        let headers = Headers::parsed(&head, [(&head[name], &head[value])].into_iter()).unwrap();
+        let mut written = Vec::new();
+        headers.write(&mut written, |_| true);
+        assert_eq!(written, b"host: x\r\n", "{text:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode};
-use relay_headers::{Header, Headers, Request};
+use relay_headers::{Header, Headers, Names, Request, write_line};
 
 use super::body::Decoder;
 use crate::{error::Malformed, origin::Origin};
@@ -55,7 +55,7 @@ pub(crate) struct Plan {
 
 /// Whether a header speaks of one hop only, or is written by this crate itself.
 pub(crate) fn is_ours(header: Header<'_>) -> bool {
-    const OURS: [&str; 11] = [
+    const OURS: Names = Names::of(&[
         "host",
         "connection",
         "content-length",
@@ -67,8 +67,8 @@ pub(crate) fn is_ours(header: Header<'_>) -> bool {
         "proxy-authorization",
         "keep-alive",
         "proxy-connection",
-    ];
-    OURS.iter().any(|ours| header.is(ours))
+    ]);
+    OURS.have(&header)
 }
 
 /// Writes a request head.
@@ -94,9 +94,7 @@ pub(crate) fn write(
     out.extend_from_slice(path.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_line(out, b"host", origin.host_header().as_bytes());
-    for header in request.headers.iter().filter(|header| !is_ours(*header)) {
-        write_line(out, header.name(), header.value());
-    }
+    request.headers.write(out, |header| !is_ours(header));
     if let Target::Absolute(Some(credential)) = target {
         write_line(out, b"proxy-authorization", credential.as_bytes());
     }
@@ -109,15 +107,6 @@ pub(crate) fn write(
         }
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Writes the line of a header.
-pub(crate) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 

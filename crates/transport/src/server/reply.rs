@@ -14,13 +14,16 @@ use std::{
 use bytes::Buf;
 use http::StatusCode;
 use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
-use relay_headers::{Header, Headers};
+use relay_headers::{Header, Headers, Names, write_line};
 
 use crate::{dial::Io, h1};
 
 /// The pieces given to one vectored write: the head or the beginning of a chunk, the data, and what
 /// ends the chunk.
 const MAX_SLICES: usize = 8;
+
+/// The headers that are written here.
+const OURS: Names = Names::of(&["connection", "transfer-encoding", "content-length"]);
 
 /// How a client is told where an answer ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,25 +112,22 @@ impl<D: Buf> Outbox<D> {
         // 529 has no name in any standard; none is said of it.
         text.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
         text.extend_from_slice(b"\r\n");
+        // Of no body only the length that it would have is told.
         let bare = framing == Framing::None && status != StatusCode::NO_CONTENT;
-        let ours = |header: &Header<'_>| {
-            header.is("connection") || header.is("transfer-encoding") || !bare && header.is("content-length")
-        };
-        for header in headers.iter().filter(|header| !ours(header)) {
-            h1::write_line(text, header.name(), header.value());
-        }
+        let ours = |header: Header<'_>| OURS.have(&header) && !(bare && header.is("content-length"));
+        headers.write(text, |header| !ours(header));
         match framing {
             Framing::Length(length) => number(text, length),
             Framing::Chunked => text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             Framing::None | Framing::UntilClose => {}
         }
         if goes == Goes::Ends {
-            h1::write_line(text, b"connection", b"close");
+            write_line(text, b"connection", b"close");
         } else if asked.old {
-            h1::write_line(text, b"connection", b"keep-alive");
+            write_line(text, b"connection", b"keep-alive");
         }
         if !headers.has("date") {
-            with_date(asked.at, |date| h1::write_line(text, b"date", date));
+            with_date(asked.at, |date| write_line(text, b"date", date));
         }
         text.extend_from_slice(b"\r\n");
     }
@@ -246,7 +246,7 @@ impl<D: Buf> Outbox<D> {
 }
 
 fn number(text: &mut Vec<u8>, length: u64) {
-    h1::write_line(text, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+    write_line(text, b"content-length", itoa::Buffer::new().format(length).as_bytes());
 }
 
 /// The line that begins a chunk.

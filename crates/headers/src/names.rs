@@ -1,0 +1,63 @@
+//! A few names that are looked for together.
+
+use crate::headers::{Header, same};
+
+/// A set of names. Most headers are told not to be in it by their length alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    names: &'static [&'static str],
+    /// The lengths of the names, as bits; those of 63 bytes and more share the last.
+    lengths: u64,
+}
+
+impl Names {
+    /// These.
+    pub const fn of(names: &'static [&'static str]) -> Self {
+        let mut lengths = 0;
+        let mut at = 0;
+        while at < names.len() {
+            lengths |= Self::bit(names[at].len());
+            at += 1;
+        }
+        Self { names, lengths }
+    }
+
+    /// Is the name of that header one of them?
+    #[inline]
+    pub fn have(&self, header: &Header<'_>) -> bool {
+        self.lengths & Self::bit(header.name().len()) != 0 && self.look_for(header.name())
+    }
+
+    fn look_for(&self, name: &[u8]) -> bool {
+        self.names.iter().any(|known| same(known.as_bytes(), name))
+    }
+
+    const fn bit(length: usize) -> u64 {
+        1 << if length < 63 { length } else { 63 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::headers::Headers;
+
+    #[test]
+    fn names_are_found_in_any_letters_and_no_others() {
+        const LONG: &str = "x-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789";
+        const NAMES: Names = Names::of(&["te", "host", LONG]);
+        let found = |name: &str| {
+            let head = Bytes::from(name.to_owned());
+            let headers = Headers::parsed(&head, [(&head[..], &b""[..])].into_iter()).unwrap();
+            headers.iter().all(|header| NAMES.have(&header))
+        };
+        for name in ["te", "TE", "Host", LONG, &LONG.to_ascii_uppercase()] {
+            assert!(found(name), "{name}");
+        }
+        for name in ["", "t", "ta", "ho", "hosts", "xost", &LONG[1..], &format!("{LONG}x")] {
+            assert!(!found(name), "{name}");
+        }
+    }
+}
