@@ -83,6 +83,15 @@ impl Late {
         }
     }
 
+    /// Has all of it been sent?
+    pub(crate) fn is_ended(&self) -> bool {
+        match &self.state {
+            State::Asking { .. } => false,
+            State::Flowing(flow) => flow.is_ended(),
+            State::Ended => true,
+        }
+    }
+
     /// The attempts have ended: with a stream, which flows from here, or with an error, which is the first event.
     fn answered(&mut self, journey: &Journey, committed: Result<Committed, Reject>) -> Option<Bytes> {
         let error = match committed {

@@ -89,7 +89,12 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.part, Part::Ended)
+        match &self.part {
+            Part::Whole(_) => false,
+            Part::Flow(flow) => flow.is_ended(),
+            Part::Late(late) => late.is_ended(),
+            Part::Ended => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

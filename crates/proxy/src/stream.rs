@@ -46,6 +46,7 @@ pub(crate) struct Flow {
     held: Option<Held>,
     silence: Silence,
     charged: Usage,
+    /// Of the answer, as far as it has come, with our pings.
     bytes: u64,
     /// Of HTTP/2. In HTTP/1 everything leaves before more is asked for.
     departures: Option<Arc<Departures>>,
@@ -87,6 +88,7 @@ impl Flow {
         ping_every: Duration,
     ) -> Self {
         let Reply { first, rest, watch, .. } = reply;
+        let bytes = first.iter().map(|chunk| chunk.len() as u64).sum();
         let mut flow = Self {
             live: Arc::clone(live),
             exchange: Arc::clone(exchange),
@@ -97,7 +99,7 @@ impl Flow {
             held,
             silence: Silence::new(ping_every),
             charged: Usage::ZERO,
-            bytes: 0,
+            bytes,
             departures: exchange.flushes().map(Departures::begin),
             stage: Stage::Flowing,
             concluded: false,
@@ -127,6 +129,7 @@ impl Flow {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(chunk) => {
                     let chunk = self.gather(chunk, context);
+                    self.bytes += chunk.len() as u64;
                     self.charge();
                     self.look_for_end();
                     self.send(chunk)
@@ -144,10 +147,16 @@ impl Flow {
             Poll::Ready(None) => self.finish(context),
             Poll::Pending if self.watch.at_boundary() => {
                 ready!(self.silence.poll(context));
+                self.bytes += PING.len() as u64;
                 self.send(Bytes::from_static(PING))
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Has all of it been sent? Then its end goes with its last chunk, and not after it.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.stage == Stage::Ended && self.first.is_empty()
     }
 
     /// What the upstream has for us, or what was met when its chunks were gathered.
@@ -191,7 +200,6 @@ impl Flow {
 
     fn send(&mut self, chunk: Bytes) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
         self.silence.broken();
-        self.bytes += chunk.len() as u64;
         let chunk = match &self.departures {
             Some(departures) => departures.chunk(chunk),
             None => Chunk::plain(chunk),

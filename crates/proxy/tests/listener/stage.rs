@@ -1,14 +1,18 @@
 //! A relay that listens on a real socket, before one scripted provider.
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use relay_config::{Config, Format};
 use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks};
 use relay_transport::{Http2 as Upwards, Settings, Spawner, Tcp, Transport, tls};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{Http1, Http2, Raw, within};
@@ -79,6 +83,16 @@ impl Stage {
         ours
     }
 
+    /// The same, with how often the relay writes into it.
+    pub(crate) fn counted_pipe(&self) -> (DuplexStream, Arc<AtomicUsize>) {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let writes = Arc::new(AtomicUsize::new(0));
+        let counted = Counted { pipe: theirs, writes: Arc::clone(&writes) };
+        let handle = self.handle.clone();
+        self.tasks.spawn("pipe", async move { handle.serve(counted, IpAddr::V4(Ipv4Addr::LOCALHOST)).await });
+        (ours, writes)
+    }
+
     /// Waits until no request is being served and no lease is open.
     pub(crate) async fn idle(&self) {
         let leases = || {
@@ -91,6 +105,55 @@ impl Stage {
             }
         })
         .await;
+    }
+}
+
+/// Counts what is written together.
+struct Counted {
+    pipe: DuplexStream,
+    writes: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.pipe).poll_write(context, bytes)
+    }
+
+    /// All of them at once, as the system takes them. What is written here fits into the pipe.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let whole = pieces.iter().flat_map(|piece| piece.iter().copied()).collect::<Vec<_>>();
+        self.poll_write(context, &whole)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(context)
     }
 }
 

@@ -1,14 +1,16 @@
 //! Streams of one connection: who is cut when an answer breaks off, what still arrives, and who waits for whom.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Channel};
 use relay_testkit::replies;
 use relay_testkit::story::post;
 
-use crate::client::{Answer, Http2, next, together, within};
+use crate::client::{Answer, Http2, Raw, next, together, within};
 use crate::protocols::number;
 use crate::stage::Stage;
-use crate::upstream::{Act, Gate, Upstream, acts, begun, finished};
+use crate::upstream::{Act, Gate, Upstream, acts, at_once, begun, finished};
 
 /// A streaming request that the script can tell from others.
 fn numbered(number: usize) -> http::Request<Bytes> {
@@ -193,4 +195,29 @@ async fn an_upload_that_waits_does_not_hold_up_other_streams() {
     }
     assert_eq!(stage.handle.report().waiting, 1, "the upload has not moved on");
     stage.idle().await;
+}
+
+/// A write of its own for the five bytes of the last chunk cost as much as one for fifty events.
+#[tokio::test]
+async fn what_is_there_together_leaves_in_one_write_head_and_end_with_it() {
+    let upstream = Upstream::scripted(|head| {
+        at_once(if head.contains("?stream") { replies::stream("hello") } else { replies::message("hello") })
+    })
+    .await;
+    let stage = Stage::with(&upstream, "").await;
+    for (query, body, end) in [
+        ("", r#"{"model":"claude-opus-5-5"}"#.to_owned(), replies::message_body("hello")),
+        ("?stream", r#"{"model":"claude-opus-5-5","stream":true}"#.to_owned(), "\r\n0\r\n\r\n".to_owned()),
+    ] {
+        let (pipe, writes) = stage.counted_pipe();
+        let mut raw = Raw::over(pipe);
+        raw.send(format!(
+            "POST /v1/messages{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
+        let (said, ended) = raw.rest().await;
+        assert!(said.ends_with(&end) && ended.is_ok(), "{said}");
+        assert_eq!(writes.load(Ordering::Relaxed), 1, "{said}");
+    }
 }

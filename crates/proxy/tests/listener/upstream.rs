@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use relay_proxy::Tasks;
 use relay_testkit::{Reply, Step, replies};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -88,6 +88,17 @@ struct Shared {
 /// A reply of the test kit, after the body was read.
 pub(crate) fn acts(reply: Reply) -> Vec<Act> {
     std::iter::once(Act::Body).chain(reply.0.into_iter().map(act)).collect()
+}
+
+/// The same, all of it in one write.
+pub(crate) fn at_once(reply: Reply) -> Vec<Act> {
+    let whole = reply.0.into_iter().fold(BytesMut::new(), |mut whole, step| {
+        if let Step::Send(bytes) = step {
+            whole.extend_from_slice(&bytes);
+        }
+        whole
+    });
+    vec![Act::Body, Act::Send(whole.freeze())]
 }
 
 /// The beginning of a stream, with these pieces.

@@ -74,6 +74,20 @@ async fn a_request_has_one_line_at_its_end_with_who_served_it_and_what_it_used()
     assert!(!lines[0].contains("sk-"), "{}", lines[0]);
 }
 
+/// The last chunk was left out, which of an answer in one piece is all of it.
+#[tokio::test(start_paused = true)]
+async fn the_line_counts_every_byte_of_an_answer() {
+    let log = Log::listen();
+    let script = [replies::message("hello"), replies::stream("hello")];
+    let relay = story().provider("a", script).start().await;
+    let lengths = [relay.ask_whole("hi").await, relay.ask("hi").await].map(|answer| answer.body().len());
+    let lines = log.lines_with("request finished");
+    for (line, length) in lines.iter().zip(lengths) {
+        assert!(length > 0 && line.contains(&format!(" bytes={length} ")), "{length}: {line}");
+    }
+    assert_eq!(lines.len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_is_told_apart_from_an_end() {
     let log = Log::listen();
