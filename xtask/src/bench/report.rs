@@ -149,10 +149,12 @@ impl Report {
         median(self.rounds.get(&(case, contestant))?.iter().filter_map(field))
     }
 
-    /// Processor time per request in that of another contestant.
+    /// Processor time per request in that of another contestant: the median of what it was each time they took
+    /// turns, for a machine is not as fast from one second to the next.
     fn cpu_ratio(&self, case: Case, contestant: Contestant, other: Contestant) -> Option<f64> {
-        let of = |contestant| self.median_of(case, contestant, |round| round.cpu_per_request);
-        Some(of(contestant)? / of(other)?)
+        let of = |contestant| self.rounds.get(&(case, contestant)).map(Vec::as_slice).unwrap_or_default();
+        let pairs = of(contestant).iter().zip(of(other));
+        median(pairs.filter_map(|(own, other)| Some(own.cpu_per_request? / other.cpu_per_request?)))
     }
 
     /// Median and 99th percentile, each the median over the rounds.
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_medians_over_the_rounds_and_ratios_of_medians() {
+    fn numbers_are_medians_over_the_rounds() {
         let report = sample();
         let cpu = |contestant| report.median_of(CASE, contestant, |round| round.cpu_per_request);
         assert_eq!(cpu(Contestant::Direct), None);
@@ -256,6 +258,18 @@ mod tests {
             Some(50.0)
         );
         assert_eq!(report.median_of(CASE, Contestant::Nginx, |round| round.resident), Some(3.0));
+    }
+
+    /// A machine that is twice as slow for a while is so for all.
+    #[test]
+    fn ratios_are_of_those_who_took_turns() {
+        let mut report = Report::default();
+        for (nginx, relay) in [(1000, 1200), (2000, 2600), (4000, 5000)] {
+            report.add(CASE, Contestant::Nginx, &measured(Some(nginx)));
+            report.add(CASE, Contestant::Relay, &measured(Some(relay)));
+        }
+        let ratio = report.cpu_ratio(CASE, Contestant::Relay, Contestant::Nginx).unwrap();
+        assert!((ratio - 1.25).abs() < 1e-6, "{ratio}");
     }
 
     #[test]
