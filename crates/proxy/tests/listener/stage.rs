@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use relay_config::{Config, Format};
-use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks};
+use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks, Workers};
 use relay_transport::{Http2 as Upwards, Settings, Spawner, Tcp, Transport, tls};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +29,9 @@ pub(crate) struct Stage {
     pub(crate) certificate: Option<Arc<Certificate>>,
     tasks: Tasks,
 }
+
+/// Connections of a test are served by different threads.
+const WORKERS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
 
 /// The key that a provider has unless a test says otherwise.
 pub(crate) const ONE_KEY: &str = "{ key: sk-one }";
@@ -47,7 +51,13 @@ impl Stage {
             )
         });
         let tasks = Tasks::default();
-        let parts = Parts { clock: Arc::new(Clock::start()), tasks: tasks.clone(), transport: transport() };
+        let workers = Workers::start(WORKERS).expect("the system has threads");
+        let parts = Parts {
+            clock: Arc::new(Clock::start()),
+            tasks: tasks.clone(),
+            workers: Some(Arc::new(workers)),
+            transport: transport(),
+        };
         let handle = Handle::build(config, parts).await.expect("the configuration of a stage can be used");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
