@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use relay_config::Config;
-use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks, Unusable, UnusableCertificate};
+use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks, Unusable, UnusableCertificate, Workers};
 use relay_telemetry::Guard;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -96,6 +96,7 @@ impl App {
         let parts = Parts {
             clock: Arc::clone(&ground.clock),
             tasks: Tasks::default(),
+            workers: Some(Arc::new(Workers::one_a_processor().map_err(Unstarted::System)?)),
             transport: reach::transport(environment)?,
         };
         let handle = Handle::build(config.clone(), parts).await.map_err(Unstarted::Provider)?;

@@ -27,6 +27,7 @@ use crate::snapshot::{Snapshot, Unusable};
 use crate::stamp::Stamp;
 use crate::tasks::Tasks;
 use crate::tls::Certificate;
+use crate::workers::Workers;
 
 /// What a relay is built of, besides its configuration.
 pub struct Parts {
@@ -34,6 +35,8 @@ pub struct Parts {
     pub clock: Arc<Clock>,
     /// Where its tasks run.
     pub tasks: Tasks,
+    /// Who serves its connections; without them whoever accepts them does.
+    pub workers: Option<Arc<Workers>>,
     /// How it reaches providers.
     pub transport: Transport,
 }
@@ -43,6 +46,7 @@ pub struct Parts {
 pub struct Handle {
     relay: Arc<Relay>,
     tasks: Tasks,
+    workers: Option<Arc<Workers>>,
     renewal: Arc<Renewal>,
 }
 
@@ -50,7 +54,7 @@ impl Handle {
     /// Builds a relay: fetches its secrets, and takes its configuration over. A secret that cannot be had
     /// is told in the log and left out until it can be.
     pub async fn build(config: Config, parts: Parts) -> Result<Self, Unusable> {
-        let Parts { clock, tasks, transport } = parts;
+        let Parts { clock, tasks, workers, transport } = parts;
         // Before they are read: what changes in between is seen at the first look.
         let (stamps, at) = (Stamp::of_all(&keyring::files(&config)).await, Instant::now());
         let (files, printed) = tokio::join!(Fetched::files(&config), Fetched::commands(&config));
@@ -73,7 +77,7 @@ impl Handle {
         });
         let keyring = Mutex::new(keyring);
         let renewal = Renewal { relay: Arc::clone(&relay), config, transport, keyring, begun };
-        Ok(Self { relay, tasks, renewal: Arc::new(renewal) })
+        Ok(Self { relay, tasks, workers, renewal: Arc::new(renewal) })
     }
 
     /// Accepts connections on a listener until the relay drains.
@@ -113,7 +117,7 @@ impl Handle {
     }
 
     fn door(&self) -> Door {
-        Door { relay: Arc::clone(&self.relay), tasks: self.tasks.clone() }
+        Door { relay: Arc::clone(&self.relay), tasks: self.tasks.clone(), workers: self.workers.clone() }
     }
 }
 

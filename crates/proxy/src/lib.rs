@@ -43,6 +43,7 @@ mod renew;
 mod snapshot;
 mod stamp;
 mod tasks;
+mod workers;
 
 pub use crate::admit::PLACEHOLDER;
 pub use crate::clock::Clock;
@@ -52,3 +53,4 @@ pub use crate::outgoing::Outgoing;
 pub use crate::snapshot::Unusable;
 pub use crate::tasks::Tasks;
 pub use crate::tls::{Certificate, Unusable as UnusableCertificate};
+pub use crate::workers::Workers;

@@ -30,6 +30,7 @@ use crate::relay::{Peer, Relay, relay};
 use crate::socket::{self, Socket, Version};
 use crate::tasks::Tasks;
 use crate::tls::Certificate;
+use crate::workers::Workers;
 
 /// How long a client may take over a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -72,6 +73,7 @@ const BREATHER: Duration = Duration::from_millis(100);
 pub(crate) struct Door {
     pub(crate) relay: Arc<Relay>,
     pub(crate) tasks: Tasks,
+    pub(crate) workers: Option<Arc<Workers>>,
 }
 
 impl Door {
@@ -98,23 +100,39 @@ impl Door {
             tracing::debug!(%peer, %error, "a connection could not be prepared");
         }
         let door = self.clone();
-        self.tasks.spawn("connection", async move {
-            let Some(certificate) = certificate else {
-                return door.serve(stream, peer.ip(), "http").await;
-            };
-            let mut draining = door.relay.draining.subscribe();
-            let acceptor = TlsAcceptor::from(certificate.config());
-            let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
-            let shaken = tokio::select! {
-                shaken = shaken => shaken,
-                () = drained(&mut draining) => return,
-            };
-            match shaken {
-                Ok(Ok(stream)) => door.serve(stream, peer.ip(), "https").await,
-                Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-                Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+        let Some(seat) = self.workers.as_ref().and_then(|workers| workers.seat()) else {
+            return self.tasks.spawn("connection", door.greet(stream, peer, certificate));
+        };
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%peer, %error, "a connection could not be handed on"),
+        };
+        self.tasks.spawn_on(&seat.runtime().clone(), "connection", async move {
+            let _seat = seat;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => door.greet(stream, peer, certificate).await,
+                Err(error) => tracing::warn!(%peer, %error, "a connection could not be taken up"),
             }
         });
+    }
+
+    /// Shakes hands, if that is called for, and serves.
+    async fn greet(self, stream: TcpStream, peer: SocketAddr, certificate: Option<Arc<Certificate>>) {
+        let Some(certificate) = certificate else {
+            return self.serve(stream, peer.ip(), "http").await;
+        };
+        let mut draining = self.relay.draining.subscribe();
+        let acceptor = TlsAcceptor::from(certificate.config());
+        let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
+        let shaken = tokio::select! {
+            shaken = shaken => shaken,
+            () = drained(&mut draining) => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.serve(stream, peer.ip(), "https").await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+        }
     }
 
     /// Speaks HTTP on one connection until it ends, or until the relay drains and its requests are done.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// Starts tasks and knows when the last has ended. Clones share the count.
@@ -19,10 +20,19 @@ struct Shared {
 impl Tasks {
     /// Runs a task; its name is for the one who reads a backtrace.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_on(&Handle::current(), name, task);
+    }
+
+    /// The same in that runtime.
+    pub(crate) fn spawn_on(
+        &self,
+        runtime: &Handle,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         self.0.running.fetch_add(1, Ordering::AcqRel);
         let running = Running(Arc::clone(&self.0), name);
-        #[expect(clippy::disallowed_methods, reason = "this is the place that it is disallowed for")]
-        drop(tokio::spawn(async move {
+        drop(runtime.spawn(async move {
             let _running = running;
             task.await;
         }));

@@ -85,7 +85,7 @@ impl Story {
         let pipes = Pipes { upstreams: reached, tasks: beside, dialled: seen };
         let transport = Transport::new(settings(spawner), Arc::new(pipes));
         let clock = Arc::new(Clock::at(BEGIN));
-        let parts = Parts { clock, tasks: tasks.clone(), transport };
+        let parts = Parts { clock, tasks: tasks.clone(), workers: None, transport };
         let handle = Handle::build(config, parts).await.expect("the configuration of a story can be used");
         Told { handle, tasks, upstreams }
     }

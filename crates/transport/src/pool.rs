@@ -14,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    runtime::{Handle, Id},
+    sync::Notify,
+    time::Instant,
+};
 
 use crate::{
     forward_proxy::ForwardProxy,
@@ -46,9 +50,11 @@ pub(crate) struct Limits {
     pub(crate) max_idle: usize,
 }
 
-/// The connections of one origin.
+/// The connections of one origin, as one runtime has them.
 pub(crate) struct Shelf {
     pub(crate) origin: Origin,
+    /// The runtime whose tasks may use them.
+    home: Id,
     /// The proxy before it, found once.
     pub(crate) proxy: Option<ForwardProxy>,
     contents: Mutex<Contents>,
@@ -108,12 +114,16 @@ impl Pool {
         origin: &Origin,
         proxy: impl FnOnce() -> Option<ForwardProxy>,
     ) -> Arc<Shelf> {
+        // A connection is watched over by the runtime in which it was opened: elsewhere every byte of it would
+        // wake two threads.
+        let home = Handle::current().id();
         let mut shelves = lock(&self.shelves);
-        if let Some(shelf) = shelves.iter().find(|shelf| shelf.origin == *origin) {
+        if let Some(shelf) = shelves.iter().find(|shelf| shelf.home == home && shelf.origin == *origin) {
             return shelf.clone();
         }
         let shelf = Arc::new(Shelf {
             origin: origin.clone(),
+            home,
             proxy: proxy(),
             contents: Mutex::default(),
             speaks: AtomicU8::new(UNKNOWN),

@@ -13,7 +13,7 @@ use crate::stage::Stage;
 use crate::upstream::{Act, Gate, Upstream, begun, finished};
 
 /// Streams that have begun and end when the gate opens.
-async fn gated() -> (Upstream, Gate) {
+pub(crate) async fn gated() -> (Upstream, Gate) {
     let gate = Gate::closed();
     let upstream = Upstream::scripted({
         let gate = gate.clone();

@@ -15,3 +15,4 @@ mod protocols;
 mod renewed_keys;
 mod streams;
 mod tls;
+mod workers;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use relay_config::{Config, Format};
-use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks};
+use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks, Workers};
 use relay_transport::{Http2 as Upwards, Settings, Spawner, Tcp, Transport, tls};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,16 +39,27 @@ impl Stage {
         Self::with_keys(upstream, server, ONE_KEY).await
     }
 
-    /// With these options of `server`, and these keys, all as YAML.
+    /// With these options of `server`, and these keys, all as YAML. The test's own thread serves its connections, so
+    /// that paused time holds for them and what they log is heard.
     pub(crate) async fn with_keys(upstream: &Upstream, server: &str, keys: &str) -> Self {
-        let config = config(upstream, server, keys);
+        Self::built(config(upstream, server, keys), None).await
+    }
+
+    /// Connections are served by threads of their own, as in production.
+    pub(crate) async fn with_workers(upstream: &Upstream, count: NonZeroUsize) -> Self {
+        let workers = Workers::start(count).expect("the system has threads");
+        Self::built(config(upstream, "", ONE_KEY), Some(Arc::new(workers))).await
+    }
+
+    async fn built(config: Config, workers: Option<Arc<Workers>>) -> Self {
         let certificate = config.server.tls.as_ref().map(|tls| {
             Arc::new(
                 Certificate::read(tls, config.server.http2).expect("the certificate of a stage can be used"),
             )
         });
         let tasks = Tasks::default();
-        let parts = Parts { clock: Arc::new(Clock::start()), tasks: tasks.clone(), transport: transport() };
+        let clock = Arc::new(Clock::start());
+        let parts = Parts { clock, tasks: tasks.clone(), workers, transport: transport() };
         let handle = Handle::build(config, parts).await.expect("the configuration of a stage can be used");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
