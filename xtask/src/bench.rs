@@ -74,8 +74,7 @@ pub(crate) fn run(workshop: &Workshop, mut arguments: Arguments) -> Result<(), F
 }
 
 /// In each round all take turns so often: what else the machine does then falls on all of them alike.
-const TURNS: usize = 4;
-const TURNS_A_ROUND: u32 = 4;
+const TURNS: u32 = 4;
 
 /// Measuring unoptimised programs would measure the wrong thing.
 fn run_in_release(workshop: &Workshop, order: &Order, words: &[String]) -> Result<(), Failure> {
@@ -120,7 +119,7 @@ async fn measure_case(
     case: Case,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    for turn in 0..order.n_rounds * TURNS {
+    for turn in (0..order.n_rounds).flat_map(|_| 0..TURNS) {
         let mut all: Vec<_> = contestants.all().collect();
         // Nobody is always the one who comes after another.
         if turn % 2 == 1 {
@@ -128,7 +127,7 @@ async fn measure_case(
         }
         for (contestant, entry) in all {
             let load = Load::new(entry.address(case.reply), case.reply, case.body, case.n_connections);
-            let measured = load.run(order.round / TURNS_A_ROUND, || entry.usage()).await?;
+            let measured = load.run(order.round / TURNS, || entry.usage()).await?;
             report.add(case, contestant, &measured);
         }
     }

@@ -107,7 +107,8 @@ impl Door {
             Ok(stream) => stream,
             Err(error) => return tracing::warn!(%peer, %error, "a connection could not be handed on"),
         };
-        self.tasks.spawn_on(&seat.runtime().clone(), "connection", async move {
+        let runtime = seat.runtime().clone();
+        self.tasks.spawn_on(&runtime, "connection", async move {
             let _seat = seat;
             match TcpStream::from_std(stream) {
                 Ok(stream) => door.greet(stream, peer, certificate).await,

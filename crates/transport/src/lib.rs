@@ -1,6 +1,4 @@
-//! Carries requests to upstreams and their answers back.
-//!
-//! Carries: [`Transport`] towards upstreams, [`server`] towards clients.
+//! Carries requests and their answers: [`Transport`] to upstreams and back, [`server`] from clients.
 //!
 //! A [`Transport`] keeps connections and sends requests over them. An HTTP/1.1 connection is
 //! driven by whoever waits for it: first the future of [`Transport::send`], then the body of the
