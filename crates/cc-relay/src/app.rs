@@ -96,7 +96,7 @@ impl App {
         let parts = Parts {
             clock: Arc::clone(&ground.clock),
             tasks: Tasks::default(),
-            workers: Some(Arc::new(Workers::one_a_processor().map_err(Unstarted::System)?)),
+            workers: Some(Arc::new(Workers::one_for_two_processors().map_err(Unstarted::System)?)),
             transport: reach::transport(environment)?,
         };
         let handle = Handle::build(config.clone(), parts).await.map_err(Unstarted::Provider)?;

@@ -56,6 +56,11 @@ impl Source {
         self.body.is_end_stream()
     }
 
+    /// Would asking for more at once be for nothing? What was compressed comes out as it was put in.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.body.is_drained()
+    }
+
     /// The next frame.
     pub(crate) fn poll_frame(
         mut self: Pin<&mut Self>,

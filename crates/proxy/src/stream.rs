@@ -14,9 +14,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use relay_core::Usage;
 use relay_telemetry::happening::End;
-use relay_transport::BodyError;
+use relay_transport::{BodyError, Watchdog};
 use relay_wire::refusal::PING;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::attempt::Reply;
 use crate::exchange::Exchange;
@@ -177,7 +177,9 @@ impl Flow {
     fn gather(&mut self, first: Bytes, context: &mut Context<'_>) -> Bytes {
         self.watch.see(&first);
         let mut gathered = BytesMut::new();
-        while first.len().max(gathered.len()) < GATHERED {
+        while first.len().max(gathered.len()) < GATHERED
+            && !self.rest.as_ref().is_some_and(Source::is_drained)
+        {
             match self.poll_source(context) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
@@ -282,17 +284,17 @@ impl Drop for Flow {
     }
 }
 
-/// How long nothing has been sent, and when that calls for a ping. One timer a stream, armed only when
-/// there is nothing to send, and moved only when it fires. The clock is read when silence begins, not when it ends.
+/// How long nothing has been sent, and when that calls for a ping. The clock is read when silence begins, not when
+/// it ends.
 pub(crate) struct Silence {
     every: Duration,
     since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    watchdog: Watchdog,
 }
 
 impl Silence {
     pub(crate) fn new(every: Duration) -> Self {
-        Self { every, since: None, timer: None }
+        Self { every, since: None, watchdog: Watchdog::default() }
     }
 
     /// Something is sent.
@@ -302,14 +304,7 @@ impl Silence {
 
     /// Ready when nothing has been sent for that long.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let due = *self.since.get_or_insert_with(Instant::now) + self.every;
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-            ready!(timer.as_mut().poll(context));
-            if Instant::now() >= due {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(due);
-        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.watchdog.poll(since.checked_add(self.every), context)
     }
 }

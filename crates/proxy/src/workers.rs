@@ -36,9 +36,11 @@ impl Workers {
         started.map(Self)
     }
 
-    /// As many as this process may use processors.
-    pub fn one_a_processor() -> io::Result<Self> {
-        Self::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    /// One for every two processors that this process may use. The other half of the work is the system's, the
+    /// clients' and the upstreams'; ADR 0018 has what more threads cost.
+    pub fn one_for_two_processors() -> io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self::start(NonZeroUsize::new(processors / 2).unwrap_or(NonZeroUsize::MIN))
     }
 
     /// A place with the worker that has the fewest connections.

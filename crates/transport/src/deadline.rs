@@ -6,7 +6,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -32,32 +32,50 @@ pub(crate) const CLOSING_RACE: Duration = Duration::from_secs(3);
 /// A timer that outlives requests. It is moved back only when it fires too early, and moved
 /// forward only when the new deadline is nearer, so a connection in steady use never touches
 /// the timer wheel.
-#[derive(Default)]
-pub(crate) struct Watchdog(Option<Pin<Box<Sleep>>>);
+#[derive(Debug, Default)]
+pub struct Watchdog {
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whom the timer wakes, if it is armed.
+    wakes: Option<Waker>,
+}
 
 impl Watchdog {
     /// Ready once `due` has passed; until then wakes the task in time. `None` is never due.
-    pub(crate) fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = due else { return Poll::Pending };
-        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        loop {
-            if due < sleep.deadline() {
-                sleep.as_mut().reset(due);
-            }
-            if sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if due < timer.deadline() {
+            timer.as_mut().reset(due);
+            self.wakes = None;
+        }
+        let armed = self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if armed && !timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        while timer.as_mut().poll(cx).is_ready() {
             if due <= Instant::now() {
+                self.wakes = None;
                 return Poll::Ready(());
             }
-            sleep.as_mut().reset(due);
+            timer.as_mut().reset(due);
         }
+        if !armed {
+            self.wakes = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, task::Waker};
+    use std::{
+        future::poll_fn,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Wake, Waker},
+    };
 
     use super::*;
 
@@ -75,6 +93,33 @@ mod tests {
         assert!(watchdog.poll(after(1000), &mut cx).is_pending());
         poll_fn(|cx| watchdog.poll(after(40), cx)).await;
         assert_eq!(start.elapsed(), Duration::from_secs(40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asked_last_is_woken_and_as_often_as_the_watchdog_is_used() {
+        #[derive(Default)]
+        struct Bell(AtomicUsize);
+        impl Wake for Bell {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let start = Instant::now();
+        let mut watchdog = Watchdog::default();
+        for round in 1..=3 {
+            let due = start + Duration::from_secs(10 * round);
+            let bells = [(); 2].map(|()| Arc::new(Bell::default()));
+            for bell in &bells {
+                let waker = Waker::from(Arc::clone(bell));
+                for _ in 0..3 {
+                    assert!(watchdog.poll(Some(due), &mut Context::from_waker(&waker)).is_pending());
+                }
+            }
+            tokio::time::sleep_until(due + Duration::from_millis(1)).await;
+            assert_eq!(bells.each_ref().map(|bell| bell.0.load(Ordering::Relaxed)), [0, 1]);
+            let waker = Waker::from(Arc::clone(&bells[1]));
+            assert!(watchdog.poll(Some(due), &mut Context::from_waker(&waker)).is_ready());
+        }
     }
 
     #[tokio::test(start_paused = true)]

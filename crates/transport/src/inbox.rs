@@ -35,12 +35,14 @@ pub(crate) struct Inbox {
     /// Whoever understands them takes them from here.
     pub(crate) bytes: BytesMut,
     room: usize,
+    /// The last read was given more room than it filled.
+    drained: bool,
 }
 
 impl Inbox {
     /// With these bytes in it.
     pub(crate) fn with(bytes: BytesMut) -> Self {
-        Self { bytes, room: MIN_READ }
+        Self { bytes, room: MIN_READ, drained: false }
     }
 
     /// A message begins: if nothing of it is here, and nobody has a part of what came before any more, the
@@ -76,6 +78,12 @@ impl Inbox {
         }
     }
 
+    /// Whether all that had come when it was last read has been taken up, so that reading again would find nothing.
+    /// Of TLS that is most often so: a read may end with a record.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drained && self.bytes.is_empty()
+    }
+
     /// Reads once. Zero is the end.
     pub(crate) fn poll_fill(&mut self, io: &mut dyn Io, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.bytes.capacity() - self.bytes.len() < LEAST_ROOM {
@@ -86,7 +94,8 @@ impl Inbox {
             let read = pin!(io.read_buf(&mut self.bytes));
             ready!(read.poll(cx))?
         };
-        if read == room {
+        self.drained = read < room;
+        if !self.drained {
             self.room = (self.room * 2).min(MAX_READ);
         } else if read < self.room / 4 {
             self.room = (self.room / 2).max(MIN_READ);
@@ -133,6 +142,23 @@ mod tests {
             assert_eq!(inbox.bytes.capacity(), 0, "nothing of a large buffer is kept");
         };
         tokio::join!(sending, reading);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_was_not_filled_took_all_there_was() {
+        let (mut io, mut peer) = tokio::io::duplex(100 << 10);
+        let mut inbox = Inbox::with(BytesMut::new());
+        assert!(!inbox.is_drained(), "nobody has looked");
+        peer.write_all(&[b'x'; 2 * MIN_READ + 1]).await.unwrap();
+        let mut drained = Vec::new();
+        for _ in 0..2 {
+            poll_fn(|cx| inbox.poll_fill(&mut io, cx)).await.unwrap();
+            assert!(!inbox.is_drained(), "what was read has not been taken up");
+            let here = inbox.bytes.len();
+            inbox.take(here);
+            drained.push((here, inbox.is_drained()));
+        }
+        assert_eq!(drained, [(MIN_READ, false), (MIN_READ + 1, true)]);
     }
 
     #[tokio::test]

@@ -40,6 +40,15 @@ impl Incoming {
     pub fn timings(&self) -> &Timings {
         &self.timings
     }
+
+    /// Whether asking for more at once would most likely be for nothing. It may be so too where this says no. A hint:
+    /// whoever waits must ask all the same.
+    pub fn is_drained(&self) -> bool {
+        match &self.source {
+            Source::Http1(exchange) => exchange.is_drained(),
+            Source::Http2(_) => false,
+        }
+    }
 }
 
 impl Body for Incoming {

@@ -29,7 +29,7 @@ mod timings;
 pub mod tls;
 mod transport;
 
-pub use deadline::Deadlines;
+pub use deadline::{Deadlines, Watchdog};
 pub use dial::{Connected, Dial, DialError, Dialing, Io, Tcp, Timing};
 pub use error::{BodyError, Cause, Kind, Malformed, Phase, SendError};
 pub use forward_proxy::{ProxyError, ProxyRules, ProxyVariables};

@@ -155,7 +155,7 @@ impl Decoder {
 
     /// Consumes framing until data, or until more bytes are needed.
     fn settle(&mut self, inbox: &mut BytesMut) {
-        loop {
+        while !inbox.is_empty() {
             match self.step(inbox) {
                 Ok(Some(state)) => self.state = state,
                 Ok(None) => return,
@@ -201,18 +201,28 @@ fn available(limit: u64, inbox: &BytesMut) -> Option<usize> {
 /// it is unusual: how long that framing is, and the data. Of a large chunk, closing up would cost more than it
 /// saves.
 fn small_chunk(after: &[u8]) -> Option<(usize, usize)> {
-    /// Chunks of up to 4 KiB are small.
-    const MAX_DIGITS: usize = 3;
+    const SMALL: usize = 4 << 10;
     let line = after.strip_prefix(b"\r\n")?;
-    let digits = line.iter().take(MAX_DIGITS).take_while(|byte| byte.is_ascii_hexdigit()).count();
-    let (size, rest) = line.split_at_checked(digits)?;
-    let size = size.iter().fold(0, |sum, digit| (sum << 4) | usize::from(hex_value(*digit)));
+    let (digits, size) = leading_size(line);
+    let rest = line.get(digits..).unwrap_or_default();
     // What begins must have begun with data: the rest is for whoever reads on.
-    (0 < size && 2 < rest.len() && rest.starts_with(b"\r\n")).then_some((digits + 4, size))
+    let begins = 2 < rest.len() && rest.starts_with(b"\r\n");
+    let size = usize::try_from(size).ok()?;
+    (begins && digits <= MAX_SIZE_DIGITS && (1..SMALL).contains(&size)).then_some((digits + 4, size))
+}
+
+/// The digits that this begins with, and what they say. Of more than [`MAX_SIZE_DIGITS`] only the number is right.
+fn leading_size(text: &[u8]) -> (usize, u64) {
+    let (mut digits, mut size) = (0, 0);
+    for byte in text.iter().take(MAX_SIZE_DIGITS + 1) {
+        let Some(value) = hex_value(*byte) else { break };
+        (digits, size) = (digits + 1, (size << 4) | u64::from(value));
+    }
+    (digits, size)
 }
 
 fn take_chunk_size(inbox: &mut BytesMut) -> Result<Option<u64>, Malformed> {
-    let digits = inbox.iter().take(MAX_SIZE_DIGITS + 1).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (digits, size) = leading_size(inbox);
     let end = match inbox.get(digits..) {
         // By far the usual case.
         Some([b'\r', b'\n', ..]) => digits + 1,
@@ -222,12 +232,11 @@ fn take_chunk_size(inbox: &mut BytesMut) -> Result<Option<u64>, Malformed> {
             None => return Ok(None),
         },
     };
-    let line = inbox.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::ChunkSize)?;
-    let (size, extension) = line.split_at_checked(digits).ok_or(Malformed::ChunkSize)?;
+    let extension =
+        inbox.get(digits..end).and_then(|rest| rest.strip_suffix(b"\r")).ok_or(Malformed::ChunkSize)?;
     if !(1..=MAX_SIZE_DIGITS).contains(&digits) || MAX_CHUNK_LINE < end || !is_extension(extension) {
         return Err(Malformed::ChunkSize);
     }
-    let size = size.iter().fold(0, |sum, digit| (sum << 4) | u64::from(hex_value(*digit)));
     inbox.advance(end + 1);
     Ok(Some(size))
 }
@@ -240,11 +249,13 @@ fn is_extension(text: &[u8]) -> bool {
     }
 }
 
-/// The value of an ASCII hexadecimal digit.
-fn hex_value(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
+/// The value of an ASCII hexadecimal digit, if it is one.
+fn hex_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
     }
 }
 

@@ -81,6 +81,10 @@ impl Exchange {
         self.decoder.is_exhausted()
     }
 
+    pub(crate) fn is_drained(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_drained())
+    }
+
     pub(crate) fn size_hint(&self) -> SizeHint {
         self.decoder.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
     }

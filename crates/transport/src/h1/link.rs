@@ -199,6 +199,10 @@ impl Link {
         &mut self.inbox.bytes
     }
 
+    pub(super) fn is_drained(&self) -> bool {
+        self.inbox.is_drained()
+    }
+
     pub(super) fn is_uploading(&self) -> bool {
         self.upload.is_pending()
     }
