@@ -44,6 +44,8 @@ struct Order {
     n_rounds: usize,
     round: Duration,
     contestants: Vec<Contestant>,
+    /// Only what has this in its title.
+    about: String,
     as_json: bool,
 }
 
@@ -57,6 +59,7 @@ pub(crate) fn run(workshop: &Workshop, mut arguments: Arguments) -> Result<(), F
         n_rounds: arguments.option("--rounds", 3)?,
         round: Duration::from_secs(seconds),
         contestants,
+        about: arguments.option("--about", String::new())?,
         as_json: arguments.flag("--json"),
     };
     arguments.end()?;
@@ -95,6 +98,9 @@ async fn measure(workshop: &Workshop, order: &Order) -> Result<Report, Failure> 
         for &body in BODIES {
             for &n_connections in CONNECTIONS {
                 let case = Case { reply, body, n_connections };
+                if !case.to_string().contains(&order.about) {
+                    continue;
+                }
                 say::step(&case.to_string());
                 measure_case(&contestants, order, case, &mut report).await?;
             }
@@ -102,6 +108,9 @@ async fn measure(workshop: &Workshop, order: &Order) -> Result<Report, Failure> 
     }
     for &n_streams in PACED_STREAMS {
         let case = DelayCase { n_streams };
+        if !case.to_string().contains(&order.about) {
+            continue;
+        }
         say::step(&case.to_string());
         for _ in 0..order.n_rounds {
             for (contestant, entry) in contestants.all() {

@@ -70,7 +70,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "bench",
-        usage: "[--rounds N] [--seconds N] [--only direct,nginx,bare,relay] [--json]",
+        usage: "[--rounds N] [--seconds N] [--only direct,nginx,bare,relay] [--about TEXT] [--json]",
         summary: "compare the relay with nginx and with a bare proxy",
         run: bench::run,
     },

@@ -21,26 +21,54 @@ pub(crate) struct Usage {
 /// The fields of `/proc/<pid>/stat` which are needed, in the kernel's units.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
+    pid: u32,
     parent: u32,
-    /// `utime + stime`, in ticks.
-    ticks: u64,
     /// `rss`, in pages.
     pages: u64,
 }
 
 /// A process and its direct children: nginx works in children of its own.
 pub(crate) fn usage(pid: u32) -> Result<Usage, Failure> {
-    let own = read(pid)?;
     let folder = Path::new("/proc");
-    let entries = std::fs::read_dir(folder).map_err(Failure::file("list", folder))?;
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let pids = numbers_in(folder)?;
     // A process may end between the listing and the look; then it is no child to count.
-    let children = pids.filter_map(|other| read(other).ok()).filter(|stat| stat.parent == pid);
-    let (ticks, pages) = children
-        .fold((own.ticks, own.pages), |(ticks, pages), child| (ticks + child.ticks, pages + child.pages));
-    let ticks_per_second = ask_system("CLK_TCK", &TICKS)?;
+    let children = pids.into_iter().filter_map(|other| read(other).ok()).filter(|stat| stat.parent == pid);
     let page = ask_system("PAGESIZE", &PAGE)?;
-    Ok(Usage { cpu: Duration::from_nanos(ticks * 1_000_000_000 / ticks_per_second), resident: pages * page })
+    [read(pid)?].into_iter().chain(children).try_fold(Usage::default(), |sum, stat| {
+        Ok(Usage { cpu: sum.cpu + cpu(stat.pid)?, resident: sum.resident + stat.pages * page })
+    })
+}
+
+/// How long the threads of a process have run, which the kernel counts in nanoseconds; the times in `stat` are
+/// hundredths of a second.
+fn cpu(pid: u32) -> Result<Duration, Failure> {
+    let folder = format!("/proc/{pid}/task");
+    let threads = numbers_in(Path::new(&folder))?;
+    // A thread may have ended since.
+    let texts = threads
+        .iter()
+        .filter_map(|thread| std::fs::read_to_string(format!("{folder}/{thread}/schedstat")).ok());
+    let times: Vec<Duration> = texts.filter_map(|text| ran(&text)).collect();
+    if times.is_empty() {
+        Err(malformed(&folder, "no `schedstat` has a time"))
+    } else {
+        Ok(times.iter().sum())
+    }
+}
+
+/// The first field of `schedstat`.
+fn ran(text: &str) -> Option<Duration> {
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// The entries of a folder that are numbers.
+fn numbers_in(folder: &Path) -> Result<Vec<u32>, Failure> {
+    let entries = std::fs::read_dir(folder).map_err(Failure::file("list", folder))?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+fn malformed(path: &str, problem: &str) -> Failure {
+    Failure::Malformed { path: path.to_owned(), problem: problem.to_owned() }
 }
 
 /// How many processes wanted to run, on average over the last minute: what else keeps this
@@ -51,7 +79,6 @@ pub(crate) fn load() -> Result<String, Failure> {
     Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
-static TICKS: OnceLock<u64> = OnceLock::new();
 static PAGE: OnceLock<u64> = OnceLock::new();
 
 /// A constant of this system (sysconf(3)), asked for once.
@@ -71,16 +98,17 @@ fn ask_system(name: &str, answer: &OnceLock<u64>) -> Result<u64, Failure> {
 fn read(pid: u32) -> Result<Stat, Failure> {
     let path = format!("/proc/{pid}/stat");
     let text = std::fs::read_to_string(&path).map_err(Failure::file("read", Path::new(&path)))?;
-    parse(&text).ok_or_else(|| Failure::Malformed { path, problem: "fields are missing".to_owned() })
+    parse(&text).ok_or_else(|| malformed(&path, "fields are missing"))
 }
 
 fn parse(text: &str) -> Option<Stat> {
     // The second field is the program's name in parentheses, and may itself hold any sign.
-    let (_, fields) = text.rsplit_once(')')?;
+    let (name, fields) = text.rsplit_once(')')?;
+    let (pid, _) = name.split_once(' ')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     // Numbered from 1 in proc(5): field 3 (state) is the first one behind the name.
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-    Some(Stat { parent: field(4)?.try_into().ok()?, ticks: field(14)? + field(15)?, pages: field(24)? })
+    Some(Stat { pid: pid.parse().ok()?, parent: field(4)?.try_into().ok()?, pages: field(24)? })
 }
 
 impl Sub for Usage {
@@ -100,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_fields_are_counted_behind_the_last_parenthesis() {
-        assert_eq!(parse(SAMPLE), Some(Stat { parent: 17, ticks: 380, pages: 1544 }));
+        assert_eq!(parse(SAMPLE), Some(Stat { pid: 4242, parent: 17, pages: 1544 }));
     }
 
     #[test]
@@ -110,9 +138,18 @@ mod tests {
     }
 
     #[test]
-    fn this_very_process_uses_memory() {
-        let usage = usage(std::process::id()).unwrap();
-        assert!(usage.resident > 100_000, "{usage:?}");
+    fn the_time_stands_first() {
+        assert_eq!(ran("230830442 18702028 471\n"), Some(Duration::from_nanos(230_830_442)));
+        assert_eq!(ran(""), None);
+    }
+
+    #[test]
+    fn this_very_process_uses_memory_and_time() {
+        let usage = || usage(std::process::id()).unwrap();
+        let before = usage();
+        assert!(before.resident > 100_000, "{before:?}");
+        // The kernel counts what a thread has used when it looks at it, a few hundred times a second.
+        while usage() - before == Duration::ZERO {}
     }
 
     #[test]
