@@ -53,6 +53,11 @@ impl Outgoing {
         Self { part: Part::Late(Box::new(late)), exchange: Arc::clone(exchange), slot: Some(slot) }
     }
 
+    /// Whether whoever took the last frame need not ask again before he is woken.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(&self.part, Part::Flow(flow) if flow.is_waiting())
+    }
+
     fn end(&mut self) {
         self.part = Part::Ended;
         self.slot = None;

@@ -201,6 +201,10 @@ impl Respond for Http1 {
         relay(Arc::clone(&self.relay), &self.from, request.map(Arriving::from))
     }
 
+    fn is_waiting(&self, body: &Outgoing) -> bool {
+        body.is_waiting()
+    }
+
     fn now(&self) -> u64 {
         self.relay.live.now().since_epoch().as_secs()
     }

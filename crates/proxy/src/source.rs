@@ -56,9 +56,9 @@ impl Source {
         self.body.is_end_stream()
     }
 
-    /// Would asking for more at once be for nothing? What was compressed comes out as it was put in.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.body.is_drained()
+    /// Was the last frame all there is, and will whoever took it be woken when there is more?
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.body.is_waiting()
     }
 
     /// The next frame.

@@ -51,6 +51,8 @@ pub(crate) struct Flow {
     /// Of HTTP/2. In HTTP/1 everything leaves before more is asked for.
     departures: Option<Arc<Departures>>,
     stage: Stage,
+    /// The last chunk was all there is, and its taker will be woken when there is more or a ping is due.
+    waiting: bool,
     /// The upstream's body has ended, and what it was has been noted.
     concluded: bool,
 }
@@ -102,6 +104,7 @@ impl Flow {
             bytes,
             departures: exchange.flushes().map(Departures::begin),
             stage: Stage::Flowing,
+            waiting: false,
             concluded: false,
         };
         flow.look_for_end();
@@ -112,6 +115,7 @@ impl Flow {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
+        self.waiting = false;
         if let Some(chunk) = self.first.pop_front() {
             return self.send(chunk);
         }
@@ -132,7 +136,9 @@ impl Flow {
                     self.bytes += chunk.len() as u64;
                     self.charge();
                     self.look_for_end();
-                    self.send(chunk)
+                    let sent = self.send(chunk);
+                    self.waiting = self.is_source_waiting() && !self.is_ping_due(context);
+                    sent
                 }
                 Err(trailers) => Poll::Ready(Some(Ok(trailers.map_data(Chunk::plain)))),
             },
@@ -145,8 +151,7 @@ impl Flow {
                 self.poll_frame(context)
             }
             Poll::Ready(None) => self.finish(context),
-            Poll::Pending if self.watch.at_boundary() => {
-                ready!(self.silence.poll(context));
+            Poll::Pending if self.is_ping_due(context) => {
                 self.bytes += PING.len() as u64;
                 self.send(Bytes::from_static(PING))
             }
@@ -157,6 +162,22 @@ impl Flow {
     /// Has all of it been sent? Then its end goes with its last chunk, and not after it.
     pub(crate) fn is_ended(&self) -> bool {
         self.stage == Stage::Ended && self.first.is_empty()
+    }
+
+    /// Was the last chunk all there is, and will whoever took it be woken when that changes? Then he need not ask
+    /// again before.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// Does the upstream's body wait, with nothing met behind what it gave?
+    fn is_source_waiting(&self) -> bool {
+        self.met.is_none() && self.rest.as_ref().is_some_and(Source::is_waiting)
+    }
+
+    /// Has nothing been sent for so long that a ping is due, where one may be put? If not, the timer is set.
+    fn is_ping_due(&mut self, context: &mut Context<'_>) -> bool {
+        self.watch.at_boundary() && self.silence.poll(context).is_ready()
     }
 
     /// What the upstream has for us, or what was met when its chunks were gathered.
@@ -177,9 +198,7 @@ impl Flow {
     fn gather(&mut self, first: Bytes, context: &mut Context<'_>) -> Bytes {
         self.watch.see(&first);
         let mut gathered = BytesMut::new();
-        while first.len().max(gathered.len()) < GATHERED
-            && !self.rest.as_ref().is_some_and(Source::is_drained)
-        {
+        while first.len().max(gathered.len()) < GATHERED && !self.is_source_waiting() {
             match self.poll_source(context) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(frame))) if frame.is_data() => {

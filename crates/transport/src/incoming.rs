@@ -41,11 +41,11 @@ impl Incoming {
         &self.timings
     }
 
-    /// Whether asking for more at once would most likely be for nothing. It may be so too where this says no. A hint:
-    /// whoever waits must ask all the same.
-    pub fn is_drained(&self) -> bool {
+    /// Whether the last piece was all there is, and whoever took it will be woken when there is more, or when it has
+    /// not come in time: he need not ask again before that. It may be so too where this says no.
+    pub fn is_waiting(&self) -> bool {
         match &self.source {
-            Source::Http1(exchange) => exchange.is_drained(),
+            Source::Http1(exchange) => exchange.is_waiting(),
             Source::Http2(_) => false,
         }
     }

@@ -46,6 +46,12 @@ pub trait Respond: Send + Sync {
     /// Answers one. Dropped in any state when the client leaves.
     fn respond(&self, request: Request<Inbound>) -> impl Future<Output = Response<Self::Body>> + Send;
 
+    /// Whether the frame which this body gave last was all it has, and it will wake whoever polled it when there is
+    /// more. Then it is not polled in vain before that.
+    fn is_waiting(&self, _body: &Self::Body) -> bool {
+        false
+    }
+
     /// The time, in seconds since 1970: what `date` says.
     fn now(&self) -> u64;
 
@@ -129,7 +135,7 @@ pub async fn serve<R: Respond>(
             .await?
         };
         let asked = Asked { at: responder.now(), head_only, old };
-        if connection.answer(response, asked, keeps_alive).await? == Goes::Ends {
+        if connection.answer(responder, response, asked, keeps_alive).await? == Goes::Ends {
             let client = connection.client();
             return connection.close(client).await;
         }
@@ -185,9 +191,10 @@ impl<D: Buf> Connection<D> {
     }
 
     /// Sends an answer, and whether the connection goes on.
-    async fn answer<B: Body<Data = D>>(
+    async fn answer<R: Respond<Body: Body<Data = D>>>(
         &mut self,
-        response: Response<B>,
+        responder: &R,
+        response: Response<R::Body>,
         asked: Asked,
         keeps_alive: bool,
     ) -> Result<Goes, Ended> {
@@ -206,13 +213,14 @@ impl<D: Buf> Connection<D> {
         if ended {
             self.outbox.end(&framing)?;
         }
-        poll_fn(|cx| self.poll_answer(body.as_mut(), &mut framing, &mut ended, cx)).await?;
+        poll_fn(|cx| self.poll_answer(responder, body.as_mut(), &mut framing, &mut ended, cx)).await?;
         Ok(if self.is_read() { goes } else { Goes::Ends })
     }
 
-    fn poll_answer<B: Body<Data = D>>(
+    fn poll_answer<R: Respond<Body: Body<Data = D>>>(
         &mut self,
-        mut body: Pin<&mut B>,
+        responder: &R,
+        mut body: Pin<&mut R::Body>,
         framing: &mut Framing,
         ended: &mut bool,
         cx: &mut Context<'_>,
@@ -232,6 +240,9 @@ impl<D: Buf> Connection<D> {
                         if let Ok(data) = frame.into_data() {
                             *ended = body.is_end_stream();
                             self.outbox.piece(data, framing, *ended)?;
+                            if responder.is_waiting(&body) {
+                                met = Met::Nothing;
+                            }
                         }
                     }
                     Poll::Ready(Some(Err(_))) => met = Met::Error,

@@ -30,6 +30,17 @@ pub(crate) struct Exchange {
     shelf: Arc<Shelf>,
     reuse: Reuse,
     idle: Duration,
+    ahead: Ahead,
+}
+
+/// What was found when it was looked for more behind a piece.
+enum Ahead {
+    /// It was not looked for.
+    Unknown,
+    /// Nothing. Whoever took the piece will be woken.
+    Nothing,
+    /// What a read gave, with the bytes already in the inbox.
+    Read(io::Result<usize>),
 }
 
 #[derive(Clone, Copy)]
@@ -56,7 +67,8 @@ impl Exchange {
         } else {
             Reuse::Never
         };
-        let mut exchange = Self { link: Some(link), decoder: plan.decoder, shelf, reuse, idle };
+        let mut exchange =
+            Self { link: Some(link), decoder: plan.decoder, shelf, reuse, idle, ahead: Ahead::Unknown };
         exchange.touch();
         if exchange.decoder.is_complete() {
             exchange.release();
@@ -72,17 +84,31 @@ impl Exchange {
         match &polled {
             Poll::Ready(Some(Err(_))) => self.link = None,
             Poll::Ready(_) if self.decoder.is_complete() => self.release(),
-            _ => {}
+            Poll::Ready(_) => self.look_ahead(cx),
+            Poll::Pending => {}
         }
         polled
+    }
+
+    /// Reads on behind a piece, if that will most likely be for nothing: then its taker is spared asking through
+    /// all that lies between him and this.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) {
+        let Some(link) = self.link.as_mut().filter(|link| link.is_drained() && !link.is_uploading()) else {
+            return;
+        };
+        self.ahead = match link.poll_fill(cx) {
+            Poll::Ready(read) => Ahead::Read(read),
+            Poll::Pending if link.poll_silence(self.idle, cx).is_pending() => Ahead::Nothing,
+            Poll::Pending => Ahead::Unknown,
+        };
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
         self.decoder.is_exhausted()
     }
 
-    pub(crate) fn is_drained(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.is_drained())
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.ahead, Ahead::Nothing)
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
@@ -112,7 +138,11 @@ impl Exchange {
                 // A failing upload ends itself; what the upstream has to say still counts.
                 let _ = link.poll_upload(cx);
             }
-            match link.poll_fill(cx) {
+            let read = match std::mem::replace(&mut self.ahead, Ahead::Unknown) {
+                Ahead::Read(read) => Poll::Ready(read),
+                Ahead::Nothing | Ahead::Unknown => link.poll_fill(cx),
+            };
+            match read {
                 Poll::Ready(Ok(0)) if self.decoder.close() => return Poll::Ready(None),
                 Poll::Ready(Ok(0)) => {
                     let end = io::Error::from(io::ErrorKind::UnexpectedEof);
