@@ -34,8 +34,8 @@ use crate::workshop::Workshop;
 /// Sizes of the request's body in bytes: a short question, a conversation, a long one.
 const BODIES: &[usize] = &[2 * 1024, 20 * 1024, 1024 * 1024];
 const CONNECTIONS: &[usize] = &[1, 32];
-/// Streams at once when the delay of events is measured.
-const PACED_STREAMS: &[usize] = &[1, 32];
+/// Streams at once when delay and cost of events are measured: one, some, and as many as keep a machine busy.
+const PACED_STREAMS: &[usize] = &[1, 32, 300];
 /// How long paced streams run in each round: at 50 events a second and stream, some 150 of each.
 const PACED_ROUND: Duration = Duration::from_secs(4);
 
@@ -115,7 +115,7 @@ async fn measure(workshop: &Workshop, order: &Order) -> Result<Report, Failure> 
         for _ in 0..order.n_rounds {
             for (contestant, entry) in contestants.all() {
                 let paced = Paced { address: entry.address(Reply::Paced), n_streams, time: PACED_ROUND };
-                report.add_delays(case, contestant, &paced.run().await?);
+                report.add_delays(case, contestant, &paced.run(|| entry.usage()).await?);
             }
         }
     }

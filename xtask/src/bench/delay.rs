@@ -1,5 +1,5 @@
-//! How late the events of paced streams arrive. Knows the stamp which the upstream writes into
-//! each event; refuses to know what stands between.
+//! How late the events of paced streams arrive, and what each costs who passes it on. Knows the stamp which the
+//! upstream writes into each event; refuses to know what stands between.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::bench::load::{Connection, request};
+use crate::bench::measure::Usage;
 use crate::bench::upstream::{Reply, STAMP};
 use crate::clock;
 use crate::failure::Failure;
@@ -29,9 +30,22 @@ struct Stamps {
     line: Vec<u8>,
 }
 
-impl Paced {
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Watched {
     /// The time from writing to arrival of every event that says when it was written, sorted.
-    pub(super) async fn run(&self) -> Result<Vec<Duration>, Failure> {
+    pub(super) delays: Vec<Duration>,
+    /// What the proxy's processes used for them.
+    pub(super) cpu: Option<Duration>,
+}
+
+impl Paced {
+    /// Runs, and asks `usage` before and after.
+    pub(super) async fn run(
+        &self,
+        usage: impl Fn() -> Result<Option<Usage>, Failure>,
+    ) -> Result<Watched, Failure> {
+        let before = usage()?;
         let mut streams = JoinSet::new();
         for _ in 0..self.n_streams {
             streams.spawn(watch(self.address, self.time));
@@ -41,7 +55,8 @@ impl Paced {
             delays.extend(watched.expect("a client does not panic, and nobody aborts it")?);
         }
         delays.sort_unstable();
-        Ok(delays)
+        let cpu = before.zip(usage()?).map(|(before, after)| after - before);
+        Ok(Watched { delays, cpu })
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::bench::contestant::Contestant;
+use crate::bench::delay::Watched;
 use crate::bench::load::Measured;
 use crate::bench::statistics::{median, permille};
 use crate::bench::upstream::Reply;
@@ -51,6 +52,7 @@ struct Round {
 struct Delay {
     p50: f64,
     p99: f64,
+    cpu_per_event: Option<f64>,
 }
 
 impl Report {
@@ -68,9 +70,13 @@ impl Report {
         self.rounds.entry((case, contestant)).or_default().push(round);
     }
 
-    pub(super) fn add_delays(&mut self, case: DelayCase, contestant: Contestant, sorted: &[Duration]) {
-        let delay =
-            Delay { p50: microseconds(permille(sorted, 500)), p99: microseconds(permille(sorted, 990)) };
+    pub(super) fn add_delays(&mut self, case: DelayCase, contestant: Contestant, watched: &Watched) {
+        let Watched { delays, cpu } = watched;
+        let delay = Delay {
+            p50: microseconds(permille(delays, 500)),
+            p99: microseconds(permille(delays, 990)),
+            cpu_per_event: cpu.map(|cpu| microseconds(cpu) / count(delays.len())),
+        };
         self.delays.entry((case, contestant)).or_default().push(delay);
     }
 
@@ -92,9 +98,15 @@ impl Report {
             }
             let [p50, p99] = self.delay_medians(case, contestant);
             let [more50, more99] = self.added_delay(case, contestant).map(shown);
+            let cpu = self.event_cpu(case, contestant).map_or("–".to_owned(), |cpu| format!("{cpu:.1}"));
+            let [to_nginx, to_bare] = [Contestant::Nginx, Contestant::Bare]
+                .map(|other| ratio(self.event_ratio(case, contestant, other)));
             line(
                 &mut text,
-                format_args!("  {:8}{p50:>10.0}{p99:>10.0}{more50:>14}{more99:>14}", contestant.name()),
+                format_args!(
+                    "  {:8}{p50:>10.0}{p99:>10.0}{more50:>14}{more99:>14}{cpu:>14}{to_nginx:>10}{to_bare:>9}",
+                    contestant.name()
+                ),
             );
         }
         text
@@ -107,9 +119,8 @@ impl Report {
         let (cpu, resident) = (of(|it| it.cpu_per_request), of(|it| it.resident));
         let [rps, p50, p99, resident] = [rps, p50, p99, resident].map(shown);
         let cpu = cpu.map_or("–".to_owned(), |cpu| format!("{cpu:.1}"));
-        let [to_nginx, to_bare] = [Contestant::Nginx, Contestant::Bare].map(|other| {
-            self.cpu_ratio(case, contestant, other).map_or("–".to_owned(), |ratio| format!("{ratio:.2}"))
-        });
+        let [to_nginx, to_bare] =
+            [Contestant::Nginx, Contestant::Bare].map(|other| ratio(self.cpu_ratio(case, contestant, other)));
         line(
             text,
             format_args!(
@@ -139,6 +150,9 @@ impl Report {
             json!({
                 "streams": case.n_streams, "contestant": contestant.name(),
                 "p50_us": p50, "p99_us": p99, "added_p50_us": more50, "added_p99_us": more99,
+                "cpu_per_event_us": self.event_cpu(case, contestant),
+                "cpu_to_nginx": self.event_ratio(case, contestant, Contestant::Nginx),
+                "cpu_to_bare": self.event_ratio(case, contestant, Contestant::Bare),
             })
         });
         let (rounds, delays): (Vec<Value>, Vec<Value>) = (rounds.collect(), delays.collect());
@@ -164,7 +178,19 @@ impl Report {
         [of(|delay| delay.p50), of(|delay| delay.p99)]
     }
 
-    /// The same less what it is without a proxy.
+    /// Processor time per event.
+    fn event_cpu(&self, case: DelayCase, contestant: Contestant) -> Option<f64> {
+        median(self.delays.get(&(case, contestant))?.iter().filter_map(|delay| delay.cpu_per_event))
+    }
+
+    /// That in the one of another contestant, each round.
+    fn event_ratio(&self, case: DelayCase, contestant: Contestant, other: Contestant) -> Option<f64> {
+        let of = |contestant| self.delays.get(&(case, contestant)).map(Vec::as_slice).unwrap_or_default();
+        let pairs = of(contestant).iter().zip(of(other));
+        median(pairs.filter_map(|(own, other)| Some(own.cpu_per_event? / other.cpu_per_event?)))
+    }
+
+    /// The delays less what they are without a proxy.
     fn added_delay(&self, case: DelayCase, contestant: Contestant) -> [Option<f64>; 2] {
         if contestant == Contestant::Direct || !self.delays.contains_key(&(case, Contestant::Direct)) {
             return [None; 2];
@@ -176,7 +202,8 @@ impl Report {
 }
 
 const HEADINGS: &str = "                 rps    p50 µs    p99 µs  CPU µs/req  RSS MiB  ÷ nginx   ÷ bare";
-const DELAY_HEADINGS: &str = "              p50 µs    p99 µs  added p50 µs  added p99 µs";
+const DELAY_HEADINGS: &str =
+    "              p50 µs    p99 µs  added p50 µs  added p99 µs  CPU µs/event   ÷ nginx   ÷ bare";
 
 impl fmt::Display for Case {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,6 +231,10 @@ fn line(text: &mut String, words: fmt::Arguments<'_>) {
 
 fn shown(number: Option<f64>) -> String {
     number.map_or("–".to_owned(), |number| format!("{number:.0}"))
+}
+
+fn ratio(number: Option<f64>) -> String {
+    number.map_or("–".to_owned(), |number| format!("{number:.2}"))
 }
 
 fn microseconds(time: Duration) -> f64 {
@@ -239,8 +270,13 @@ mod tests {
             report.add(CASE, Contestant::Nginx, &measured(Some(cpu)));
             report.add(CASE, Contestant::Relay, &measured(Some(cpu * 3 / 2)));
         }
-        report.add_delays(PACED, Contestant::Direct, &[Duration::from_micros(50)]);
-        report.add_delays(PACED, Contestant::Relay, &[Duration::from_micros(80)]);
+        let watched = |delay, cpu: Option<u64>| Watched {
+            delays: vec![Duration::from_micros(delay)],
+            cpu: cpu.map(Duration::from_micros),
+        };
+        report.add_delays(PACED, Contestant::Direct, &watched(50, None));
+        report.add_delays(PACED, Contestant::Nginx, &watched(70, Some(24)));
+        report.add_delays(PACED, Contestant::Relay, &watched(80, Some(18)));
         report
     }
 
@@ -296,8 +332,9 @@ mod tests {
                 "",
                 "delay of an event, 1 stream with 20 ms between events",
                 DELAY_HEADINGS,
-                "  direct          50        50             –             –",
-                "  relay           80        80            30            30",
+                "  direct          50        50             –             –             –         –        –",
+                "  nginx           70        70            20            20          24.0      1.00        –",
+                "  relay           80        80            30            30          18.0      0.75        –",
             ]
         );
     }
@@ -307,6 +344,8 @@ mod tests {
         let value: Value = serde_json::from_str(&sample().json()).unwrap();
         assert_eq!(value["requests"][2]["cpu_to_nginx"], 1.5);
         assert_eq!(value["requests"][0]["cpu_per_request_us"], Value::Null);
-        assert_eq!(value["event_delay"][1]["contestant"], "relay");
+        assert_eq!(value["event_delay"][2]["contestant"], "relay");
+        assert_eq!(value["event_delay"][2]["cpu_to_nginx"], 0.75);
+        assert_eq!(value["event_delay"][0]["cpu_per_event_us"], Value::Null);
     }
 }
