@@ -115,20 +115,9 @@ pub(crate) fn failure(failure: &Failure) -> Exit {
     }
 }
 
-/// An error with what caused it, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 /// An error with what caused it in one line, and what can be done about it in another.
 fn explained(error: &dyn Explained) -> String {
-    let mut text = format!("error: {}", chain(error));
+    let mut text = format!("error: {}", relay_telemetry::chain(error));
     if let Some(hint) = error.hint() {
         text = format!("{text}\n  hint: {hint}");
     }

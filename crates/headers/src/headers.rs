@@ -161,6 +161,14 @@ impl Headers {
         members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
     }
 
+    /// The names of those which `connection` makes headers of one hop only (RFC 9110, section 7.6.1). Its usual
+    /// members, `keep-alive` and `close`, name no header.
+    pub fn of_one_hop(&self) -> impl Iterator<Item = &[u8]> {
+        let usual =
+            |name: &[u8]| name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
+        self.members("connection").filter(move |name| !usual(name))
+    }
+
     /// Writes the lines of those that are kept, as HTTP/1.1 has them. What lay in one piece is copied in one piece.
     pub fn write(&self, out: &mut Vec<u8>, mut keeps: impl FnMut(Header<'_>) -> bool) {
         let mut run = 0..0;

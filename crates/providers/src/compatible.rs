@@ -67,10 +67,7 @@ pub(crate) fn prepare(
 
 /// The client's headers without those that end here.
 pub(crate) fn forwarded(client: &Headers) -> Headers {
-    // Those which the client's `connection` makes headers of this hop only. The usual two name no header.
-    let usual =
-        |name: &&[u8]| name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
-    let hops: Vec<&[u8]> = client.members("connection").filter(|name| !usual(name)).collect();
+    let hops: Vec<&[u8]> = client.of_one_hop().collect();
     // A doubled version is refused upstream; the first is the one the client's own code set.
     let mut versions = 0;
     client.kept(|header| {

@@ -20,7 +20,7 @@ use crate::keyring::{self, Fetched, Keyring};
 use crate::live::Live;
 use crate::outgoing::strategy_name;
 use crate::relay::Relay;
-use crate::renew::{Begun, Commands, Renewal, chain};
+use crate::renew::{Begun, Commands, Renewal};
 use crate::serve::Door;
 use crate::slots::Slots;
 use crate::snapshot::{Snapshot, Unusable};
@@ -59,7 +59,7 @@ impl Handle {
         let (stamps, at) = (Stamp::of_all(&keyring::files(&config)).await, Instant::now());
         let (files, printed) = tokio::join!(Fetched::files(&config), Fetched::commands(&config));
         for (key, error) in files.absent(&config).chain(printed.absent(&config)) {
-            tracing::warn!(key, error = %chain(error), "a key is not there yet");
+            tracing::warn!(key, error = %relay_telemetry::chain(error), "a key is not there yet");
         }
         let begun = Begun { stamps, commands: Commands::after(&printed, &config), at };
         let keyring = Keyring::written(&config).with(&files).with(&printed);

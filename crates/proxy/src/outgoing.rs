@@ -196,10 +196,7 @@ fn clean(headers: &mut Headers) {
         "upgrade",
     ]);
     const OURS: &[u8] = b"x-cc-relay-";
-    let usual =
-        |name: &&[u8]| name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
-    let named = headers.members("connection").filter(|name| !usual(name));
-    let named: Vec<Vec<u8>> = named.map(<[u8]>::to_vec).collect();
+    let named: Vec<Vec<u8>> = headers.of_one_hop().map(<[u8]>::to_vec).collect();
     headers.retain(|header: Header<'_>| {
         let ours = header.name().get(..OURS.len()).is_some_and(|name| name.eq_ignore_ascii_case(OURS));
         let hop = HOP.have(&header);

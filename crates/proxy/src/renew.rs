@@ -1,7 +1,6 @@
 //! Keeps what lies outside the configuration fresh: keys from files and commands, and the certificate.
 //! A changed file is used within seconds, without a reload and without a request noticing.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -120,7 +119,7 @@ impl Renewal {
     /// If any secret changed, requests see it from now on.
     fn take_over(&self, fetched: &Fetched) {
         for (key, error) in fetched.absent(&self.config) {
-            tracing::warn!(key, error = %chain(error), "a key is not there");
+            tracing::warn!(key, error = %relay_telemetry::chain(error), "a key is not there");
         }
         let mut keyring = self.keyring();
         let after = keyring.clone().with(fetched);
@@ -175,7 +174,7 @@ async fn follow_certificate(certificate: Option<Arc<Certificate>>) {
         match certificate.renew() {
             Ok(()) => tracing::info!("certificate renewed"),
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "the changed certificate was not taken over");
+                tracing::warn!(error = %relay_telemetry::chain(&error), "the changed certificate was not taken over");
             }
         }
     }
@@ -185,15 +184,4 @@ fn looks() -> tokio::time::Interval {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     looks
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

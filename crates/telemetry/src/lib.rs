@@ -11,5 +11,18 @@ mod value;
 
 pub mod happening;
 
+use std::error::Error;
+
 pub use crate::log::{Clock, Format, Level, Settings, Switch, init, overhear};
 pub use crate::sink::{Guard, Target};
+
+/// An error with what caused it, in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -78,7 +78,7 @@ impl Status {
             Err(absent) => {
                 report::tell(format_args!(
                     "✗ cc-relay is not running at {listen}: {}",
-                    report::chain(&absent)
+                    relay_telemetry::chain(&absent)
                 ));
                 Ok(Exit::Failed)
             }

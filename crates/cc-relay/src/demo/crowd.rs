@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::cc::PLACEHOLDER;
 use crate::demo::conversation::Conversation;
-use crate::report::{self, Exit};
+use crate::report::Exit;
 
 /// How many talk at the same time.
 pub(crate) const CLIENTS: usize = 10;
@@ -154,7 +154,7 @@ impl Seen {
 
     fn fail(&mut self, error: &dyn Error) {
         self.failures += 1;
-        self.failure.get_or_insert_with(|| report::chain(error));
+        self.failure.get_or_insert_with(|| relay_telemetry::chain(error));
     }
 }
 
