@@ -268,7 +268,7 @@ async fn message(headers: &Headers, body: Arriving, limit: u64) -> Result<Load, 
     let body = body::read(body, limit).await?;
     let decoded = match Coded::of(headers) {
         Coded::Plain | Coded::Unknown => None,
-        Coded::Known(coding) => decode::whole(coding, &body, limit),
+        Coded::Known(coding) => decode::whole_aside(coding, &body, limit).await,
     };
     let seen = decoded.as_ref().unwrap_or(&body);
     // What cannot be read is forwarded all the same: the provider's own words about it are the real ones.

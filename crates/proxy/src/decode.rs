@@ -50,43 +50,78 @@ impl Coded {
 }
 
 /// Decodes a body that comes in chunks.
-pub(crate) struct Decoder(Inner);
-
-enum Inner {
-    Gzip(MultiGzDecoder<Vec<u8>>),
-    /// The first byte tells zlib from raw deflate.
-    DeflateUnseen,
-    Zlib(ZlibDecoder<Vec<u8>>),
-    Deflate(DeflateDecoder<Vec<u8>>),
-    Brotli(Box<brotli_decompressor::DecompressorWriter<Vec<u8>>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Vec<u8>>>),
+pub(crate) struct Decoder {
+    inner: Inner,
+    /// The most that one chunk may become, in bytes.
+    most: usize,
 }
 
+enum Inner {
+    Gzip(MultiGzDecoder<Sink>),
+    /// The first byte tells zlib from raw deflate.
+    DeflateUnseen,
+    Zlib(ZlibDecoder<Sink>),
+    Deflate(DeflateDecoder<Sink>),
+    Brotli(Box<brotli_decompressor::DecompressorWriter<Sink>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
+}
+
+/// Takes what is decoded, up to a limit: a few bytes of brotli can say gigabytes.
+struct Sink {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Write for Sink {
+    fn write(&mut self, decoded: &[u8]) -> io::Result<usize> {
+        if decoded.len() > self.most - self.bytes.len() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.write(decoded)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The most that one chunk of an answer may become, in bytes. A chunk has at most 128 KiB, and prose is compressed to a
+/// tenth of its length at best.
+const MOST_OF_A_CHUNK: usize = 16 << 20;
+
 impl Decoder {
+    /// For an answer.
     pub(crate) fn new(coding: Coding) -> io::Result<Self> {
+        Self::up_to(coding, MOST_OF_A_CHUNK)
+    }
+
+    fn up_to(coding: Coding, most: usize) -> io::Result<Self> {
         /// Brotli's output buffer, in bytes.
         const BUFFER: usize = 4096;
-        Ok(Self(match coding {
-            Coding::Gzip => Inner::Gzip(MultiGzDecoder::new(Vec::new())),
+        let sink = Sink { bytes: Vec::new(), most };
+        let inner = match coding {
+            Coding::Gzip => Inner::Gzip(MultiGzDecoder::new(sink)),
             Coding::Deflate => Inner::DeflateUnseen,
             Coding::Brotli => {
-                Inner::Brotli(Box::new(brotli_decompressor::DecompressorWriter::new(Vec::new(), BUFFER)))
+                Inner::Brotli(Box::new(brotli_decompressor::DecompressorWriter::new(sink, BUFFER)))
             }
-            Coding::Zstd => Inner::Zstd(Box::new(zstd::stream::write::Decoder::new(Vec::new())?)),
-        }))
+            Coding::Zstd => Inner::Zstd(Box::new(zstd::stream::write::Decoder::new(sink)?)),
+        };
+        Ok(Self { inner, most })
     }
 
     /// What this chunk adds, decoded and flushed: an event is not held back because its chunk was compressed.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> io::Result<Bytes> {
-        if let (Inner::DeflateUnseen, Some(first)) = (&self.0, chunk.first()) {
+        if let (Inner::DeflateUnseen, Some(first)) = (&self.inner, chunk.first()) {
+            let sink = Sink { bytes: Vec::new(), most: self.most };
             // RFC 1950: the low half of a zlib stream's first byte is the method, 8.
-            self.0 = if first & 0x0f == 8 {
-                Inner::Zlib(ZlibDecoder::new(Vec::new()))
+            self.inner = if first & 0x0f == 8 {
+                Inner::Zlib(ZlibDecoder::new(sink))
             } else {
-                Inner::Deflate(DeflateDecoder::new(Vec::new()))
+                Inner::Deflate(DeflateDecoder::new(sink))
             };
         }
-        let taken = match &mut self.0 {
+        let taken = match &mut self.inner {
             Inner::Gzip(decoder) => pushed(decoder, chunk, MultiGzDecoder::get_mut)?,
             Inner::Zlib(decoder) => pushed(decoder, chunk, ZlibDecoder::get_mut)?,
             Inner::Deflate(decoder) => pushed(decoder, chunk, DeflateDecoder::get_mut)?,
@@ -98,29 +133,23 @@ impl Decoder {
     }
 }
 
-fn pushed<W: Write>(
-    decoder: &mut W,
-    chunk: &[u8],
-    out: impl Fn(&mut W) -> &mut Vec<u8>,
-) -> io::Result<Vec<u8>> {
+fn pushed<W: Write>(decoder: &mut W, chunk: &[u8], out: impl Fn(&mut W) -> &mut Sink) -> io::Result<Vec<u8>> {
     decoder.write_all(chunk)?;
     decoder.flush()?;
-    Ok(std::mem::take(out(decoder)))
+    Ok(std::mem::take(&mut out(decoder).bytes))
 }
 
 /// A decoded copy of a whole body; none if it cannot be decoded or would be longer than `most` bytes.
 pub(crate) fn whole(coding: Coding, body: &[u8], most: u64) -> Option<Bytes> {
-    /// In pieces, so that a small body which decodes to a huge one is noticed before it fills memory.
-    const PIECE: usize = 16 << 10;
-    let mut decoder = Decoder::new(coding).ok()?;
-    let mut decoded = Vec::new();
-    for piece in body.chunks(PIECE) {
-        decoded.extend_from_slice(&decoder.push(piece).ok()?);
-        if decoded.len() as u64 > most {
-            return None;
-        }
-    }
-    Some(decoded.into())
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    Decoder::up_to(coding, most).ok()?.push(body).ok()
+}
+
+/// The same, on another thread, for it may take long: whoever serves this client serves others too.
+pub(crate) async fn whole_aside(coding: Coding, body: &Bytes, most: u64) -> Option<Bytes> {
+    let body = body.clone();
+    // It does not panic; if it did, the body would be forwarded unseen.
+    tokio::task::spawn_blocking(move || whole(coding, &body, most)).await.ok()?
 }
 
 #[cfg(test)]
@@ -164,6 +193,20 @@ mod tests {
             assert_eq!(whole(coding, &body, 1 << 20).unwrap(), TEXT);
             assert_eq!(whole(coding, &body, 10), None, "{name} is longer than that");
         }
+    }
+
+    #[test]
+    fn a_chunk_that_says_too_much_is_given_up_before_it_fills_memory() {
+        const MOST: usize = 1 << 20;
+        let mut bomb = GzEncoder::new(Vec::new(), Compression::default());
+        bomb.write_all(&vec![0; 8 * MOST]).unwrap();
+        let bomb = bomb.finish().unwrap();
+        assert!(bomb.len() < 16 << 10, "{}", bomb.len());
+        let mut decoder = Decoder::up_to(Coding::Gzip, MOST).unwrap();
+        assert_eq!(decoder.push(&bomb).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        let Inner::Gzip(decoder) = &mut decoder.inner else { panic!("it is gzip") };
+        assert!(decoder.get_mut().bytes.capacity() <= 2 * MOST);
+        assert_eq!(whole(Coding::Gzip, &bomb, 8 << 20).map(|bytes| bytes.len()), Some(8 * MOST));
     }
 
     #[test]
