@@ -120,6 +120,24 @@ fn a_line_feed_cut_from_its_return_ends_no_line() {
 }
 
 #[test]
+fn what_goes_on_with_a_block_is_no_other_even_if_it_looks_like_one() {
+    let usual = b"event: a\ndata: 1\n\n";
+    for (begun, name, data) in [
+        (&b"id: 7\n"[..], "a", "1"),
+        (b"data: 0\n", "a", "0\n1"),
+        (b"data: ", "", "event: a\n1"),
+        (b"retry", "", "1"),
+    ] {
+        let (seen, reader) = read(&[begun, usual, usual]);
+        let end = begun.len() + usual.len();
+        let text = |text: &str| Some(text.to_owned());
+        let expect = [(name.to_owned(), text(data), end), ("a".to_owned(), text("1"), end + usual.len())];
+        assert_eq!(seen, expect, "{}", begun.escape_ascii());
+        assert!(reader.at_boundary());
+    }
+}
+
+#[test]
 fn feeding_tells_where_the_last_whole_thing_ended() {
     let mut reader = Reader::default();
     for (chunk, expect) in [
