@@ -51,7 +51,7 @@ pub(crate) fn judge(head: &Head<'_>, piece: Piece<'_>, now: Time) -> Verdict {
     match (head.status.as_u16(), piece) {
         (200..=299, Piece::Error(data)) => in_stream(&refusal::read(data), head.quota, now),
         (200..=299, _) => Verdict::Served,
-        (400, Piece::Body(body)) if is_spend_limit(&refusal::read(body)) => Verdict::OutOfMoney,
+        (400, Piece::Body(body)) => bad_request(&refusal::read(body)),
         (401, _) => Verdict::KeyBad(Extent::Key),
         (402, _) => Verdict::OutOfMoney,
         (403, _) => Verdict::KeyBad(Extent::Class),
@@ -75,7 +75,8 @@ fn in_stream(refusal: &Refusal, quota: &Quota, now: Time) -> Verdict {
         Some("permission_error") => Verdict::KeyBad(Extent::Class),
         Some("billing_error") => Verdict::OutOfMoney,
         Some("not_found_error") => Verdict::Unfit,
-        Some("invalid_request_error" | "request_too_large" | "conflict_error") => Verdict::Refused,
+        Some("invalid_request_error") => bad_request(refusal),
+        Some("request_too_large" | "conflict_error") => Verdict::Refused,
         Some("timeout_error") => Verdict::Broken(Breakage::Late),
         _ => Verdict::Broken(Breakage::Status),
     }
@@ -101,10 +102,19 @@ fn overloaded(quota: &Quota, now: Time) -> Verdict {
     Verdict::Overloaded { until: quota.retry_after.map(|pause| now + pause) }
 }
 
-/// The spend limit that a user sets comes as a 400, told apart only by its words.
-fn is_spend_limit(refusal: &Refusal) -> bool {
+/// Most often the request is at fault. But that an account has no credit left, has come to the limit that its owner
+/// set, or is closed, comes as a 400 too, told apart only by its words.
+fn bad_request(refusal: &Refusal) -> Verdict {
     let words = refusal.message.as_deref().unwrap_or_default();
-    words.contains("reached your specified API usage limits")
+    let begins = |sentence: &str| words.starts_with(sentence);
+    if begins("Your credit balance is too low") || begins("You have reached your specified API usage limits")
+    {
+        Verdict::OutOfMoney
+    } else if begins("This organization has been disabled") {
+        Verdict::KeyBad(Extent::Key)
+    } else {
+        Verdict::Refused
+    }
 }
 
 #[cfg(test)]
@@ -186,8 +196,27 @@ mod tests {
     }
 
     #[test]
-    fn a_spend_limit_in_a_400_is_about_money() {
-        let body = br#"{"type":"error","error":{"type":"invalid_request_error","message":"You have reached your specified API usage limits. You will regain access on 2026-12-01."}}"#;
-        assert_eq!(judged(400, &Quota::default(), Piece::Body(body)), Verdict::OutOfMoney);
+    fn a_400_may_speak_of_the_account_and_not_of_the_request() {
+        let body = |words: &str| {
+            format!(r#"{{"type":"error","error":{{"type":"invalid_request_error","message":"{words}"}}}}"#)
+        };
+        let table = [
+            (
+                "You have reached your specified API usage limits. You will regain access on 2026-12-01.",
+                Verdict::OutOfMoney,
+            ),
+            (
+                "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.",
+                Verdict::OutOfMoney,
+            ),
+            ("This organization has been disabled.", Verdict::KeyBad(Extent::Key)),
+            ("max_tokens: 1 is too low. Your credit balance is too low, said a user.", Verdict::Refused),
+            ("messages: at least one message is required", Verdict::Refused),
+        ];
+        for (words, expect) in table {
+            let body = body(words);
+            assert_eq!(judged(400, &Quota::default(), Piece::Body(body.as_bytes())), expect, "{words}");
+            assert_eq!(judged(200, &Quota::default(), Piece::Error(body.as_bytes())), expect, "{words}");
+        }
     }
 }

@@ -27,6 +27,16 @@ pub(crate) struct Client {
     pub(crate) name: String,
     /// Its own credential, for the provider; none means that a key of the pool is used.
     pub(crate) own: Option<Credential>,
+    pub(crate) standing: Standing,
+}
+
+/// Whether the relay itself knows who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It does, or it serves everybody.
+    Known,
+    /// Only the provider can tell: a login is passed on unread. What the relay answers by itself is not for him.
+    Unread,
 }
 
 /// The credentials that a request brought, as they stand in its headers. Not to be printed.
@@ -58,16 +68,17 @@ pub(crate) fn client(auth: &Auth, pool: Pool, headers: &Headers) -> Result<Clien
 
     if brought.relay_key.is_some() {
         let name = known(brought.relay_key).ok_or(Reject::Denied(Denied::RelayKey))?;
-        return Ok(Client { name, own: subscription() });
+        return Ok(Client { name, own: subscription(), standing: Standing::Known });
     }
     if let Some(name) = known(brought.api_key).or_else(|| known(brought.bearer)) {
-        return Ok(Client { name, own: subscription() });
+        return Ok(Client { name, own: subscription(), standing: Standing::Known });
     }
     if let Some(own) = subscription() {
-        return Ok(Client { name: "subscription".to_owned(), own: Some(own) });
+        let standing = if auth.asks() { Standing::Unread } else { Standing::Known };
+        return Ok(Client { name: "subscription".to_owned(), own: Some(own), standing });
     }
     if auth.any_bearer && brought.bearer.is_some() {
-        return Ok(Client { name: "bearer".to_owned(), own: None });
+        return Ok(Client { name: "bearer".to_owned(), own: None, standing: Standing::Known });
     }
     if auth.asks() {
         return Err(Reject::Denied(brought.fault(auth)));
@@ -76,7 +87,7 @@ pub(crate) fn client(auth: &Auth, pool: Pool, headers: &Headers) -> Result<Clien
         return Err(Reject::Foreign);
     }
     let own = if auth.unknown_key == UnknownKey::Pass || pool == Pool::Empty { brought.own() } else { None };
-    Ok(Client { name: "open".to_owned(), own })
+    Ok(Client { name: "open".to_owned(), own, standing: Standing::Known })
 }
 
 /// Is it a web page from elsewhere that asks, by way of the user's browser? A relay that asks nobody who he is, because
@@ -266,7 +277,10 @@ mod tests {
 
     #[track_caller]
     fn admits(auth: &Auth, pairs: &[(&'static str, &str)], name: &str, own: Option<Credential>) {
-        let expect = Ok(Client { name: name.to_owned(), own });
+        // Of a login the relay knows nothing by itself.
+        let unread = name == "subscription" && auth.asks();
+        let standing = if unread { Standing::Unread } else { Standing::Known };
+        let expect = Ok(Client { name: name.to_owned(), own, standing });
         assert_eq!(client(auth, Pool::Stocked, &headers(pairs)), expect);
     }
 

@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use relay_core::{Breakage, Quota, Time, Verdict};
+use relay_core::{Breakage, Exhausted, Quota, Time, Verdict};
 use relay_headers::{Headers, Response};
 use relay_providers::{Credential, Head, Piece};
 use relay_transport::{BodyError, Kind, SendError};
@@ -22,6 +23,10 @@ use crate::watch::{Events, Opening, Watch};
 /// The most of a refusal that is read to understand it, in bytes. Real ones have hundreds; HTML pages
 /// of proxies in between, some thousands.
 const MOST_READ: usize = 256 << 10;
+
+/// How long the rest of a refusal is waited for once its head is there. What it is says the status; the next key is
+/// worth more than the last word.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came back.
 pub(crate) struct Answer {
@@ -140,9 +145,11 @@ impl Reply {
         }
     }
 
-    /// Reads a refusal, up to a bound; the rest stays to be passed on.
+    /// Reads a refusal, up to a bound and for a while; the rest stays to be passed on.
     async fn read_refusal(&mut self) -> Result<Bytes, Failure> {
-        self.read_up_to(MOST_READ).await?;
+        if let Ok(read) = tokio::time::timeout(REFUSAL_PATIENCE, self.read_up_to(MOST_READ)).await {
+            read?;
+        }
         Ok(match self.first.len() {
             0 => Bytes::new(),
             1 => self.first[0].clone(),
@@ -154,6 +161,17 @@ impl Reply {
     pub(crate) async fn read_up_to(&mut self, most: usize) -> Result<(), Failure> {
         while self.first.iter().map(Bytes::len).sum::<usize>() < most && self.read_chunk().await? {}
         Ok(())
+    }
+
+    /// Does it say so itself, in the words of the API? Then it is what a client of that provider would have heard.
+    pub(crate) fn says(&self, why: Exhausted) -> bool {
+        let overloaded = matches!(self.status.as_u16(), 503 | 529);
+        let status = match why {
+            Exhausted::Overloaded => overloaded,
+            _ => self.status.is_server_error() && !overloaded,
+        };
+        let words = || self.first.iter().flatten().copied().collect::<Vec<u8>>();
+        status && self.is_read() && relay_wire::refusal::read(&words()).kind.is_some()
     }
 
     /// Has all of the body been read?

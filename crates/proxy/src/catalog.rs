@@ -9,9 +9,10 @@ use relay_core::Unready;
 use relay_headers::Response;
 use serde_json::{Value, json};
 
+use crate::admit::Standing;
 use crate::exchange::Exchange;
 use crate::outgoing::{self, Outgoing};
-use crate::reject::Reject;
+use crate::reject::{Denied, Reject};
 use crate::relay::Relay;
 use crate::snapshot::{Snapshot, Upstream};
 use crate::surface::Surface;
@@ -39,10 +40,15 @@ pub(crate) fn public(relay: &Relay, surface: Surface<'_>, exchange: &Arc<Exchang
 pub(crate) fn page(
     relay: &Relay,
     snapshot: &Snapshot,
+    standing: Standing,
     surface: Surface<'_>,
     query: Option<&str>,
     exchange: &Arc<Exchange>,
 ) -> Result<Option<Response<Outgoing>>, Reject> {
+    let is_page = matches!(surface, Surface::Models | Surface::Model(_) | Surface::Providers);
+    if is_page && standing == Standing::Unread {
+        return Err(Reject::Denied(Denied::Bearer));
+    }
     let page = match surface {
         Surface::Models => models(snapshot, query.unwrap_or_default()),
         Surface::Model(id) => model(snapshot, id).ok_or(Reject::NoSuchModel)?,

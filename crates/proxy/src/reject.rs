@@ -44,6 +44,8 @@ pub(crate) enum Reject {
     Busy,
     /// No provider is there for it.
     Nobody,
+    /// A key of the pool was not accepted, and the body that went with it cannot be sent again.
+    KeyRefused,
     /// No key is configured, and the client brought none.
     NoCredential,
     /// Keys are configured, and none of them is there: their files or commands give none.
@@ -166,6 +168,11 @@ impl Reject {
             Self::Nobody => {
                 Face::new(404, ErrorKind::NotFound, "no provider of this relay serves this model")
             }
+            Self::KeyRefused => Face::new(
+                503,
+                ErrorKind::Api,
+                "a key of the relay was not accepted, and what was uploaded is gone; another try goes to another key",
+            ),
             Self::NoCredential => Face::new(
                 401,
                 ErrorKind::Authentication,

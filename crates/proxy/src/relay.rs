@@ -93,7 +93,7 @@ async fn serve(
     let client = known(relay, &snapshot, peer, &request).await?;
     exchange.note_client(&client.name);
     let slot = relay.slots.take(snapshot.server.max_concurrent).ok_or(Reject::Busy)?;
-    if let Some(page) = catalog::page(relay, &snapshot, surface, path.query(), exchange)? {
+    if let Some(page) = catalog::page(relay, &snapshot, client.standing, surface, path.query(), exchange)? {
         return Ok(page);
     }
 
@@ -172,6 +172,7 @@ impl Journey {
             self.exchange.note_attempt(&upstream.name, upstream.label(&held), waited);
 
             // Ask.
+            let pooled = held.key().is_some();
             let Answer { verdict, reply, detail } = attempt(self, upstream, &held).await;
             if let Some(reject) = self.asked.spoilt() {
                 return Err(reject);
@@ -192,7 +193,13 @@ impl Journey {
                     self.relay.note_refusal(verdict);
                     words = reply.or(words);
                     if self.asked.is_used_up() {
-                        return self.exhausted(Exhausted::Words, words);
+                        // A dead key of ours is not the client's fault.
+                        let ours = pooled && matches!(verdict, Verdict::KeyBad(_));
+                        return if ours {
+                            Err(Reject::KeyRefused)
+                        } else {
+                            self.exhausted(Exhausted::Words, words)
+                        };
                     }
                 }
             }
@@ -203,6 +210,9 @@ impl Journey {
     fn exhausted(&self, why: Exhausted, words: Option<Reply>) -> Result<Committed, Reject> {
         match (why, words) {
             (Exhausted::Words, Some(reply)) => Ok(Committed { reply, held: None }),
+            (Exhausted::Broken | Exhausted::Overloaded, Some(reply)) if reply.says(why) => {
+                Ok(Committed { reply, held: None })
+            }
             _ => Err(Reject::exhausted(why, self.relay.live.now())),
         }
     }

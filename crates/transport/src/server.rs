@@ -95,6 +95,7 @@ struct Connection<D> {
     draining: watch::Receiver<bool>,
     /// Ready when the server drains.
     drained: Pin<Box<dyn Future<Output = ()> + Send>>,
+    is_drained: bool,
 }
 
 /// Serves one client until it leaves, or until the server drains and its request is answered.
@@ -150,24 +151,27 @@ impl<D: Buf> Connection<D> {
             let _ = heard.wait_for(|draining| *draining).await;
         });
         let watchdog = Watchdog::default();
-        Self { shared, outbox: Outbox::default(), patience, watchdog, draining, drained }
+        let outbox = Outbox::default();
+        Self { shared, outbox, patience, watchdog, draining, drained, is_drained: false }
     }
 
     /// The head of the next request. None if there is none: the client has left, has said nothing
     /// for too long, or is not listened to any more.
     async fn head(&mut self) -> Result<Option<Head>, Ended> {
-        let due = Instant::now().checked_add(self.patience);
+        let mut due = Instant::now().checked_add(self.patience);
         let mut scanned = 0;
         self.shared.lock().inbox.begin();
-        poll_fn(|cx| self.poll_head(&mut scanned, due, cx)).await
+        poll_fn(|cx| self.poll_head(&mut scanned, &mut due, cx)).await
     }
 
     fn poll_head(
         &mut self,
         scanned: &mut usize,
-        due: Option<Instant>,
+        due: &mut Option<Instant>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Head>, Ended>> {
+        /// Once the server drains, a head that has begun is waited for so long: it comes in one piece, or not at all.
+        const LAST: Duration = Duration::from_secs(2);
         let mut wire = self.shared.lock();
         loop {
             match head::take(&mut wire.inbox.bytes, scanned) {
@@ -183,10 +187,15 @@ impl<D: Buf> Connection<D> {
         }
         let idle = wire.inbox.bytes.is_empty();
         drop(wire);
-        if idle && self.drained.as_mut().poll(cx).is_ready() {
+        if !self.is_drained && self.drained.as_mut().poll(cx).is_ready() {
+            self.is_drained = true;
+            let last = Instant::now() + LAST;
+            *due = Some(due.map_or(last, |due| due.min(last)));
+        }
+        if idle && self.is_drained {
             return Poll::Ready(Ok(None));
         }
-        ready!(self.watchdog.poll(due, cx));
+        ready!(self.watchdog.poll(*due, cx));
         Poll::Ready(if idle { Ok(None) } else { Err(Ended::Faulty(Fault::Late)) })
     }
 

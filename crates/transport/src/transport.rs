@@ -5,12 +5,13 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
+use http::StatusCode;
 use relay_headers::{Request, Response};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use crate::{
-    deadline::Deadlines,
+    deadline::{CLOSING_RACE, Deadlines},
     dial::{Connected, Dial, Io},
     error::{Kind, Phase, SendError},
     forward_proxy::{self, ForwardProxy, ProxyRules},
@@ -139,7 +140,7 @@ impl Transport {
     ///
     /// Dropping the future, or the body of the response, cancels the request at once.
     ///
-    /// A request that went out on a *reused* connection which ended without a byte of a response
+    /// A request that went out on a *reused* connection which ended without a byte of a response, or with 408,
     /// is sent once more on a fresh one, if its body can be sent again: the upstream closed an
     /// idle connection in the moment it was taken up. No other failure is tried again.
     ///
@@ -325,6 +326,11 @@ async fn ask_http1(
     };
     let asked = link.ask(request, &shelf.origin, target, body.into_content(), deadlines).await;
     let mut head = asked.map_err(failed)?;
+    // Said to a connection that idled for too long, in the moment in which it was taken up (RFC 9110, section 15.5.9).
+    if age == Age::Reused && head.status == StatusCode::REQUEST_TIMEOUT && start.elapsed() < CLOSING_RACE {
+        let error = SendError { phase: Phase::FirstByte, kind: Kind::Closed, sent: true, source: None };
+        return Err(Failure { error, stale: true });
+    }
     let timings = link.handshake.timings(age, start.elapsed());
     let begun = h1::Exchange::begin(link, &mut head, &request.method, shelf.clone(), deadlines.idle);
     let body = Incoming::http1(begun.map_err(failed)?, timings);

@@ -1,6 +1,7 @@
 //! Providers fail before they have begun to answer: the next one answers, and the client sees nothing.
 
-use relay_testkit::{replies, story};
+use relay_testkit::story::{Manner, ask};
+use relay_testkit::{Reply, Step, replies, story};
 
 /// W9 and W23 of the old program: nothing was ever tried again.
 #[tokio::test(start_paused = true)]
@@ -69,7 +70,7 @@ async fn a_refusal_of_the_request_itself_is_not_tried_elsewhere_and_passes_uncha
 async fn when_all_fail_the_relay_says_so_as_the_api_would() {
     let table = [
         (replies::overloaded(), 529, "overloaded_error"),
-        (replies::error(500, "api_error"), 502, "api_error"),
+        (replies::raw(500, &[("content-type", "text/html")], b"<html>"), 502, "api_error"),
         (replies::reset(), 502, "api_error"),
         (replies::dead_key(), 503, "api_error"),
     ];
@@ -80,6 +81,41 @@ async fn when_all_fail_the_relay_says_so_as_the_api_would() {
         assert!(answer.body_text().contains(kind), "{}", answer.body_text());
         assert!(answer.header("request-id").is_some());
         assert_eq!(relay.in_flight(), 0);
+    }
+}
+
+/// Its own words have the request id by which its operator finds it.
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_says_of_its_own_failure_is_passed_on() {
+    for (status, kind) in [(500, "api_error"), (504, "timeout_error"), (529, "overloaded_error")] {
+        let said = replies::error_with(status, kind, &[("request-id", "req_up")]);
+        let relay = story().provider("a", [said]).with("queue: { max_wait_ms: 2000 }").start().await;
+        let answer = relay.ask_whole("hi").await;
+        assert_eq!((answer.status.as_u16(), answer.header("request-id")), (status, Some("req_up")));
+        assert_eq!(answer.body_text(), replies::error_body(kind, "said by the provider"));
+        assert_eq!(relay.in_flight(), 0);
+    }
+}
+
+/// That it is a refusal says its status.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_whose_body_does_not_come_is_followed_by_the_next() {
+    let head = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 1000\r\n\r\n{\"type\":";
+    for manner in [Manner::Whole, Manner::Stream] {
+        let stalled = Reply(vec![Step::Send(head.into()), Step::Hang]);
+        let relay = story().provider("a", [stalled]).provider("b", [reply(manner)]).start().await;
+        let begun = tokio::time::Instant::now();
+        let answer = relay.send(ask("hi", manner)).await;
+        assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "hello"));
+        assert_eq!(begun.elapsed().as_secs(), 5);
+        relay.upstream("a").cancelled().await;
+    }
+}
+
+fn reply(manner: Manner) -> Reply {
+    match manner {
+        Manner::Stream => replies::stream("hello"),
+        Manner::Whole => replies::message("hello"),
     }
 }
 

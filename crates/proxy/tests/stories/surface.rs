@@ -50,6 +50,17 @@ async fn a_file_stays_with_the_key_that_made_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_is_refused_for_an_upload_is_not_the_clients_fault() {
+    let script = [replies::dead_key(), replies::json(200, &[], r#"{"id":"file_1"}"#)];
+    let relay = story().provider_with("a", 2, script).start().await;
+    let answer = relay.send(post("/v1/files", "what is in it")).await;
+    assert_eq!(answer.status, 503, "{}", answer.body_text());
+    assert_eq!(answer.header("x-should-retry"), None);
+    assert_eq!(relay.send(post("/v1/files", "what is in it")).await.status, 200);
+    assert_eq!(relay.keys("a"), ["sk-a-1", "sk-a-2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_nobody_remembers_is_looked_for_at_each_key() {
     let script = [
         replies::error(404, "not_found_error"),
@@ -111,6 +122,10 @@ async fn w58_listings_ask_for_a_credential_and_tell_no_secret() {
     let relay = story().provider("a", [replies::message("hello")]).with(yaml).start().await;
     for path in ["/v1/models", "/v1/providers"] {
         assert_eq!(relay.send(get(path)).await.status, 401, "{path}");
+        // A login is for its provider to judge, and nobody asks one here.
+        let mut request = get(path);
+        request.headers_mut().insert("authorization", "Bearer sk-ant-oat01-made-up".parse().unwrap());
+        assert_eq!(relay.send(request).await.status, 401, "{path}");
     }
     let mut request = get("/v1/providers");
     request.headers_mut().insert("x-api-key", "relay-key".parse().unwrap());

@@ -23,6 +23,10 @@ use crate::{
     inbox::Inbox,
 };
 
+/// The most of further requests that is kept while one is answered, in bytes: a head of usual length, with a body of the
+/// same kind.
+const MOST_AHEAD: usize = 16 * 1024;
+
 /// Room for what may be the client's end, in bytes: most often nothing comes, and it costs nothing.
 const GLANCE: usize = 512;
 
@@ -130,15 +134,16 @@ impl Wire {
         if left.len() < INVITATION.len() { left } else { &[] }
     }
 
-    /// Ready when the client has left. What it sends unasked is kept for later; then its leaving
-    /// is seen when that is read.
+    /// Ready when the client has left, or has said that it sends no more: who shuts his half of a connection down is
+    /// taken to have left, as by most servers. What it sends unasked is kept for later, as far as there is room; who
+    /// sends more than that is not seen to leave before that is read.
     pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_read() {
             // The body sees it, and says so when there is no more to see.
             self.server = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        while self.inbox.bytes.is_empty() {
+        while self.inbox.bytes.len() < MOST_AHEAD {
             let mut glance = [const { MaybeUninit::uninit() }; GLANCE];
             let mut glance = ReadBuf::uninit(&mut glance);
             let read = ready!(Pin::new(&mut *self.io).poll_read(cx, &mut glance));

@@ -38,6 +38,31 @@ async fn a_kept_connection_that_ends_without_a_word_costs_a_second_try_and_nothi
 }
 
 #[tokio::test]
+async fn a_kept_connection_that_is_told_it_idled_too_long_costs_a_second_try_and_a_new_one_does_not() {
+    const LATE: &str = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let (transport, mut upstream, mut peer) = warm().await;
+    let (answered, _) = tokio::join!(send(&transport, hello()), async {
+        peer.answer(LATE).await;
+        upstream.accept().await.answer(LATE).await
+    });
+    assert_eq!(answered.unwrap().status(), http::StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(transport.stats().opened, 2);
+    assert!(upstream.is_left_alone());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_too_slow_for_the_upstream_is_not_tried_again() {
+    let (transport, mut upstream, mut peer) = warm().await;
+    let (answered, _) = tokio::join!(send(&transport, hello()), async {
+        peer.request().await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        peer.write("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").await;
+    });
+    assert_eq!(answered.unwrap().status(), http::StatusCode::REQUEST_TIMEOUT);
+    assert!(upstream.is_left_alone());
+}
+
+#[tokio::test]
 async fn the_second_try_is_the_last_one() {
     let (transport, mut upstream, mut peer) = warm().await;
     let (answered, ()) = tokio::join!(send(&transport, hello()), async {

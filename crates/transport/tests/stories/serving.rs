@@ -304,9 +304,13 @@ async fn let_go(held: &Arc<()>) {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_what_is_done_for_it() {
-    // Before it has an answer; while an answer flows; while its body is read.
+    // Before it has an answer; while an answer flows; while its body is read. Also if it has sent something behind its
+    // request: an empty line, as some do after a body, or another request.
     for (request, begun) in [
         ("GET /waits HTTP/1.1\r\nhost: x\r\n\r\n", ""),
+        ("GET /waits HTTP/1.1\r\nhost: x\r\n\r\n\r\n", ""),
+        ("GET /waits HTTP/1.1\r\nhost: x\r\n\r\nGET /waits HTTP/1.1\r\nhost: x\r\n\r\n", ""),
+        ("GET /flows HTTP/1.1\r\nhost: x\r\n\r\n\r\n", "3\r\none\r\n"),
         ("GET /flows HTTP/1.1\r\nhost: x\r\n\r\n", "3\r\none\r\n"),
         ("POST /reads HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf", ""),
     ] {
@@ -422,6 +426,20 @@ async fn a_draining_server_lets_idle_clients_go_and_answers_the_others() {
     let (read, ended) = busy.rest().await;
     assert!(read.contains("connection: close\r\n") && read.ends_with("0\r\n\r\n"), "{read}");
     assert!(ended.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_server_does_not_wait_long_for_the_rest_of_a_head() {
+    for (rest, answer) in [("", "HTTP/1.1 408 "), ("host: x\r\n\r\n", "HTTP/1.1 200 ")] {
+        let mut client = client(echo);
+        client.send("GET / HTTP/1.1\r\n").await;
+        client.draining.send_replace(true);
+        let begun = tokio::time::Instant::now();
+        client.send(rest).await;
+        let (read, _) = client.rest().await;
+        assert!(read.starts_with(answer), "{read}");
+        assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test]
