@@ -121,6 +121,11 @@ impl Face {
     fn new(status: u16, kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { status, kind, message: message.into(), retry_after: None, hopeless: false }
     }
+
+    /// Something that only an operator can mend.
+    fn hopeless(message: &str) -> Self {
+        Self { hopeless: true, ..Self::new(503, ErrorKind::Api, message) }
+    }
 }
 
 impl Reject {
@@ -178,24 +183,14 @@ impl Reject {
                 ErrorKind::Authentication,
                 "no key is configured for this provider and the request brought none",
             ),
-            Self::NoKeyYet => Face {
-                hopeless: true,
-                ..Face::new(503, ErrorKind::Api, "no key of the relay is there at the moment; see its log")
-            },
+            Self::NoKeyYet => Face::hopeless("no key of the relay is there at the moment; see its log"),
             Self::NotTaken => Face::new(
                 401,
                 ErrorKind::Authentication,
                 "no provider of this relay takes the credential that the request brought",
             ),
             Self::Spent { until, now } => spent(*until, *now),
-            Self::Barred => Face {
-                hopeless: true,
-                ..Face::new(
-                    503,
-                    ErrorKind::Api,
-                    "no key of the relay is accepted by its provider; see its log",
-                )
-            },
+            Self::Barred => Face::hopeless("no key of the relay is accepted by its provider; see its log"),
             Self::Overloaded => Face::new(529, ErrorKind::Overloaded, "every provider is overloaded"),
             Self::Broken => Face::new(502, ErrorKind::Api, "upstream connection failed"),
             Self::Late => Face::new(504, ErrorKind::Timeout, "upstream took too long to answer"),

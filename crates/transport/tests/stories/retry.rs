@@ -53,7 +53,7 @@ async fn a_kept_connection_that_is_told_it_idled_too_long_costs_a_second_try_and
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_too_slow_for_the_upstream_is_not_tried_again() {
     let (transport, mut upstream, mut peer) = warm().await;
-    let (answered, _) = tokio::join!(send(&transport, hello()), async {
+    let (answered, ()) = tokio::join!(send(&transport, hello()), async {
         peer.request().await;
         tokio::time::sleep(Duration::from_secs(4)).await;
         peer.write("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n").await;
