@@ -150,11 +150,15 @@ impl Reply {
         if let Ok(read) = tokio::time::timeout(REFUSAL_PATIENCE, self.read_up_to(MOST_READ)).await {
             read?;
         }
-        Ok(match self.first.len() {
-            0 => Bytes::new(),
+        Ok(self.said())
+    }
+
+    /// What was read of the body, in one piece.
+    pub(crate) fn said(&self) -> Bytes {
+        match self.first.len() {
             1 => self.first[0].clone(),
             _ => self.first.iter().flatten().copied().collect(),
-        })
+        }
     }
 
     /// Reads on until that many bytes of the body are there, or all of it.
@@ -170,8 +174,7 @@ impl Reply {
             Exhausted::Overloaded => overloaded,
             _ => self.status.is_server_error() && !overloaded,
         };
-        let words = || self.first.iter().flatten().copied().collect::<Vec<u8>>();
-        status && self.is_read() && relay_wire::refusal::read(&words()).kind.is_some()
+        status && self.is_read() && relay_wire::refusal::read(&self.said()).kind.is_some()
     }
 
     /// Has all of the body been read?

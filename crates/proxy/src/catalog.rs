@@ -45,8 +45,7 @@ pub(crate) fn page(
     query: Option<&str>,
     exchange: &Arc<Exchange>,
 ) -> Result<Option<Response<Outgoing>>, Reject> {
-    let is_page = matches!(surface, Surface::Models | Surface::Model(_) | Surface::Providers);
-    if is_page && standing == Standing::Unread {
+    if surface.is_listing() && standing == Standing::Unread {
         return Err(Reject::Denied(Denied::Bearer));
     }
     let page = match surface {

@@ -117,7 +117,7 @@ fn send(chunk: Bytes) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
 
 /// A provider's refusal as an event: its own words, if they are one line of JSON or can be made one.
 fn refusal(committed: &Committed) -> Option<Bytes> {
-    let body: Vec<u8> = committed.reply.first.iter().flatten().copied().collect();
+    let body = committed.reply.said();
     let words: &serde_json::value::RawValue = serde_json::from_slice(&body).ok()?;
     relay_wire::refusal::read(&body).kind?;
     // A line break in JSON is only ever space between tokens.

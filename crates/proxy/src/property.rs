@@ -31,7 +31,7 @@ async fn lead_back(journey: &Journey, committed: &mut Committed) {
     if !reply.is_read() {
         return;
     }
-    let body: Bytes = reply.first.iter().flatten().copied().collect();
+    let body = reply.said();
     let base = committed.held.as_ref().and_then(crate::live::Held::provider);
     let base = base.and_then(|id| journey.snapshot.upstream(id)).map_or("", |it| it.target.base.path());
     let Some(edited) = led_back(&body, base.trim_end_matches('/'), &own) else { return };
@@ -63,8 +63,8 @@ async fn note(journey: &Journey, committed: &mut Committed) {
     }
     // A failure to read is the reply's own to tell, when it is sent.
     let _ = committed.reply.read_up_to(MOST).await;
-    let body: Vec<u8> = committed.reply.first.iter().flatten().copied().collect();
-    if let Some(name) = id(&Bytes::from(body)) {
+    let body = committed.reply.said();
+    if let Some(name) = id(&body) {
         journey.relay.live.own(&name, key);
     }
 }

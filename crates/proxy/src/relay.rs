@@ -172,7 +172,6 @@ impl Journey {
             self.exchange.note_attempt(&upstream.name, upstream.label(&held), waited);
 
             // Ask.
-            let pooled = held.key().is_some();
             let Answer { verdict, reply, detail } = attempt(self, upstream, &held).await;
             if let Some(reject) = self.asked.spoilt() {
                 return Err(reject);
@@ -193,16 +192,18 @@ impl Journey {
                     self.relay.note_refusal(verdict);
                     words = reply.or(words);
                     if self.asked.is_used_up() {
-                        // A dead key of ours is not the client's fault.
-                        let ours = pooled && matches!(verdict, Verdict::KeyBad(_));
-                        return if ours {
-                            Err(Reject::KeyRefused)
-                        } else {
-                            self.exhausted(Exhausted::Words, words)
-                        };
+                        return self.used_up(verdict, words);
                     }
                 }
             }
+        }
+    }
+
+    /// Its body is gone, and nobody else can be asked: the provider's own words, unless they are about a key of ours.
+    fn used_up(&self, verdict: Verdict, words: Option<Reply>) -> Result<Committed, Reject> {
+        match verdict {
+            Verdict::KeyBad(_) => Err(Reject::KeyRefused),
+            _ => self.exhausted(Exhausted::Words, words),
         }
     }
 

@@ -72,6 +72,11 @@ impl<'a> Surface<'a> {
     pub(crate) const fn is_public(self) -> bool {
         matches!(self, Self::Health | Self::Ready | Self::Hello)
     }
+
+    /// Does the relay answer it by itself, to those whom it knows?
+    pub(crate) const fn is_listing(self) -> bool {
+        matches!(self, Self::Models | Self::Model(_) | Self::Providers)
+    }
 }
 
 /// Could a server read the path as one that leads elsewhere? What follows `/v1/files/` goes upstream with a key of
