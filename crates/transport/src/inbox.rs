@@ -24,8 +24,9 @@ const MAX_READ: usize = 128 * 1024;
 const LEAST_ROOM: usize = 1024;
 
 /// For what is announced and awaited whole, so much room is made at once, in bytes, and then as much
-/// again as has come: what is announced and never sent costs no memory.
-const EAGER: usize = 1 << 20;
+/// again as has come. More than nearly all conversations have, so that theirs are never moved; memory of which
+/// nothing is written yet is only promised, so what is announced and never sent costs little.
+const EAGER: usize = 4 << 20;
 
 /// Less room than this is made more of while much is still missing, in bytes.
 const SHORT: usize = 64 * 1024;
@@ -119,6 +120,19 @@ mod tests {
         assert!(inbox.bytes.capacity() <= 2 * EAGER, "{}", inbox.bytes.capacity());
         inbox.expect(usize::MAX);
         assert!(inbox.bytes.capacity() <= 2 * EAGER, "once is enough");
+    }
+
+    #[test]
+    fn a_usual_conversation_comes_to_lie_where_it_begins() {
+        const LENGTH: usize = (1 << 20) + 600;
+        let mut inbox = Inbox::with(BytesMut::from(&b"the beginning"[..]));
+        inbox.expect(LENGTH);
+        let place = inbox.bytes.as_ptr();
+        while inbox.bytes.len() < LENGTH {
+            inbox.expect(LENGTH - inbox.bytes.len());
+            inbox.bytes.extend_from_slice(&[b'x'; 1000]);
+        }
+        assert_eq!(inbox.bytes.as_ptr(), place);
     }
 
     #[tokio::test]

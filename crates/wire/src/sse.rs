@@ -273,8 +273,11 @@ fn usual(chunk: &[u8], mut from: usize, each: &mut impl FnMut(Event<'_>)) -> usi
 
 /// Name, data and length of the event with which `text` begins, if it is one of the usual look.
 fn two_lines(text: &[u8]) -> Option<(&[u8], &[u8], usize)> {
+    /// The name that nearly all of them have: compared in fewer steps than its end is found in.
+    const DELTA: &[u8; 20] = b"content_block_delta\n";
     let rest = text.strip_prefix(b"event: ")?;
-    let (name, rest) = rest.split_at(memchr2(b'\n', b'\r', rest)?);
+    let name = if rest.starts_with(DELTA) { DELTA.len() - 1 } else { memchr2(b'\n', b'\r', rest)? };
+    let (name, rest) = rest.split_at(name);
     let rest = rest.strip_prefix(b"\ndata: ")?;
     let (data, rest) = rest.split_at(memchr2(b'\n', b'\r', rest)?);
     let rest = rest.strip_prefix(b"\n\n")?;

@@ -8,8 +8,11 @@ use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker, ready},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker, ready},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -47,6 +50,15 @@ pub(super) struct Wire {
     invitation: &'static [u8],
     /// Who serves the connection, if he waits for the end of that body.
     server: Option<Waker>,
+    /// Rings when the client says something or leaves, if it is listened to.
+    bell: Option<Arc<Bell>>,
+}
+
+/// Tells whether a connection has had anything to read since it was last read in vain. Asking this costs a tenth
+/// of reading in vain again, and a client is looked for with each event that it is sent.
+struct Bell {
+    rang: AtomicBool,
+    server: Waker,
 }
 
 /// The body of a request.
@@ -81,7 +93,8 @@ impl Shared {
     pub(super) fn new(io: Box<dyn Io>, first: BytesMut) -> Self {
         let inbox = Inbox::with(first);
         let decoder = Decoder::empty();
-        Self(Arc::new(Mutex::new(Wire { io, inbox, decoder, invitation: &[], server: None })))
+        let invitation = &[];
+        Self(Arc::new(Mutex::new(Wire { io, inbox, decoder, invitation, server: None, bell: None })))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Wire> {
@@ -99,6 +112,8 @@ impl Shared {
         let mut wire = self.lock();
         wire.decoder = decoder;
         wire.invitation = &[];
+        // Others have read since it was hung up.
+        wire.bell = None;
         if let Some(here) = wire.whole() {
             return Inbound(Source::Here(here));
         }
@@ -143,10 +158,17 @@ impl Wire {
             self.server = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        if self.bell.as_ref().is_some_and(|bell| bell.is_silent(cx)) {
+            return Poll::Pending;
+        }
+        let bell = Arc::new(Bell { rang: AtomicBool::new(false), server: cx.waker().clone() });
+        self.bell = Some(Arc::clone(&bell));
+        let waker = Waker::from(bell);
+        let mut listening = Context::from_waker(&waker);
         while self.inbox.bytes.len() < MOST_AHEAD {
             let mut glance = [const { MaybeUninit::uninit() }; GLANCE];
             let mut glance = ReadBuf::uninit(&mut glance);
-            let read = ready!(Pin::new(&mut *self.io).poll_read(cx, &mut glance));
+            let read = ready!(Pin::new(&mut *self.io).poll_read(&mut listening, &mut glance));
             if read.is_err() || glance.filled().is_empty() {
                 return Poll::Ready(());
             }
@@ -236,6 +258,24 @@ impl Wire {
         {
             server.wake();
         }
+    }
+}
+
+impl Bell {
+    /// Whether it has not rung, and would be heard by whoever asks.
+    fn is_silent(&self, cx: &Context<'_>) -> bool {
+        !self.rang.load(Ordering::Acquire) && self.server.will_wake(cx.waker())
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rang.store(true, Ordering::Release);
+        self.server.wake_by_ref();
     }
 }
 
