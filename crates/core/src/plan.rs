@@ -62,8 +62,8 @@ pub struct Plan {
     pub(crate) providers: Vec<ProviderId>,
     /// The last moment it may wait for.
     pub(crate) wait_until: Time,
-    /// Keys not asked again.
-    pub(crate) done: Vec<KeyId>,
+    /// Keys not asked again, unless they are renewed.
+    pub(crate) done: Vec<Done>,
     /// Providers not asked again.
     pub(crate) left: Vec<ProviderId>,
     /// Keys that this call lets rest, until when, and how often it has.
@@ -71,6 +71,14 @@ pub struct Plan {
     /// Every answer so far.
     pub(crate) met: Vec<Met>,
     pub(crate) hops: u32,
+}
+
+/// A key that one call does not ask again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Done {
+    pub(crate) key: KeyId,
+    /// How often it had been pardoned by then: renewed, it is another, which was not asked yet.
+    pub(crate) pardons: u64,
 }
 
 /// A key that one call lets rest.

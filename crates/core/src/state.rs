@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::key::{Probe, Standing};
 use crate::owner::Owners;
-use crate::plan::{Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Step, Subject, Whose};
+use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Step, Subject, Whose};
 use crate::queue::{Queue, Ticket, Woken};
 use crate::quota::Quota;
 use crate::select::Select;
@@ -118,7 +118,7 @@ impl State {
         if let Some(key) = key {
             self.exact(provider, key, &plan.class, effect.key, now);
         }
-        plan.go_on(provider, key, effect.next, now)
+        plan.go_on(provider, key.map(|key| self.as_it_is(key)), effect.next, now)
     }
 
     /// Tokens used so far, by a reply that still flows.
@@ -156,6 +156,11 @@ impl State {
     /// What happened since this was last asked.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// A key, told apart from what it will be when it is renewed.
+    pub(super) fn as_it_is(&self, key: KeyId) -> Done {
+        Done { key, pardons: self.keys.get(&key).map_or(0, |standing| standing.pardons) }
     }
 
     fn grant(&mut self, plan: &Plan, provider: ProviderId, key: Option<KeyId>, now: Time) -> Lease {
@@ -224,20 +229,21 @@ impl State {
 
 impl Plan {
     /// How the plan goes on after an answer that was not the one.
-    fn go_on(&mut self, provider: ProviderId, key: Option<KeyId>, next: Next, now: Time) -> Step {
+    fn go_on(&mut self, provider: ProviderId, asked: Option<Done>, next: Next, now: Time) -> Step {
+        let key = asked.map(|asked| asked.key);
         match next {
             Next::Commit | Next::Stop => return Step::Stop,
             // Whatever short pause it names, this call asks it less and less often.
             Next::KeyOrWait => self.back_off(provider, key, None, now),
-            Next::Key => self.drop_key(provider, key),
-            Next::Provider if self.subject == Subject::Property => self.drop_key(provider, key),
+            Next::Key => self.drop_key(provider, asked),
+            Next::Provider if self.subject == Subject::Property => self.drop_key(provider, asked),
             Next::Provider => self.left.push(provider),
             Next::Hop => {
                 self.hops += 1;
                 if self.hops > 1 {
                     return Step::Stop;
                 }
-                self.drop_key(provider, key);
+                self.drop_key(provider, asked);
             }
             Next::BackOff(until) => self.back_off(provider, key, until, now),
             Next::Retry => {
@@ -246,7 +252,7 @@ impl Plan {
                 if self.met.iter().filter(broken).count() > 1 {
                     self.left.push(provider);
                 } else {
-                    self.drop_key(provider, key);
+                    self.drop_key(provider, asked);
                 }
             }
         }
@@ -254,9 +260,9 @@ impl Plan {
     }
 
     /// That key is not asked again; without a key, nor is the provider.
-    fn drop_key(&mut self, provider: ProviderId, key: Option<KeyId>) {
-        match key {
-            Some(key) => self.done.push(key),
+    fn drop_key(&mut self, provider: ProviderId, asked: Option<Done>) {
+        match asked {
+            Some(asked) => self.done.push(asked),
             None => self.left.push(provider),
         }
     }

@@ -11,7 +11,7 @@ use relay_telemetry::happening;
 use relay_transport::Transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admit::Penalties;
@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::keyring::{self, Fetched, Keyring};
 use crate::live::Live;
 use crate::outgoing::strategy_name;
+use crate::refusals::Refusals;
 use crate::relay::Relay;
 use crate::renew::{Begun, Commands, Renewal};
 use crate::serve::Door;
@@ -72,7 +73,7 @@ impl Handle {
             live,
             slots: Slots::default(),
             penalties: Penalties::default(),
-            refused: Notify::new(),
+            refusals: Refusals::new(&config),
             draining: watch::channel(false).0,
         });
         let keyring = Mutex::new(keyring);

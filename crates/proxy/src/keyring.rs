@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
 /// A command that has not printed a key by then is given up on.
-const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The longest line that is read for a key, in bytes.
 const LONGEST: u64 = 64 << 10;

@@ -39,6 +39,7 @@ mod reject;
 
 mod handle;
 mod keyring;
+mod refusals;
 mod renew;
 mod snapshot;
 mod stamp;

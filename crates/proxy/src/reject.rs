@@ -60,7 +60,10 @@ pub(crate) enum Reject {
         now: Time,
     },
     /// No key is accepted by its provider.
-    Barred,
+    Barred {
+        /// How long it is until the commands that print keys are run again, if they will be.
+        renewed: Option<Duration>,
+    },
     /// Every provider has too much to do.
     Overloaded,
     /// No provider could be reached, or it failed.
@@ -134,7 +137,7 @@ impl Reject {
         match why {
             Exhausted::Nobody => Self::Nobody,
             Exhausted::Spent { until } => Self::Spent { until, now },
-            Exhausted::Barred => Self::Barred,
+            Exhausted::Barred => Self::Barred { renewed: None },
             Exhausted::Overloaded => Self::Overloaded,
             Exhausted::Words | Exhausted::Broken => Self::Broken,
             Exhausted::Late => Self::Late,
@@ -190,7 +193,17 @@ impl Reject {
                 "no provider of this relay takes the credential that the request brought",
             ),
             Self::Spent { until, now } => spent(*until, *now),
-            Self::Barred => Face::hopeless("no key of the relay is accepted by its provider; see its log"),
+            Self::Barred { renewed: None } => {
+                Face::hopeless("no key of the relay is accepted by its provider; see its log")
+            }
+            Self::Barred { renewed: Some(wait) } => Face {
+                retry_after: Some(whole(*wait)),
+                ..Face::new(
+                    503,
+                    ErrorKind::Api,
+                    "no key of the relay is accepted by its provider; it gets a new one",
+                )
+            },
             Self::Overloaded => Face::new(529, ErrorKind::Overloaded, "every provider is overloaded"),
             Self::Broken => Face::new(502, ErrorKind::Api, "upstream connection failed"),
             Self::Late => Face::new(504, ErrorKind::Timeout, "upstream took too long to answer"),
@@ -242,11 +255,14 @@ fn faulty(fault: Fault) -> Face {
 }
 
 fn spent(until: Time, now: Time) -> Face {
-    let wait = until.since(now);
-    // Rounded up, and never clamped: a client that comes back sooner is refused again.
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = whole(until.since(now));
     let message = format!("all keys at capacity, retry in {seconds} s, at {}", clock(until));
     Face { retry_after: Some(seconds), ..Face::new(429, ErrorKind::RateLimit, message) }
+}
+
+/// Whole seconds. Rounded up, and never clamped: a client that comes back sooner is refused again.
+fn whole(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// RFC 3339 in UTC, rounded up to the second.
@@ -281,7 +297,8 @@ mod tests {
             (Reject::NoKeyYet, 503, "api_error", None),
             (Reject::NotTaken, 401, "authentication_error", None),
             (spent, 429, "rate_limit_error", Some("61")),
-            (Reject::Barred, 503, "api_error", None),
+            (Reject::Barred { renewed: None }, 503, "api_error", None),
+            (Reject::Barred { renewed: Some(Duration::from_millis(2_001)) }, 503, "api_error", Some("3")),
             (Reject::Overloaded, 529, "overloaded_error", None),
             (Reject::Broken, 502, "api_error", None),
             (Reject::Late, 504, "timeout_error", None),
@@ -302,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_dead_upstream_never_looks_like_the_clients() {
-        let response = Reject::Barred.response("r");
+        let response = Reject::Barred { renewed: None }.response("r");
         assert_eq!(response.status, 503);
         assert_eq!(response.headers.text(X_SHOULD_RETRY), Some("false"));
     }

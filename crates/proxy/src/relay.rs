@@ -20,6 +20,7 @@ use crate::late;
 use crate::live::{Held, Live, Onward};
 use crate::outgoing::{self, Outgoing};
 use crate::property;
+use crate::refusals::Refusals;
 use crate::reject::Reject;
 use crate::slots::Slots;
 use crate::snapshot::Snapshot;
@@ -31,8 +32,7 @@ pub(crate) struct Relay {
     pub(crate) live: Arc<Live>,
     pub(crate) slots: Slots,
     pub(crate) penalties: Penalties,
-    /// Told when a key was refused, so that one that a command prints is printed anew.
-    pub(crate) refused: tokio::sync::Notify,
+    pub(crate) refusals: Refusals,
     /// True once no more requests should come.
     pub(crate) draining: tokio::sync::watch::Sender<bool>,
 }
@@ -157,12 +157,14 @@ impl Journey {
 
     /// Asks one after another until there is an answer for the client.
     async fn ask(&self, mut plan: Plan) -> Result<Committed, Reject> {
-        let live = &self.relay.live;
-        let mut words = None;
+        let (live, refusals) = (&self.relay.live, &self.relay.refusals);
+        let (mut words, mut hopes) = (None, true);
         loop {
             // Take the right to try. It gives itself back if the client leaves while we wait.
             let (held, waited) = match live.ask(&mut plan).await {
                 Ok(granted) => granted,
+                // A key that was refused may have been renewed where it comes from.
+                Err(Exhausted::Barred) if std::mem::take(&mut hopes) && refusals.settled().await => continue,
                 Err(why) => return self.exhausted(why, words),
             };
             let Some(upstream) = held.provider().and_then(|id| self.snapshot.upstream(id)) else {
@@ -189,7 +191,10 @@ impl Journey {
                 }
                 Onward::Again => {
                     self.exchange.note_failure(verdict, &detail);
-                    self.relay.note_refusal(verdict);
+                    if matches!(verdict, Verdict::KeyBad(_)) {
+                        refusals.note();
+                        hopes = true;
+                    }
                     words = reply.or(words);
                     if self.asked.is_used_up() {
                         return self.used_up(verdict, words);
@@ -214,16 +219,8 @@ impl Journey {
             (Exhausted::Broken | Exhausted::Overloaded, Some(reply)) if reply.says(why) => {
                 Ok(Committed { reply, held: None })
             }
+            (Exhausted::Barred, _) => Err(Reject::Barred { renewed: self.relay.refusals.put_off() }),
             _ => Err(Reject::exhausted(why, self.relay.live.now())),
-        }
-    }
-}
-
-impl Relay {
-    /// A key that is not accepted may have been renewed where it comes from.
-    fn note_refusal(&self, verdict: Verdict) {
-        if matches!(verdict, Verdict::KeyBad(_)) {
-            self.refused.notify_one();
         }
     }
 }

@@ -74,28 +74,41 @@ impl Renewal {
             () = self.follow_files() => {}
             () = follow_certificate(certificate) => {}
         }
+        self.relay.refusals.give_up();
     }
 
-    /// Looks at the files with keys.
+    /// Looks at the files with keys, every now and then and when a key was refused.
     async fn follow_files(&self) {
         let files = keyring::files(&self.config);
         let mut known = self.begun.stamps.clone();
-        let mut looks = looks();
+        let refusals = &self.relay.refusals;
+        let (mut looks, mut refused) = (looks(), refusals.listen());
         loop {
-            looks.tick().await;
-            let mut seen = Stamp::of_all(&files).await;
-            if seen == known {
-                continue;
+            tokio::select! {
+                _ = looks.tick() => {}
+                // The sender is here.
+                _ = refused.changed() => {}
             }
-            let mut fetched = Fetched::files(&self.config).await;
-            if self.keyring().would_lose(&fetched) {
-                tokio::time::sleep(REPLACING).await;
-                seen = Stamp::of_all(&files).await;
-                fetched = Fetched::files(&self.config).await;
-            }
-            self.take_over(&fetched);
-            known = seen;
+            let upto = *refused.borrow_and_update();
+            self.look_at(&files, &mut known).await;
+            refusals.looked_at_files(upto);
         }
+    }
+
+    /// Takes over what the files hold, if they are not as they are known.
+    async fn look_at(&self, files: &[PathBuf], known: &mut Vec<Stamp>) {
+        let mut seen = Stamp::of_all(files).await;
+        if seen == *known {
+            return;
+        }
+        let mut fetched = Fetched::files(&self.config).await;
+        if self.keyring().would_lose(&fetched) {
+            tokio::time::sleep(REPLACING).await;
+            seen = Stamp::of_all(files).await;
+            fetched = Fetched::files(&self.config).await;
+        }
+        self.take_over(&fetched);
+        *known = seen;
     }
 
     /// Runs commands again when a key was refused, or one of them has failed.
@@ -104,15 +117,26 @@ impl Renewal {
         if !keyring::sources(&self.config).any(|(_, source)| matches!(source, KeySource::Command(_))) {
             return std::future::pending().await;
         }
+        let refusals = &self.relay.refusals;
+        let (mut refused, mut upto) = (refusals.listen(), 0);
         loop {
             if commands == Commands::Done {
-                self.relay.refused.notified().await;
+                // The sender is here.
+                let _ = refused.wait_for(|count| *count > upto).await;
             }
-            tokio::time::sleep_until(last + COMMANDS_EVERY).await;
+            let due = last + COMMANDS_EVERY;
+            if Instant::now() < due {
+                refusals.put_commands_off(Some(due));
+                tokio::time::sleep_until(due).await;
+                refusals.put_commands_off(None);
+            }
             last = Instant::now();
             let fetched = Fetched::commands(&self.config).await;
             commands = Commands::after(&fetched, &self.config);
             self.take_over(&fetched);
+            // What was refused meanwhile was one of the old ones.
+            upto = *refused.borrow();
+            refusals.ran_commands(upto);
         }
     }
 

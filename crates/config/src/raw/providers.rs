@@ -72,7 +72,7 @@ section! {
         key: Hidden => "${ANTHROPIC_API_KEY}";
         /// A file whose first line is the secret. It is read again whenever it changes.
         key_file: FilePath => "/run/secrets/anthropic";
-        /// A command, run by the shell, that prints the secret. It is run again after the key was refused.
+        /// A command, run by the shell, that prints the secret. It is run again when the key is refused, at most every 30 s; a call that nobody else can serve waits for it.
         key_command: Text => "pass show anthropic";
         /// Requests a minute; 0 means no cap of your own.
         rpm_limit: Whole<0, MOST> = 0_u64, inert;

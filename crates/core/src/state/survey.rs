@@ -49,8 +49,8 @@ impl State {
     fn survey_keys(&self, plan: &Plan, provider: &Provider, now: Time, survey: &mut Survey) -> Vec<usize> {
         let mut able = Vec::new();
         for (place, key) in provider.keys.iter().enumerate() {
-            let wanted = plan.pinned.is_none_or(|pinned| pinned == key.id) && !plan.done.contains(&key.id);
-            if !wanted {
+            let done = plan.done.contains(&self.as_it_is(key.id));
+            if done || plan.pinned.is_some_and(|pinned| pinned != key.id) {
                 continue;
             }
             let standing = self.keys.get(&key.id);

@@ -273,3 +273,20 @@ fn a_renewed_key_changes_nothing_about_other_answers() {
         }
     }
 }
+
+#[test]
+fn a_key_that_was_renewed_is_asked_again_by_the_call_that_it_refused() {
+    let fleet = fleet("a1");
+    let mut state = state(&fleet);
+    let mut plan = fleet.plan(call(), START);
+    for renewals in 1..=3 {
+        let lease = lease_at(&mut state, &mut plan, START);
+        assert!(matches!(state.judge(&mut plan, lease, verdict("401", START), START), Step::Again));
+        let refused = state.ask(&mut plan, START, Roll(0));
+        assert!(matches!(refused, Ask::Exhausted(Exhausted::Barred)), "{refused:?}");
+        state.pardon(key_id("a1"));
+        assert_eq!(plan.met().len(), renewals);
+    }
+    let lease = lease_at(&mut state, &mut plan, START);
+    assert!(matches!(state.judge(&mut plan, lease, verdict("200", START), START), Step::Commit(_)));
+}

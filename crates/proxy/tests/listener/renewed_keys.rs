@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use relay_testkit::story::{Manner, ask};
@@ -237,6 +239,9 @@ async fn a_command_runs_again_when_its_key_is_refused_but_not_within_30_seconds(
     for key in 1..=2 {
         let answer = still.within(client.ask(ask("hi", Manner::Whole))).await;
         assert_eq!(answer.status(), 503, "nobody else has a key");
+        // Its client comes back when there is one, and not before.
+        assert_eq!(answer.head.headers["retry-after"], "30");
+        assert!(!answer.head.headers.contains_key("x-should-retry"));
         assert_eq!(upstream.keys().pop().unwrap(), format!("sk-{key}"));
         // Just short of it nothing happens, and then it does without another request.
         tokio::time::advance(AGAIN.saturating_sub(TICK)).await;
@@ -255,6 +260,80 @@ async fn a_command_runs_again_when_its_key_is_refused_but_not_within_30_seconds(
         "and no request to a key that was known to be dead"
     );
     assert_eq!(log.count("sk-"), 0, "no line has a key in it");
+}
+
+/// Tokens that live for an hour are an ordinary thing: the call that meets the end of one must not notice it.
+#[tokio::test]
+async fn a_call_whose_key_has_expired_goes_with_the_one_that_its_command_prints_then() {
+    let mut still = Still::begin();
+    let folder = TempDir::new().unwrap();
+    let upstream = Upstream::scripted(|head| {
+        let dead = head.contains("x-api-key: sk-1\r\n");
+        acts(if dead { replies::dead_key() } else { replies::message("hello") })
+    })
+    .await;
+    let stage = Stage::with_keys(&upstream, "", &counting(&folder)).await;
+    stage.handle.keep_fresh(None);
+    tokio::time::advance(AGAIN + TICK).await;
+    let (mut one, mut other) = (stage.http1().await, stage.http1().await);
+    let both = async { tokio::join!(one.ask(ask("hi", Manner::Whole)), other.ask(ask("hi", Manner::Whole))) };
+    let (one, other) = still.within(both).await;
+    assert_eq!([one.status(), other.status()], [200, 200]);
+    let keys = upstream.keys();
+    assert_eq!(keys.iter().filter(|key| *key == "sk-2").count(), 2, "{keys:?}");
+    assert!(keys.iter().all(|key| key == "sk-1" || key == "sk-2"), "the command ran once: {keys:?}");
+}
+
+#[tokio::test]
+async fn a_call_goes_with_the_key_that_was_written_just_before_its_old_one_was_refused() {
+    let mut still = Still::begin();
+    let log = Log::listen();
+    let file = KeyFile::new();
+    file.write("sk-old");
+    let revoked = Arc::new(AtomicBool::new(false));
+    let upstream = Upstream::scripted({
+        let revoked = Arc::clone(&revoked);
+        move |head| {
+            let dead = head.contains("x-api-key: sk-old\r\n") && revoked.load(Ordering::Relaxed);
+            acts(if dead { replies::dead_key() } else { replies::message("hello") })
+        }
+    })
+    .await;
+    let stage = Stage::with_keys(&upstream, "", &file.yaml()).await;
+    stage.handle.keep_fresh(None);
+    let mut client = stage.http1().await;
+    assert_eq!(still.within(ask_times(&mut client, &upstream, 1)).await, ["sk-old"]);
+    // From here on time stands still: no look is due.
+    revoked.store(true, Ordering::Relaxed);
+    file.write("sk-new");
+    assert_eq!(still.within(client.ask(ask("hi", Manner::Whole))).await.status(), 200);
+    assert_eq!(log.count("key renewed"), 1);
+    file.write("sk-old");
+    for keys in [["sk-new"], ["sk-new"]] {
+        assert_eq!(
+            still.within(ask_times(&mut client, &upstream, 1)).await,
+            keys,
+            "nobody looks for no reason"
+        );
+    }
+}
+
+/// A key that is dead and stays so is told at once, and nothing is waited for.
+#[tokio::test]
+async fn a_key_file_that_did_not_change_is_looked_at_once_and_its_key_given_up_until_it_is_probed() {
+    let mut still = Still::begin();
+    let file = KeyFile::new();
+    file.write("sk-dead");
+    let upstream = Upstream::always(replies::dead_key()).await;
+    let stage = Stage::with_keys(&upstream, "", &file.yaml()).await;
+    stage.handle.keep_fresh(None);
+    let mut client = stage.http1().await;
+    for _ in 0..3 {
+        let answer = still.within(client.ask(ask("hi", Manner::Whole))).await;
+        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.head.headers["x-should-retry"], "false");
+    }
+    assert_eq!(upstream.keys(), ["sk-dead"]);
 }
 
 /// A command that does this when it first runs, and prints `sk-good` ever after.
