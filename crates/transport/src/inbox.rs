@@ -20,6 +20,10 @@ use crate::dial::Io;
 const MIN_READ: usize = 4 * 1024;
 const MAX_READ: usize = 128 * 1024;
 
+/// The most that is asked for before it is known how long a message is, in bytes: what comes of a long one with its
+/// head is copied to where the whole of it will lie.
+const FIRST_READ: usize = 32 * 1024;
+
 /// As little room as is still worth a read, in bytes: more than a usual event of a stream.
 const LEAST_ROOM: usize = 1024;
 
@@ -49,6 +53,7 @@ impl Inbox {
     /// A message begins: if nothing of it is here, and nobody has a part of what came before any more, the
     /// whole of the room is used again.
     pub(crate) fn begin(&mut self) {
+        self.room = self.room.min(FIRST_READ);
         if self.bytes.is_empty() && self.bytes.capacity() != 0 {
             self.bytes.reserve(self.room);
         }
