@@ -193,17 +193,7 @@ impl Reject {
                 "no provider of this relay takes the credential that the request brought",
             ),
             Self::Spent { until, now } => spent(*until, *now),
-            Self::Barred { renewed: None } => {
-                Face::hopeless("no key of the relay is accepted by its provider; see its log")
-            }
-            Self::Barred { renewed: Some(wait) } => Face {
-                retry_after: Some(whole(*wait)),
-                ..Face::new(
-                    503,
-                    ErrorKind::Api,
-                    "no key of the relay is accepted by its provider; it gets a new one",
-                )
-            },
+            Self::Barred { renewed } => barred(*renewed),
             Self::Overloaded => Face::new(529, ErrorKind::Overloaded, "every provider is overloaded"),
             Self::Broken => Face::new(502, ErrorKind::Api, "upstream connection failed"),
             Self::Late => Face::new(504, ErrorKind::Timeout, "upstream took too long to answer"),
@@ -252,6 +242,17 @@ fn faulty(fault: Fault) -> Face {
         _ => ErrorKind::InvalidRequest,
     };
     Face::new(fault.status().as_u16(), kind, fault.to_string())
+}
+
+fn barred(renewed: Option<Duration>) -> Face {
+    const WHAT: &str = "no key of the relay is accepted by its provider";
+    match renewed {
+        None => Face::hopeless(&format!("{WHAT}; see its log")),
+        Some(wait) => {
+            let face = Face::new(503, ErrorKind::Api, format!("{WHAT}; it gets a new one"));
+            Face { retry_after: Some(whole(wait)), ..face }
+        }
+    }
 }
 
 fn spent(until: Time, now: Time) -> Face {
