@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use relay_core::{Fleet, KeyId, Ownership, ProviderId};
+use relay_core::{Caps, Fleet, KeyId, Ownership, ProviderId};
 use relay_providers::Secret;
 
-use crate::checked::{Config, Key, KeySource, Provider};
+use crate::checked::{Config, Key, KeySource, Limits, Provider};
 
 impl Config {
     /// The fleet of this configuration. `secrets` gives the secret that a `key_file` or `key_command` holds
@@ -67,6 +67,15 @@ impl Key {
             KeySource::Value(secret) => secret.label(),
             KeySource::File(_) | KeySource::Command(_) => secret()?.label(),
         };
-        Some(relay_core::Key { id: self.id(provider), label, priority: self.priority, weight: self.weight })
+        let cap = |limit: u64| Some(limit).filter(|limit| *limit > 0);
+        let Limits { requests, input, output } = self.limits;
+        Some(relay_core::Key {
+            id: self.id(provider),
+            label,
+            priority: self.priority,
+            weight: self.weight,
+            caps: Caps { requests: cap(requests), input: cap(input), output: cap(output) },
+            group: self.limit_group.clone(),
+        })
     }
 }

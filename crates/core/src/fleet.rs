@@ -53,6 +53,28 @@ pub struct Key {
     pub priority: u32,
     /// Its share, under strategies that look at it; at least 1.
     pub weight: u32,
+    /// What the operator caps it at, all models together.
+    pub caps: Caps,
+    /// Keys of the same group share their limits: they are of one organization.
+    pub group: Option<String>,
+}
+
+impl Key {
+    /// A key like any other: no caps, no group, of ordinary weight.
+    pub fn new(id: KeyId, label: impl Into<String>) -> Self {
+        Self { id, label: label.into(), priority: 0, weight: 1, caps: Caps::default(), group: None }
+    }
+}
+
+/// Caps of a key's own, a minute; none for what is not capped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Caps {
+    /// Requests.
+    pub requests: Option<u64>,
+    /// Uncached input tokens.
+    pub input: Option<u64>,
+    /// Output tokens.
+    pub output: Option<u64>,
 }
 
 /// Names a provider, for ever: a hash of its name.

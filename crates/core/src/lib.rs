@@ -9,14 +9,21 @@ pub mod time;
 pub mod fleet;
 pub mod select;
 
+mod flow;
+mod meter;
+
+pub mod limits;
 pub mod quota;
 pub mod usage;
 
 pub mod verdict;
 
+mod account;
+mod estimate;
 mod key;
 mod owner;
 mod queue;
+mod rest;
 
 pub mod fact;
 pub mod plan;
@@ -26,13 +33,15 @@ pub mod state;
 
 pub use crate::event::Event;
 pub use crate::fact::{Fact, Learned};
-pub use crate::fleet::{Class, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
-pub use crate::key::{FIRST_REPROBE, LONGEST_UNPROBED, Totals, Unready};
-pub use crate::plan::{Exhausted, Lease, Met, Need, Plan, Step, Subject, Whose};
+pub use crate::fleet::{Caps, Class, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
+pub use crate::key::Totals;
+pub use crate::limits::Counted;
+pub use crate::plan::{Exhausted, Lease, Met, Need, Plan, Size, Step, Subject, Whose};
 pub use crate::queue::{Ticket, Woken};
 pub use crate::quota::{Gauge, Quota, Unified, UnifiedStatus};
+pub use crate::rest::{FIRST_REPROBE, LONGEST_UNPROBED, Unready};
 pub use crate::select::Strategy;
-pub use crate::state::{Ask, Count, KeyReport, ProviderReport, Report, State};
+pub use crate::state::{Ask, Count, KeyReport, LimitReport, ProviderReport, Report, State};
 pub use crate::time::{Roll, Time};
 pub use crate::usage::Usage;
 pub use crate::verdict::{Breakage, Effect, Extent, Fault, Reason, Verdict};

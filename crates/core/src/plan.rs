@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use crate::account::DomainId;
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
-use crate::key::Probe;
+use crate::limits::{Marks, Needs};
+use crate::queue::Ticket;
+use crate::rest::Probe;
 use crate::time::Time;
 use crate::usage::Usage;
 use crate::verdict::{Fault, Verdict};
@@ -31,6 +34,21 @@ pub struct Need {
     pub subject: Subject,
     /// Whose credential it goes with.
     pub credential: Whose,
+    /// How large it is, if it counts against the limits of a class of models.
+    pub size: Option<Size>,
+}
+
+/// How large a call is, as far as that is known before it is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Size {
+    /// Of its body.
+    pub bytes: u64,
+    /// `max_tokens`.
+    pub max_tokens: Option<u64>,
+    /// Its answer comes as a stream.
+    pub streams: bool,
+    /// Nobody looks on: it is of a subagent.
+    pub background: bool,
 }
 
 /// What a call is about.
@@ -57,6 +75,7 @@ pub struct Plan {
     pub(crate) class: Class,
     pub(crate) subject: Subject,
     pub(crate) whose: Whose,
+    pub(crate) size: Option<Size>,
     pub(crate) pinned: Option<KeyId>,
     /// Who may be asked, in the order of the configuration.
     pub(crate) providers: Vec<ProviderId>,
@@ -71,6 +90,8 @@ pub struct Plan {
     /// Every answer so far.
     pub(crate) met: Vec<Met>,
     pub(crate) hops: u32,
+    /// Its place in the queue, if it waits.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 /// A key that one call does not ask again.
@@ -116,6 +137,7 @@ impl Fleet {
             class: need.class,
             subject: need.subject,
             whose: need.credential,
+            size: need.size,
             pinned: need.pinned,
             providers,
             wait_until: now + self.max_wait,
@@ -124,6 +146,7 @@ impl Fleet {
             backed_off: Vec::new(),
             met: Vec::new(),
             hops: 0,
+            ticket: None,
         }
     }
 }
@@ -189,11 +212,31 @@ pub struct Lease {
     pub(crate) provider: ProviderId,
     pub(crate) key: Option<KeyId>,
     pub(crate) class: Class,
+    pub(crate) size: Option<Size>,
+    /// Of its key.
     pub(crate) probe: Probe,
+    /// Of the organization that holds its limits.
+    pub(crate) account_probe: Probe,
     /// How often its key had been pardoned by then.
     pub(crate) pardons: u64,
     pub(crate) since: Time,
     pub(crate) used: Usage,
+    /// What it is promised of its limits. None without a key.
+    pub(crate) book: Option<Book>,
+}
+
+/// What a lease is promised, and what of it has been taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Book {
+    pub(crate) key: usize,
+    pub(crate) domain: DomainId,
+    /// What it may still take.
+    pub(crate) needs: Needs,
+    pub(crate) marks: Marks,
+    /// When the provider began to answer.
+    pub(crate) begun: Option<Time>,
+    /// The request was counted.
+    pub(crate) counted: bool,
 }
 
 impl Lease {
@@ -217,6 +260,10 @@ impl Lease {
 /// has begun cannot be retried.
 #[derive(Debug)]
 #[must_use]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be allocated for each call, and is moved as often"
+)]
 pub enum Step {
     /// This is the answer; the lease lives until its body ends.
     Commit(Lease),

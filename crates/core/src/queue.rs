@@ -1,7 +1,13 @@
-//! Who waits for a key, and until when.
+//! Who waits, for whom, and in which order.
+//!
+//! Whoever waits for a limit stands in the line of its domain; when it is his turn, what he needs is promised to him at
+//! once, before he comes for it, so that nobody takes it meanwhile. Whoever waits for anything else waits for a moment.
 
 use std::collections::BTreeMap;
 
+use crate::account::DomainId;
+use crate::fleet::ProviderId;
+use crate::limits::{Backlog, Needs};
 use crate::time::Time;
 
 /// A place in the queue. Made only by [`crate::State::ask`].
@@ -17,72 +23,181 @@ pub struct Woken {
     pub next: Option<Time>,
 }
 
-/// Everyone who waits, in the order in which they came.
+/// Who comes before whom: less is sooner.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Rank(pub(crate) u64, pub(crate) Ticket);
+
+/// One who waits for a limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Waiter {
+    pub(crate) provider: ProviderId,
+    /// The place of the key that he will be given.
+    pub(crate) key: usize,
+    pub(crate) needs: Needs,
+}
+
+/// Those who wait for one domain.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) waiting: BTreeMap<Rank, Waiter>,
+    /// When the first may go, as it looked last; the epoch if that may have changed.
+    pub(crate) moment: Time,
+}
+
+/// Where one who waits stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spot {
+    /// In the line of a domain.
+    Line(DomainId, Rank),
+    /// He was called: what he needs of that domain is promised to him.
+    Called(DomainId, Waiter),
+}
+
+/// Everyone who waits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
-    waiting: BTreeMap<Ticket, Time>,
+    /// Those who wait for a moment, in the order in which they came.
+    pauses: BTreeMap<Ticket, Time>,
+    spots: BTreeMap<Ticket, Spot>,
+    lines: BTreeMap<DomainId, Line>,
     issued: u64,
 }
 
 impl Queue {
-    /// A place in the queue until that moment.
-    pub(crate) fn join(&mut self, until: Time) -> Ticket {
+    fn issue(&mut self) -> Ticket {
         self.issued += 1;
-        let ticket = Ticket(self.issued);
-        self.waiting.insert(ticket, until);
+        Ticket(self.issued)
+    }
+
+    /// A place until that moment.
+    pub(crate) fn pause(&mut self, until: Time) -> Ticket {
+        let ticket = self.issue();
+        self.pauses.insert(ticket, until);
         ticket
     }
 
-    /// Gives a place up.
-    pub(crate) fn leave(&mut self, ticket: Ticket) {
-        self.waiting.remove(&ticket);
+    /// A place in the line of a domain, whose first may go at that moment.
+    pub(crate) fn join(&mut self, domain: DomainId, rank: u64, waiter: Waiter) -> Ticket {
+        let ticket = self.issue();
+        let rank = Rank(rank, ticket);
+        self.lines.entry(domain).or_default().waiting.insert(rank, waiter);
+        self.spots.insert(ticket, Spot::Line(domain, rank));
+        ticket
+    }
+
+    /// Where somebody stands, if he waits for a limit.
+    pub(crate) fn spot(&self, ticket: Ticket) -> Option<Spot> {
+        self.spots.get(&ticket).copied()
+    }
+
+    /// Gives a place up. Where he stood, if he waited for a limit, and what he needed.
+    pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<(Spot, Waiter)> {
+        self.pauses.remove(&ticket);
+        let spot = self.spots.remove(&ticket)?;
+        let waiter = match spot {
+            Spot::Called(_, waiter) => waiter,
+            Spot::Line(domain, rank) => self.step_out(domain, rank)?,
+        };
+        Some((spot, waiter))
+    }
+
+    /// He is called.
+    pub(crate) fn call(&mut self, domain: DomainId, rank: Rank) {
+        if let Some(waiter) = self.step_out(domain, rank) {
+            self.spots.insert(rank.1, Spot::Called(domain, waiter));
+        }
+    }
+
+    fn step_out(&mut self, domain: DomainId, rank: Rank) -> Option<Waiter> {
+        let line = self.lines.get_mut(&domain)?;
+        let waiter = line.waiting.remove(&rank);
+        line.moment = Time::EPOCH;
+        if line.waiting.is_empty() {
+            self.lines.remove(&domain);
+        }
+        waiter
+    }
+
+    pub(crate) fn line(&self, domain: DomainId) -> Option<&Line> {
+        self.lines.get(&domain)
+    }
+
+    /// When the first in a line may go.
+    pub(crate) fn expect(&mut self, domain: DomainId, moment: Time) {
+        if let Some(line) = self.lines.get_mut(&domain) {
+            line.moment = moment;
+        }
+    }
+
+    /// Something changed at a domain: whoever waits for it may look again.
+    pub(crate) fn touch(&mut self, domain: DomainId) {
+        self.expect(domain, Time::EPOCH);
+    }
+
+    /// The domains whose first may go by now.
+    pub(crate) fn due(&self, now: Time) -> Option<DomainId> {
+        self.lines.iter().find(|(_, line)| line.moment <= now).map(|(domain, _)| *domain)
+    }
+
+    /// What those need together who come before somebody.
+    pub(crate) fn before(&self, domain: DomainId, rank: Rank) -> Backlog {
+        let mut backlog = Backlog::NONE;
+        let line = self.lines.get(&domain).into_iter().flat_map(|line| &line.waiting);
+        line.take_while(|(own, _)| **own < rank).for_each(|(_, waiter)| backlog.add(&waiter.needs));
+        backlog
+    }
+
+    /// An account turned out to be another one: those who wait for it wait there.
+    pub(crate) fn move_all(&mut self, account: usize, into: usize) {
+        let moved: Vec<_> = self.lines.keys().filter(|domain| domain.account == account).copied().collect();
+        for domain in moved {
+            let Some(line) = self.lines.remove(&domain) else { continue };
+            let to = DomainId { account: into, ..domain };
+            for rank in line.waiting.keys() {
+                self.spots.insert(rank.1, Spot::Line(to, *rank));
+            }
+            let target = self.lines.entry(to).or_default();
+            target.waiting.extend(line.waiting);
+            target.moment = Time::EPOCH;
+        }
+    }
+
+    /// All who wait for a limit.
+    pub(crate) fn tickets(&self) -> Vec<Ticket> {
+        self.spots.keys().copied().collect()
+    }
+
+    /// He waits for nothing but the next look.
+    pub(crate) fn wait_on(&mut self, ticket: Ticket) {
+        self.pauses.insert(ticket, Time::EPOCH);
     }
 
     /// Something became ready earlier than was foretold: all who wait may look again.
     pub(crate) fn stir(&mut self) {
-        self.waiting.values_mut().for_each(|until| *until = Time::EPOCH);
+        self.pauses.values_mut().for_each(|until| *until = Time::EPOCH);
+        self.lines.values_mut().for_each(|line| line.moment = Time::EPOCH);
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+        let lines = self.lines.values().map(|line| line.waiting.len());
+        self.pauses.len() + lines.sum::<usize>()
     }
 
-    /// Those whose moment has come leave the queue.
-    pub(crate) fn wake(&mut self, now: Time) -> Woken {
-        let mut tickets = Vec::new();
-        self.waiting.retain(|ticket, until| {
+    /// Those whose moment has come.
+    pub(crate) fn resume(&mut self, now: Time, woken: &mut Vec<Ticket>) {
+        self.pauses.retain(|ticket, until| {
             let due = *until <= now;
             if due {
-                tickets.push(*ticket);
+                woken.push(*ticket);
             }
             !due
         });
-        Woken { tickets, next: self.waiting.values().min().copied() }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn the_due_are_woken_in_the_order_in_which_they_came() {
-        let at = |seconds| Time::from_epoch(Duration::from_secs(seconds));
-        let mut queue = Queue::default();
-        let late = queue.join(at(9));
-        let first = queue.join(at(5));
-        let second = queue.join(at(3));
-        assert_eq!(queue.wake(at(2)), Woken { tickets: vec![], next: Some(at(3)) });
-        assert_eq!(queue.wake(at(5)), Woken { tickets: vec![first, second], next: Some(at(9)) });
-        queue.stir();
-        assert_eq!(queue.wake(at(5)), Woken { tickets: vec![late], next: None });
-        queue.stir();
-        let gone = queue.join(at(6));
-        assert_eq!(queue.wake(at(5)), Woken { tickets: vec![], next: Some(at(6)) }, "it came after the stir");
-        queue.leave(gone);
-        assert_eq!(queue.wake(at(7)), Woken::default());
-        assert_eq!(queue.len(), 0);
+    /// When to look again.
+    pub(crate) fn next(&self) -> Option<Time> {
+        let lines = self.lines.values().map(|line| line.moment);
+        self.pauses.values().copied().chain(lines).min()
     }
 }

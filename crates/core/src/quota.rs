@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::limits::Counted;
 use crate::time::Time;
 
 /// What one answer's headers tell about limits and who holds them. Every part may be missing.
@@ -68,6 +69,15 @@ pub enum UnifiedStatus {
 }
 
 impl Quota {
+    /// What it says of one limit.
+    pub(crate) const fn gauge(&self, counted: Counted) -> &Gauge {
+        match counted {
+            Counted::Requests => &self.requests,
+            Counted::Input => &self.input,
+            Counted::Output => &self.output,
+        }
+    }
+
     /// Does it speak of limits at all? A 429 that does not is about the request, not the key.
     pub const fn speaks_of_limits(&self) -> bool {
         self.retry_after.is_some()

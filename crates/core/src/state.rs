@@ -3,43 +3,63 @@
 //! A plain struct: no locks, no clocks. The shell holds the whole of it under one mutex, for
 //! microseconds, and never across an await.
 
+mod books;
 mod exhaust;
 mod inventory;
+mod lines;
 mod report;
 mod survey;
 
 use std::collections::BTreeMap;
 
+use crate::account::{Accounts, Classes, Found};
+use crate::estimate::Estimates;
 use crate::event::Event;
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
-use crate::key::{Probe, Standing};
+use crate::key::Keys;
 use crate::owner::Owners;
 use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Step, Subject, Whose};
 use crate::queue::{Queue, Ticket, Woken};
 use crate::quota::Quota;
+use crate::rest::Probe;
 use crate::select::Select;
 use crate::time::{Roll, Time};
 use crate::usage::Usage;
-use crate::verdict::{Fault, Next, Toll, Verdict};
+use crate::verdict::{Fault, Next, Reason, Toll, Verdict};
 
-pub use self::report::{Count, KeyReport, ProviderReport, Report};
+use self::survey::{Choice, Scratch};
+
+pub use self::report::{Count, KeyReport, LimitReport, ProviderReport, Report};
 
 /// All that was learned.
 #[derive(Debug, Default)]
 pub struct State {
     fleet: Fleet,
-    keys: BTreeMap<KeyId, Standing>,
+    keys: Keys,
+    /// The places of each provider's keys, in the order of the fleet.
+    pools: Vec<Vec<usize>>,
+    accounts: Accounts,
+    classes: Classes,
+    estimates: BTreeMap<crate::account::ClassId, Estimates>,
     /// What the headers of each key's answers said last.
     quotas: BTreeMap<KeyId, Quota>,
     among_providers: Option<Select>,
     among_keys: BTreeMap<ProviderId, Select>,
     queue: Queue,
+    /// They were called, and have not heard of it yet.
+    woken: Vec<Ticket>,
     owners: Owners,
     events: Vec<Event>,
+    /// Room for those who may be chosen, kept so that no choice allocates any.
+    scratch: Scratch,
 }
 
 /// The answer to [`State::ask`].
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be allocated for each call, and is moved as often"
+)]
 pub enum Ask {
     /// Go, with this.
     Granted(Lease),
@@ -57,47 +77,69 @@ pub enum Ask {
 impl State {
     /// May this call go now, and with which key? If not: a place in the queue, or why not at all.
     pub fn ask(&mut self, plan: &mut Plan, now: Time, roll: Roll) -> Ask {
-        let mut survey = self.survey(plan, now);
-        if plan.met.len() >= MOST_ATTEMPTS {
-            // Who is ready now may be asked again, but by a new plan.
-            survey.note(Some(now).filter(|_| !survey.able.is_empty()), None);
-            return Ask::Exhausted(plan.exhausted(&survey));
+        let needs = self.needs(plan);
+        if let Some(ticket) = plan.ticket
+            && let Some(choice) = self.answer_call(plan, ticket, now)
+        {
+            return Ask::Granted(self.grant(plan, choice, now));
         }
-        if let Some((provider, key)) = self.choose(plan, &survey, roll) {
-            return Ask::Granted(self.grant(plan, provider, key, now));
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut survey = self.survey(plan, &needs, now, &mut scratch);
+        let chosen = if plan.met.len() >= MOST_ATTEMPTS {
+            // Who is ready now may be asked again, but by a new plan.
+            survey.note(Some(now).filter(|_| !scratch.able.is_empty()), None);
+            None
+        } else {
+            self.choose(plan, &needs, &mut scratch, (now, roll))
+        };
+        self.scratch = scratch;
+        if let Some(choice) = chosen {
+            self.leave(plan);
+            return Ask::Granted(self.grant(plan, choice, now));
         }
         // It is worth waiting for a key that will be ready; and who waits may be a probe before that.
         let patient = survey.ready.is_some_and(|ready| ready <= plan.wait_until);
-        match survey.next.filter(|_| patient) {
-            Some(until) => Ask::Wait { ticket: self.queue.join(until), until },
-            None => Ask::Exhausted(plan.exhausted(&survey)),
+        if let Some(until) = survey.next.filter(|_| patient && plan.met.len() < MOST_ATTEMPTS) {
+            let (ticket, until) = self.queue_up(plan, &needs, &survey, until, now);
+            Ask::Wait { ticket, until }
+        } else {
+            self.leave(plan);
+            Ask::Exhausted(plan.exhausted(&survey))
         }
     }
 
     /// The client left while waiting.
     pub fn cancel(&mut self, ticket: Ticket) {
-        self.queue.leave(ticket);
+        self.give_up(ticket);
     }
 
     /// Whose turn has come, and when to look again. The shell owns the timer and the wakers.
     pub fn wake(&mut self, now: Time) -> Woken {
-        self.queue.wake(now)
+        let mut tickets = std::mem::take(&mut self.woken);
+        self.queue.resume(now, &mut tickets);
+        while let Some(domain) = self.queue.due(now) {
+            self.call_up(domain, now, &mut tickets);
+        }
+        Woken { tickets, next: self.queue.next() }
     }
 
     /// What the head of an answer tells about limits and who holds them.
-    pub fn learn(&mut self, lease: &Lease, quota: &Quota) {
-        if let Some(key) = lease.key
-            && (quota.organization.is_some() || quota.speaks_of_limits())
-        {
+    pub fn learn(&mut self, lease: &Lease, quota: &Quota, now: Time) {
+        let Some(key) = lease.key else { return };
+        if quota.organization.is_some() || quota.speaks_of_limits() {
             let known = self.quotas.entry(key).or_default();
             // Not every answer says whose it is; what was said once stays true.
             let organization = quota.organization.clone().or_else(|| known.organization.take());
             *known = Quota { organization, ..quota.clone() };
         }
+        if let (Some(organization), Some(book)) = (&quota.organization, &lease.book) {
+            self.identify(book.key, organization, now);
+        }
+        self.correct(lease, quota, now);
     }
 
     /// What an answer means, and how to go on.
-    pub fn judge(&mut self, plan: &mut Plan, lease: Lease, verdict: Verdict, now: Time) -> Step {
+    pub fn judge(&mut self, plan: &mut Plan, mut lease: Lease, verdict: Verdict, now: Time) -> Step {
         let verdict = match plan.whose {
             Whose::Pool => verdict,
             Whose::Client => verdict.for_own_credential(),
@@ -105,6 +147,7 @@ impl State {
         let effect = verdict.effect();
         let (provider, key) = (lease.provider, lease.key);
         plan.met.push(Met { provider, key, verdict });
+        self.spend(&mut lease, effect.spends, now);
         if effect.next == Next::Commit {
             self.prove(&lease);
             return Step::Commit(lease);
@@ -122,16 +165,18 @@ impl State {
     }
 
     /// Tokens used so far, by a reply that still flows.
-    pub fn charge(&mut self, lease: &mut Lease, usage: Usage) {
-        if let Some(standing) = lease.key.and_then(|key| self.keys.get_mut(&key)) {
+    pub fn charge(&mut self, lease: &mut Lease, usage: Usage, now: Time) {
+        if let Some(standing) = lease.key.and_then(|key| self.keys.get_mut(key)) {
             standing.charge(lease.used, usage);
         }
+        self.post(lease, usage, now);
         lease.used = usage;
     }
 
     /// Ends a lease with what it really cost.
-    pub fn close(&mut self, mut lease: Lease, usage: Usage) {
-        self.charge(&mut lease, usage);
+    pub fn close(&mut self, mut lease: Lease, usage: Usage, now: Time) {
+        self.charge(&mut lease, usage, now);
+        self.settle(&mut lease, now);
         self.end(lease);
     }
 
@@ -145,10 +190,13 @@ impl State {
         self.owners.of(name).filter(|key| self.fleet.providers.iter().any(|provider| provider.has(*key)))
     }
 
-    /// Everything held against a key is forgotten: it was renewed, or an operator says so.
+    /// Everything held against a key is forgotten, and against the organization that it is known to be of: it was
+    /// renewed, or an operator says so.
     pub fn pardon(&mut self, key: KeyId) {
-        let pardoned = self.keys.get_mut(&key).is_some_and(Standing::pardon);
-        if pardoned {
+        let Some(standing) = self.keys.get_mut(key) else { return };
+        let (held, account) = (standing.pardon(), standing.account);
+        let spent = self.accounts.get_mut(account).rests.clear();
+        if held || spent {
             self.announce_back(key);
         }
     }
@@ -160,32 +208,52 @@ impl State {
 
     /// A key, told apart from what it will be when it is renewed.
     pub(super) fn as_it_is(&self, key: KeyId) -> Done {
-        Done { key, pardons: self.keys.get(&key).map_or(0, |standing| standing.pardons) }
+        Done { key, pardons: self.keys.get(key).map_or(0, |standing| standing.pardons) }
     }
 
-    fn grant(&mut self, plan: &Plan, provider: ProviderId, key: Option<KeyId>, now: Time) -> Lease {
+    fn grant(&mut self, plan: &mut Plan, choice: Choice, now: Time) -> Lease {
+        plan.ticket = None;
         let class = plan.class.clone();
-        let (probe, pardons) = match key {
-            Some(key) => {
-                let standing = self.keys.entry(key).or_default();
-                (standing.begin(&class, now), standing.pardons)
-            }
-            None => (Probe::No, 0),
+        let mut lease = Lease {
+            provider: choice.provider,
+            key: None,
+            class,
+            size: plan.size,
+            probe: Probe::No,
+            account_probe: Probe::No,
+            pardons: 0,
+            since: now,
+            used: Usage::ZERO,
+            book: None,
         };
-        Lease { provider, key, class, probe, pardons, since: now, used: Usage::ZERO }
+        if let Some(place) = choice.key {
+            let probes = self.is_probe(place, &lease.class, now);
+            let standing = self.keys.at_mut(place);
+            (lease.key, lease.pardons) = (Some(standing.id), standing.pardons);
+            standing.begin();
+            if probes {
+                lease.probe = standing.rests.probe(&lease.class);
+                let account = standing.account;
+                lease.account_probe = self.accounts.get_mut(account).rests.probe(&lease.class);
+            }
+            lease.book = Some(self.open_book(place, &choice, now));
+        }
+        lease
     }
 
     /// Was its key renewed since it was granted? Then what was said of the key was said of the old one.
     fn is_outdated(&self, lease: &Lease) -> bool {
-        let standing = lease.key.and_then(|key| self.keys.get(&key));
+        let standing = lease.key.and_then(|key| self.keys.get(key));
         standing.is_some_and(|standing| standing.pardons > lease.pardons)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "it ends the lease: nobody can use it again")]
-    fn end(&mut self, lease: Lease) {
+    fn end(&mut self, mut lease: Lease) {
         let Some(key) = lease.key else { return };
-        if let Some(standing) = self.keys.get_mut(&key) {
+        self.close_book(&mut lease);
+        if let Some(standing) = self.keys.get_mut(key) {
             standing.end(lease.probe);
+            let account = standing.account;
+            self.accounts.get_mut(account).rests.give_back(lease.account_probe);
         }
         self.forget_if_gone(key);
     }
@@ -194,10 +262,16 @@ impl State {
     /// reply still flows; that it is given back once more when the lease ends does no harm.
     fn prove(&mut self, lease: &Lease) {
         if let Some(key) = lease.key
-            && let Some(standing) = self.keys.get_mut(&key)
+            && let Some(standing) = self.keys.get_mut(key)
         {
             standing.totals.served += 1;
-            if standing.prove(&lease.class, lease.since, lease.probe) {
+            if let Some(book) = &lease.book {
+                self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class).succeed();
+            }
+            let own = standing.rests.prove(&lease.class, lease.since, lease.probe);
+            let rests = &mut self.accounts.get_mut(standing.account).rests;
+            let shared = rests.prove(&lease.class, lease.since, lease.account_probe);
+            if own || shared {
                 self.announce_back(key);
             }
         }
@@ -210,19 +284,36 @@ impl State {
         }
     }
 
-    /// A key pays for a verdict.
+    /// A key pays for a verdict, or the organization that holds its limits.
     fn exact(&mut self, provider: ProviderId, key: KeyId, class: &Class, toll: Toll, now: Time) {
-        let Some(standing) = self.keys.get_mut(&key) else { return };
+        let Some(standing) = self.keys.get_mut(key) else { return };
         match toll {
             Toll::Nothing | Toll::Proven => {}
             Toll::Cools(until) => {
-                let until = standing.cool(class, until, now);
+                let account = standing.account;
+                self.disappoint(key, class, now);
+                let until = self.accounts.get_mut(account).rests.cool(class, until, now);
                 self.events.push(Event::KeyCooled { provider, key, class: class.clone(), until });
             }
             Toll::Barred(reason, extent) => {
-                let probe_at = standing.bar(class, reason, extent, now);
+                let rests = match reason {
+                    // The money is the organization's.
+                    Reason::OutOfMoney => &mut self.accounts.get_mut(standing.account).rests,
+                    Reason::Unaccepted => &mut standing.rests,
+                };
+                let probe_at = rests.bar(class, reason, extent, now);
                 self.events.push(Event::KeyBarred { provider, key, reason, extent, probe_at });
             }
+        }
+    }
+
+    /// An answer names the organization that holds the limits of a key.
+    fn identify(&mut self, place: usize, organization: &str, now: Time) {
+        let account = self.accounts.now(self.keys.at(place).account);
+        match self.accounts.identify(account, organization, now) {
+            Found::Known | Found::Named => {}
+            Found::Same(into) => self.queue.move_all(account, into),
+            Found::Moved(into) => self.keys.at_mut(place).account = into,
         }
     }
 }

@@ -80,10 +80,23 @@ pub struct Effect {
     pub fault: Fault,
     /// What the key suffers.
     pub key: Toll,
+    /// What the provider has counted against its limits.
+    pub spends: Spends,
     /// What a breaker hears.
     pub pulse: Pulse,
     /// How the plan goes on.
     pub next: Next,
+}
+
+/// What a provider counts against limits, whatever it answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Spends {
+    /// Nothing: it refused before it counted, or was never reached.
+    Nothing,
+    /// The request.
+    Request,
+    /// The request, and most likely the prompt.
+    Prompt,
 }
 
 /// Whose fault an answer is.
@@ -158,26 +171,31 @@ pub enum Next {
 impl Verdict {
     /// The table.
     pub const fn effect(self) -> Effect {
-        let (fault, key, pulse, next) = match self {
-            Self::Served => (Fault::Nobody, Toll::Proven, Pulse::Success, Next::Commit),
-            Self::Refused => (Fault::Client, Toll::Nothing, Pulse::Success, Next::Stop),
-            Self::Unfit => (Fault::Nobody, Toll::Nothing, Pulse::Nothing, Next::Provider),
+        let (fault, key, spends, pulse, next) = match self {
+            Self::Served => (Fault::Nobody, Toll::Proven, Spends::Request, Pulse::Success, Next::Commit),
+            Self::Refused => (Fault::Client, Toll::Nothing, Spends::Request, Pulse::Success, Next::Stop),
+            Self::Unfit => (Fault::Nobody, Toll::Nothing, Spends::Request, Pulse::Nothing, Next::Provider),
             Self::Spent { until } | Self::Throttled { until } => {
-                (Fault::Domain, Toll::Cools(until), Pulse::Nothing, Next::KeyOrWait)
+                (Fault::Domain, Toll::Cools(until), Spends::Nothing, Pulse::Nothing, Next::KeyOrWait)
             }
-            Self::AboutThisCall => (Fault::Nobody, Toll::Nothing, Pulse::Nothing, Next::Hop),
+            Self::AboutThisCall => (Fault::Nobody, Toll::Nothing, Spends::Nothing, Pulse::Nothing, Next::Hop),
             Self::OutOfMoney => {
-                (Fault::Domain, Toll::Barred(Reason::OutOfMoney, Extent::Key), Pulse::Nothing, Next::Key)
+                let toll = Toll::Barred(Reason::OutOfMoney, Extent::Key);
+                (Fault::Domain, toll, Spends::Nothing, Pulse::Nothing, Next::Key)
             }
             Self::KeyBad(extent) => {
-                (Fault::Key, Toll::Barred(Reason::Unaccepted, extent), Pulse::Nothing, Next::Key)
+                let toll = Toll::Barred(Reason::Unaccepted, extent);
+                (Fault::Key, toll, Spends::Nothing, Pulse::Nothing, Next::Key)
             }
             Self::Overloaded { until } => {
-                (Fault::Provider, Toll::Nothing, Pulse::Failure, Next::BackOff(until))
+                (Fault::Provider, Toll::Nothing, Spends::Request, Pulse::Failure, Next::BackOff(until))
             }
-            Self::Broken(_) => (Fault::Provider, Toll::Nothing, Pulse::Failure, Next::Retry),
+            Self::Broken(Breakage::Connect) => {
+                (Fault::Provider, Toll::Nothing, Spends::Nothing, Pulse::Failure, Next::Retry)
+            }
+            Self::Broken(_) => (Fault::Provider, Toll::Nothing, Spends::Prompt, Pulse::Failure, Next::Retry),
         };
-        Effect { fault, key, pulse, next }
+        Effect { fault, key, spends, pulse, next }
     }
 
     /// The verdict for a call that carries the client's own credential: what a provider says of that
@@ -224,16 +242,38 @@ mod tests {
     #[test]
     fn the_table_of_verdicts() {
         let table = [
-            (Verdict::Served, Fault::Nobody, Toll::Proven, Pulse::Success, Next::Commit),
-            (Verdict::Refused, Fault::Client, Toll::Nothing, Pulse::Success, Next::Stop),
-            (Verdict::Unfit, Fault::Nobody, Toll::Nothing, Pulse::Nothing, Next::Provider),
-            (Verdict::Spent { until: T }, Fault::Domain, Toll::Cools(T), Pulse::Nothing, Next::KeyOrWait),
-            (Verdict::Throttled { until: T }, Fault::Domain, Toll::Cools(T), Pulse::Nothing, Next::KeyOrWait),
-            (Verdict::AboutThisCall, Fault::Nobody, Toll::Nothing, Pulse::Nothing, Next::Hop),
+            (Verdict::Served, Fault::Nobody, Toll::Proven, Spends::Request, Pulse::Success, Next::Commit),
+            (Verdict::Refused, Fault::Client, Toll::Nothing, Spends::Request, Pulse::Success, Next::Stop),
+            (Verdict::Unfit, Fault::Nobody, Toll::Nothing, Spends::Request, Pulse::Nothing, Next::Provider),
+            (
+                Verdict::Spent { until: T },
+                Fault::Domain,
+                Toll::Cools(T),
+                Spends::Nothing,
+                Pulse::Nothing,
+                Next::KeyOrWait,
+            ),
+            (
+                Verdict::Throttled { until: T },
+                Fault::Domain,
+                Toll::Cools(T),
+                Spends::Nothing,
+                Pulse::Nothing,
+                Next::KeyOrWait,
+            ),
+            (
+                Verdict::AboutThisCall,
+                Fault::Nobody,
+                Toll::Nothing,
+                Spends::Nothing,
+                Pulse::Nothing,
+                Next::Hop,
+            ),
             (
                 Verdict::OutOfMoney,
                 Fault::Domain,
                 Toll::Barred(Reason::OutOfMoney, Extent::Key),
+                Spends::Nothing,
                 Pulse::Nothing,
                 Next::Key,
             ),
@@ -241,6 +281,7 @@ mod tests {
                 Verdict::KeyBad(Extent::Class),
                 Fault::Key,
                 Toll::Barred(Reason::Unaccepted, Extent::Class),
+                Spends::Nothing,
                 Pulse::Nothing,
                 Next::Key,
             ),
@@ -248,13 +289,21 @@ mod tests {
                 Verdict::Overloaded { until: Some(T) },
                 Fault::Provider,
                 Toll::Nothing,
+                Spends::Request,
                 Pulse::Failure,
                 Next::BackOff(Some(T)),
             ),
-            (Verdict::Broken(Breakage::Cut), Fault::Provider, Toll::Nothing, Pulse::Failure, Next::Retry),
+            (
+                Verdict::Broken(Breakage::Cut),
+                Fault::Provider,
+                Toll::Nothing,
+                Spends::Prompt,
+                Pulse::Failure,
+                Next::Retry,
+            ),
         ];
-        for (verdict, fault, key, pulse, next) in table {
-            assert_eq!(verdict.effect(), Effect { fault, key, pulse, next }, "{verdict:?}");
+        for (verdict, fault, key, spends, pulse, next) in table {
+            assert_eq!(verdict.effect(), Effect { fault, key, spends, pulse, next }, "{verdict:?}");
         }
     }
 

@@ -153,7 +153,7 @@ fn a_class_keeps_no_more_of_a_clients_name_than_it_must() {
 #[test]
 fn a_provider_has_its_own_keys_only() {
     let (a, b) = (ProviderId::of("a"), ProviderId::of("b"));
-    let own = Key { id: KeyId::of(a, b"1"), label: String::new(), priority: 0, weight: 1 };
+    let own = Key::new(KeyId::of(a, b"1"), "");
     let strategy = Strategy::default();
     let provider =
         Provider { id: a, name: "a".to_owned(), keys: vec![own], strategy, priority: 0, weight: 1 };

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use http::Method;
 use http::uri::{self, Authority, PathAndQuery};
-use relay_core::{Class, Need, Subject, Whose};
+use relay_core::{Class, Need, Size, Subject, Whose};
 use relay_headers::{Headers, Request};
 use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
 use relay_transport::RequestBody;
@@ -19,6 +19,9 @@ use crate::live::Live;
 use crate::reject::Reject;
 use crate::snapshot::Snapshot;
 use crate::surface::Surface;
+
+/// The header by which Claude Code names a subagent: nobody looks on while it works.
+const AGENT: &str = "x-claude-code-agent-id";
 
 /// What a client asks.
 pub(crate) struct Asked {
@@ -199,7 +202,19 @@ impl Asked {
             pinned,
             subject,
             credential: whose,
+            size: self.size(),
         }
+    }
+
+    /// How large it is, if it counts against the limits of its models.
+    fn size(&self) -> Option<Size> {
+        let call = self.call().filter(|_| self.purpose == Purpose::Messages)?;
+        Some(Size {
+            bytes: call.len as u64,
+            max_tokens: call.max_tokens,
+            streams: call.stream,
+            background: self.headers.has(AGENT),
+        })
     }
 
     /// What it names that one key owns.

@@ -35,7 +35,8 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Held {
     live: Arc<Live>,
-    lease: Option<Lease>,
+    /// On the heap: it is moved with every step of a call, and is large.
+    lease: Option<Box<Lease>>,
     usage: Usage,
 }
 
@@ -70,39 +71,51 @@ impl Live {
     /// Takes the right to try, waiting for it as long as the plan allows. With how long that was.
     pub(crate) async fn ask(self: &Arc<Self>, plan: &mut Plan) -> Result<(Held, Duration), Exhausted> {
         let mut since = None;
+        // Given up when the client leaves, and not before the call has asked again: what was promised to whoever is
+        // called is his until then.
+        let mut place: Option<Place> = None;
         loop {
             let now = self.now();
-            let (place, until) = match self.ask_at(now, plan) {
+            let (ticket, woken, until) = match self.ask_at(now, plan) {
                 Asked::Granted(lease) => {
                     let held = Held { live: Arc::clone(self), lease: Some(lease), usage: Usage::ZERO };
                     return Ok((held, now.since(since.unwrap_or(now))));
                 }
                 Asked::Exhausted(why) => return Err(why),
-                Asked::Wait(place, until) => (place, until),
+                Asked::Wait(ticket, woken, until) => (ticket, woken, until),
             };
             since.get_or_insert(now);
-            place.turn(until).await;
+            // Whoever keeps his place must not give it up.
+            let place = match &mut place {
+                Some(place) if place.ticket == ticket => place,
+                other => other.insert(Place { live: Arc::clone(self), ticket }),
+            };
+            place.turn(woken, until).await;
         }
     }
 
-    fn ask_at(self: &Arc<Self>, now: Time, plan: &mut Plan) -> Asked {
+    fn ask_at(&self, now: Time, plan: &mut Plan) -> Asked {
         let roll = self.dice.roll();
         let mut inner = self.lock();
-        match inner.state.ask(plan, now, roll) {
-            Ask::Granted(lease) => Asked::Granted(lease),
+        let asked = match inner.state.ask(plan, now, roll) {
+            Ask::Granted(lease) => Asked::Granted(Box::new(lease)),
             Ask::Exhausted(why) => Asked::Exhausted(why),
             Ask::Wait { ticket, until } => {
                 let (waker, woken) = oneshot::channel();
                 inner.wakers.insert(ticket, waker);
-                Asked::Wait(Place { live: Arc::clone(self), ticket, woken: Some(woken) }, until)
+                Asked::Wait(ticket, woken, until)
             }
-        }
+        };
+        // It may have given something up that others wait for.
+        inner.wake(now);
+        asked
     }
 
     /// What the head of an answer tells about limits.
     pub(crate) fn learn(&self, held: &Held, quota: &Quota) {
         if let Some(lease) = &held.lease {
-            self.lock().state.learn(lease, quota);
+            let now = self.now();
+            self.change(now, |state| state.learn(lease, quota, now));
         }
     }
 
@@ -110,10 +123,10 @@ impl Live {
     pub(crate) fn judge(&self, plan: &mut Plan, mut held: Held, verdict: Verdict) -> Onward {
         let Some(lease) = held.lease.take() else { return Onward::Stop };
         let now = self.now();
-        let step = self.change(now, |state| state.judge(plan, lease, verdict, now));
+        let step = self.change(now, |state| state.judge(plan, *lease, verdict, now));
         match step {
             Step::Commit(lease) => {
-                held.lease = Some(lease);
+                held.lease = Some(Box::new(lease));
                 Onward::Commit(held)
             }
             Step::Again => Onward::Again,
@@ -140,7 +153,8 @@ impl Live {
     /// Takes over a new configuration.
     pub(crate) fn reconcile(&self, fleet: &Fleet) {
         self.lock().fleet = fleet.clone();
-        self.change(self.now(), |state| state.reconcile(fleet));
+        let now = self.now();
+        self.change(now, |state| state.reconcile(fleet, now));
     }
 
     /// Forgets what is held against a key.
@@ -179,8 +193,8 @@ impl Live {
 }
 
 enum Asked {
-    Granted(Lease),
-    Wait(Place, Time),
+    Granted(Box<Lease>),
+    Wait(Ticket, oneshot::Receiver<()>, Time),
     Exhausted(Exhausted),
 }
 
@@ -210,13 +224,11 @@ impl Inner {
 struct Place {
     live: Arc<Live>,
     ticket: Ticket,
-    woken: Option<oneshot::Receiver<()>>,
 }
 
 impl Place {
     /// Waits until it is this call's turn, at the latest until that moment.
-    async fn turn(mut self, until: Time) {
-        let Some(woken) = self.woken.take() else { return };
+    async fn turn(&self, woken: oneshot::Receiver<()>, until: Time) {
         let moment = self.live.clock.instant(until);
         tokio::select! {
             _ = woken => {}
@@ -239,12 +251,12 @@ impl Drop for Place {
 impl Held {
     /// Whom to ask.
     pub(crate) fn provider(&self) -> Option<ProviderId> {
-        self.lease.as_ref().map(Lease::provider)
+        self.lease.as_deref().map(Lease::provider)
     }
 
     /// With which key; none for the client's own credential.
     pub(crate) fn key(&self) -> Option<KeyId> {
-        self.lease.as_ref().and_then(Lease::key)
+        self.lease.as_deref().and_then(Lease::key)
     }
 
     /// Tokens used so far.
@@ -254,7 +266,8 @@ impl Held {
         }
         self.usage = usage;
         if let Some(lease) = &mut self.lease {
-            self.live.lock().state.charge(lease, usage);
+            let now = self.live.now();
+            self.live.change(now, |state| state.charge(lease, usage, now));
         }
     }
 }
@@ -262,8 +275,8 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            let usage = self.usage;
-            self.live.change(self.live.now(), |state| state.close(lease, usage));
+            let (usage, now) = (self.usage, self.live.now());
+            self.live.change(now, |state| state.close(*lease, usage, now));
         }
     }
 }

@@ -72,7 +72,7 @@ impl Snapshot {
             let upstream = Upstream::build(provider, index, keyring)?;
             let listed = fleet.providers.iter_mut().find(|listed| listed.id == upstream.id);
             if let Some((listed, id)) = listed.zip(upstream.keyless()) {
-                listed.keys.push(Key { id, label: KEYLESS.to_owned(), priority: 0, weight: 1 });
+                listed.keys.push(Key::new(id, KEYLESS));
             }
             providers.push(upstream);
         }

@@ -74,12 +74,12 @@ section! {
         key_file: FilePath => "/run/secrets/anthropic";
         /// A command, run by the shell, that prints the secret. It is run again when the key is refused, at most every 30 s; a call that nobody else can serve waits for it.
         key_command: Text => "pass show anthropic";
-        /// Requests a minute; 0 means no cap of your own.
-        rpm_limit: Whole<0, MOST> = 0_u64, inert;
-        /// Uncached input tokens a minute; 0 means no cap of your own.
-        itpm_limit: Whole<0, MOST> = 0_u64, inert;
-        /// Output tokens a minute; 0 means no cap of your own.
-        otpm_limit: Whole<0, MOST> = 0_u64, inert;
+        /// Requests a minute, of all models together; 0 means no cap of your own. What the provider's answers say of limits holds beside it.
+        rpm_limit: Whole<0, MOST> = 0_u64;
+        /// Uncached input tokens a minute, of all models together; 0 means no cap of your own.
+        itpm_limit: Whole<0, MOST> = 0_u64;
+        /// Output tokens a minute, of all models together; 0 means no cap of your own.
+        otpm_limit: Whole<0, MOST> = 0_u64;
         /// Tokens a minute, in the old program.
         tpm_limit: Whole<0, MOST> => "0", old(
             "is an old option: half of it counts for input, half for output, unless they have limits of their own",
@@ -89,8 +89,8 @@ section! {
         priority: Whole<0, 2> => "1";
         /// Its share, under strategies that look at it; 0 counts as 1.
         weight: Whole<0, MOST> => "1";
-        /// Keys of the same group share their limits.
-        limit_group: Text => "team-a", inert;
+        /// Keys of the same group share their limits from the start. Those that turn out to be of one organization do so in any case.
+        limit_group: Text => "team-a";
         /// The workspace the key belongs to.
         workspace: Text => "default", inert;
     }

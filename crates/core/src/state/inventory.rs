@@ -1,8 +1,8 @@
 //! Taking over a new configuration, and trading what was learned with others and with the past.
 
 use crate::fact::{Fact, Learned};
-use crate::fleet::{Fleet, KeyId, Provider};
-use crate::key::Unready;
+use crate::fleet::{Caps, Fleet, Key, KeyId, Provider};
+use crate::rest::Unready;
 use crate::select::Select;
 use crate::time::Time;
 
@@ -11,7 +11,7 @@ use super::State;
 impl State {
     /// Takes over a new configuration, keeping what is still true: a key that is still there keeps its
     /// standing, a strategy that did not change keeps its cursor. Doing it twice is doing it once.
-    pub fn reconcile(&mut self, fleet: &Fleet) {
+    pub fn reconcile(&mut self, fleet: &Fleet, now: Time) {
         if self.fleet.strategy != fleet.strategy {
             self.among_providers = None;
         }
@@ -19,11 +19,24 @@ impl State {
             fleet.provider(*id).is_some_and(|provider| provider.strategy == select.strategy())
         });
         self.fleet = fleet.clone();
-        let known: Vec<_> = self.keys.keys().copied().collect();
+        let pool = |state: &mut Self, provider: &Provider| {
+            provider.keys.iter().map(|key| state.take_in(key, now)).collect()
+        };
+        self.pools = fleet.providers.iter().map(|provider| pool(self, provider)).collect();
+        self.dissolve();
+        let known: Vec<_> = self.keys.ids().collect();
         for key in known {
             self.forget_if_gone(key);
         }
-        self.queue.stir();
+    }
+
+    /// The place of a key, with the caps that it has now.
+    fn take_in(&mut self, key: &Key, now: Time) -> usize {
+        let accounts = &mut self.accounts;
+        let place = self.keys.place(key.id, || accounts.begin(key.group.as_deref()));
+        let Caps { requests, input, output } = key.caps;
+        self.keys.at_mut(place).caps.cap([requests, input, output], now);
+        place
     }
 
     /// Takes in what another relay, or this one before a restart, knew of a key. True if it was news.
@@ -37,15 +50,16 @@ impl State {
         if self.learned(fact.key, now).iter().any(heard) {
             return false;
         }
-        self.keys.entry(fact.key).or_default().cool(&fact.class, fact.until, now);
+        let Some(standing) = self.keys.get(fact.key) else { return false };
+        self.accounts.get_mut(standing.account).rests.cool(&fact.class, fact.until, now);
         true
     }
 
     /// What other relays should know, and a restart must not forget.
     pub fn export(&self, now: Time) -> Learned {
         let mut all = Learned::default();
-        for key in self.keys.keys() {
-            for fact in self.learned(*key, now) {
+        for key in self.keys.ids() {
+            for fact in self.learned(key, now) {
                 all.merge(fact);
             }
         }
@@ -53,19 +67,22 @@ impl State {
     }
 
     fn learned(&self, key: KeyId, now: Time) -> Vec<Fact> {
-        let Some(standing) = self.keys.get(&key) else { return Vec::new() };
-        let facts = standing.held(now).filter_map(|(class, unready)| match (class, unready) {
-            (Some(class), Unready::Cooling(until)) => Some(Fact { key, class: class.clone(), until }),
-            _ => None,
-        });
+        let Some(standing) = self.keys.get(key) else { return Vec::new() };
+        let facts =
+            self.accounts.get(standing.account).rests.held(now).filter_map(|(class, unready)| {
+                match (class, unready) {
+                    (Some(class), Unready::Cooling(until)) => Some(Fact { key, class: class.clone(), until }),
+                    _ => None,
+                }
+            });
         facts.collect()
     }
 
     /// A key that is no longer configured is forgotten when its last lease has ended.
     pub(super) fn forget_if_gone(&mut self, key: KeyId) {
-        let idle = self.keys.get(&key).is_some_and(|standing| standing.in_flight == 0);
+        let idle = self.keys.get(key).is_some_and(|standing| standing.in_flight == 0);
         if idle && !self.fleet.providers.iter().any(|provider| provider.has(key)) {
-            self.keys.remove(&key);
+            self.keys.forget(key);
             self.quotas.remove(&key);
         }
     }

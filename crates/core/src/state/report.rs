@@ -1,8 +1,12 @@
 //! What operators see of the state: plain data, copied out in small pieces.
 
+use std::time::Duration;
+
 use crate::fleet::{Class, KeyId, ProviderId};
-use crate::key::{Totals, Unready};
+use crate::key::Totals;
+use crate::limits::{COUNTED, Counted};
 use crate::quota::Quota;
+use crate::rest::{Readiness, Unready};
 use crate::time::Time;
 
 use super::State;
@@ -40,6 +44,25 @@ pub struct KeyReport {
     pub held: Vec<(Option<Class>, Unready)>,
     /// What the headers of its answers said last.
     pub quota: Option<Quota>,
+    /// The organization that holds its limits, once an answer has named it.
+    pub organization: Option<String>,
+    /// The limits that are known, of its organization's; those that keys share are told with each of them.
+    pub limits: Vec<LimitReport>,
+}
+
+/// One limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LimitReport {
+    /// Of which models.
+    pub class: Class,
+    /// What is counted.
+    pub counted: Counted,
+    /// How many a minute.
+    pub per_minute: u64,
+    /// How many minutes' worth it holds when full, as a time.
+    pub burst: Duration,
+    /// How many are neither used nor promised; 0 in debt.
+    pub available: u64,
 }
 
 /// How many keys a provider has, and how many of them could serve now.
@@ -65,15 +88,33 @@ impl State {
     pub fn count(&self, provider: ProviderId, class: &Class, now: Time) -> Count {
         let Some(provider) = self.fleet.provider(provider) else { return Count::default() };
         let ready = |key: &&crate::fleet::Key| {
-            let standing = self.keys.get(&key.id);
-            standing.is_none_or(|standing| standing.is_ready(class, now))
+            let place = self.keys.place_of(key.id);
+            place.is_none_or(|place| {
+                matches!(self.readiness(place, class, now), Readiness::Ready | Readiness::Probe)
+            })
         };
         Count { total: provider.keys.len(), available: provider.keys.iter().filter(ready).count() }
     }
 
+    fn report_limits(&self, account: usize, now: Time) -> Vec<LimitReport> {
+        let domains = self.accounts.get(account).domains();
+        let all = domains
+            .flat_map(|(class, domain)| COUNTED.map(|counted| (class, domain.limits.of(counted), counted)));
+        let known = all.filter_map(|(class, meter, counted)| {
+            let (per_minute, burst) = meter.rate().zip(meter.burst())?;
+            let class = self.classes.name(class);
+            Some(LimitReport { class, counted, per_minute, burst, available: meter.available(now)? })
+        });
+        known.collect()
+    }
+
     fn report_key(&self, id: KeyId, label: &str, now: Time) -> KeyReport {
-        let standing = self.keys.get(&id);
-        let held = standing.map(|it| it.held(now).map(|(class, what)| (class.cloned(), what)).collect());
+        let standing = self.keys.get(id);
+        let held = standing.map(|it| {
+            let shared = &self.accounts.get(it.account).rests;
+            let both = it.rests.held(now).chain(shared.held(now));
+            both.map(|(class, what)| (class.cloned(), what)).collect()
+        });
         KeyReport {
             id,
             label: label.to_owned(),
@@ -81,6 +122,8 @@ impl State {
             totals: standing.map_or_else(Totals::default, |standing| standing.totals),
             held: held.unwrap_or_default(),
             quota: self.quotas.get(&id).cloned(),
+            organization: standing.and_then(|it| self.accounts.get(it.account).organization.clone()),
+            limits: standing.map_or_else(Vec::new, |it| self.report_limits(it.account, now)),
         }
     }
 }

@@ -1,66 +1,131 @@
 //! Who could serve a call now, whom it is, and if nobody could, when somebody will.
 
-use crate::fleet::{Key, KeyId, Provider, ProviderId};
-use crate::key::Readiness;
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use crate::account::{ClassId, DomainId};
+use crate::fleet::{Class, Key, Provider, ProviderId};
+use crate::limits::Needs;
 use crate::plan::{Plan, Whose};
-use crate::select::{Candidate, Select};
+use crate::rest::Readiness;
+use crate::select::{Candidate, Select, Strategy};
 use crate::time::{Roll, Time};
 
 use super::State;
 
+/// Of a larger pool so many keys are looked at, drawn by the dice: the best of so many is nearly as good as the best.
+const SAMPLE: usize = 32;
+
 /// Who could serve a call now, and if nobody, when.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Providers by place, each with its keys by place.
-    pub(super) able: Vec<(usize, Vec<usize>)>,
     /// When the first of those that rest is ready.
     pub(super) ready: Option<Time>,
     /// When, if nothing happens before, somebody may be asked: then, or as a probe before that.
     pub(super) next: Option<Time>,
     /// Somebody is barred.
     pub(super) barred: bool,
+    /// Where it would wait best for a limit.
+    pub(super) later: Option<Later>,
+}
+
+/// Where a call may wait for a limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Later {
+    pub(super) at: Time,
+    pub(super) cost: u64,
+    pub(super) provider: ProviderId,
+    pub(super) key: usize,
+    pub(super) domain: DomainId,
+}
+
+/// Whom a call is given to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) provider: ProviderId,
+    /// The place of its key; none for the client's own credential.
+    pub(super) key: Option<usize>,
+    pub(super) domain: DomainId,
+    pub(super) needs: Needs,
+}
+
+/// Room for candidates.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Providers that could serve now, by place.
+    pub(super) able: Vec<Candidate>,
+    keys: Vec<Candidate>,
+}
+
+/// How it stands with one key.
+enum Look {
+    /// It is not asked, or will never serve.
+    Passed,
+    /// It could serve now.
+    Able,
+    /// It could, but it is not its turn before then.
+    Later(Time),
+    /// It rests.
+    Rests { ready: Option<Time>, next: Option<Time> },
 }
 
 impl State {
-    /// Looks at everyone the plan may still ask.
-    pub(super) fn survey(&self, plan: &Plan, now: Time) -> Survey {
+    /// Looks at everyone the plan may still ask. Providers who could serve now are put into `scratch`.
+    pub(super) fn survey(&mut self, plan: &Plan, needs: &Needs, now: Time, scratch: &mut Scratch) -> Survey {
+        let class = self.classes.id(&plan.class);
         let mut survey = Survey::default();
+        scratch.able.clear();
         for (place, provider) in self.fleet.providers.iter().enumerate() {
             if !plan.providers.contains(&provider.id) || plan.left.contains(&provider.id) {
                 continue;
             }
-            let keys = match plan.whose {
-                Whose::Pool => self.survey_keys(plan, provider, now, &mut survey),
-                Whose::Client => match plan.resting(provider.id, None, now) {
-                    None => vec![0],
-                    resting => {
-                        survey.note(resting, resting);
-                        continue;
-                    }
-                },
+            let able = match plan.whose {
+                Whose::Pool => self.survey_pool(plan, (place, class), needs, now, &mut survey),
+                Whose::Client => {
+                    let resting = plan.resting(provider.id, None, now);
+                    survey.note(resting, resting);
+                    resting.is_none()
+                }
             };
-            if !keys.is_empty() {
-                survey.able.push((place, keys));
+            if able {
+                let in_flight = self.pools[place].iter().map(|key| self.keys.at(*key).in_flight).sum();
+                let Provider { priority, weight, .. } = *provider;
+                scratch.able.push(Candidate { place, priority, weight, in_flight });
             }
         }
         survey
     }
 
-    fn survey_keys(&self, plan: &Plan, provider: &Provider, now: Time, survey: &mut Survey) -> Vec<usize> {
-        let mut able = Vec::new();
-        for (place, key) in provider.keys.iter().enumerate() {
-            let done = plan.done.contains(&self.as_it_is(key.id));
-            if done || plan.pinned.is_some_and(|pinned| pinned != key.id) {
-                continue;
-            }
-            let standing = self.keys.get(&key.id);
-            let readiness = standing.map_or(Readiness::Ready, |it| it.readiness(&plan.class, now));
-            match (readiness, plan.resting(provider.id, Some(key.id), now)) {
-                (Readiness::Ready | Readiness::Probe, None) => able.push(place),
-                (Readiness::Ready | Readiness::Probe, resting) => survey.note(resting, resting),
-                (Readiness::Resting { ready, next }, resting) => {
-                    let rested = |moment: Time| resting.map_or(moment, |until| until.max(moment));
-                    survey.note(ready.map(rested), next.map(rested));
+    /// Could a provider serve now? If not, it is noted when.
+    fn survey_pool(
+        &self,
+        plan: &Plan,
+        (place, class): (usize, ClassId),
+        needs: &Needs,
+        now: Time,
+        survey: &mut Survey,
+    ) -> bool {
+        let provider = self.fleet.providers[place].id;
+        let mut able = false;
+        for key in self.pools[place].iter().copied() {
+            let domain = self.domain(key, class);
+            match self.look(plan, (provider, key, domain), needs, now) {
+                Look::Passed => {}
+                Look::Able => {
+                    able = true;
+                    break;
+                }
+                Look::Later(at) => {
+                    survey.note(Some(at), Some(at));
+                    let cost = self.cost(key, domain, needs, now);
+                    let later = Later { at, cost, provider, key, domain };
+                    let best = survey.later.is_none_or(|best| (later.cost, later.at) < (best.cost, best.at));
+                    if best {
+                        survey.later = Some(later);
+                    }
+                }
+                Look::Rests { ready, next } => {
+                    survey.note(ready, next);
                     survey.barred |= ready.is_none();
                 }
             }
@@ -68,46 +133,153 @@ impl State {
         able
     }
 
+    /// How it stands with one key, for that call.
+    fn look(
+        &self,
+        plan: &Plan,
+        (provider, key, domain): (ProviderId, usize, DomainId),
+        needs: &Needs,
+        now: Time,
+    ) -> Look {
+        let id = self.keys.at(key).id;
+        if plan.done.contains(&self.as_it_is(id)) || plan.pinned.is_some_and(|pinned| pinned != id) {
+            return Look::Passed;
+        }
+        let resting = plan.resting(provider, Some(id), now);
+        match (self.readiness(key, &plan.class, now), resting) {
+            (Readiness::Ready | Readiness::Probe, None) => self.look_at_limits(key, domain, needs, now),
+            (Readiness::Ready | Readiness::Probe, resting) => Look::Rests { ready: resting, next: resting },
+            (Readiness::Resting { ready, next }, resting) => {
+                let rested = |moment: Time| resting.map_or(moment, |until| until.max(moment));
+                Look::Rests { ready: ready.map(rested), next: next.map(rested) }
+            }
+        }
+    }
+
+    fn look_at_limits(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> Look {
+        if self.admits(key, domain, needs, now) && self.may_pass(key, domain, needs, now) {
+            return Look::Able;
+        }
+        // Behind others it is never now.
+        let soon = now + Duration::from_nanos(1);
+        self.moment_behind(key, domain, needs, now).map_or(Look::Passed, |at| Look::Later(at.max(soon)))
+    }
+
     /// Chooses a provider by the routing strategy, then one of its keys by the pooling strategy.
     pub(super) fn choose(
         &mut self,
         plan: &Plan,
-        survey: &Survey,
-        roll: Roll,
-    ) -> Option<(ProviderId, Option<KeyId>)> {
+        needs: &Needs,
+        scratch: &mut Scratch,
+        (now, roll): (Time, Roll),
+    ) -> Option<Choice> {
         // Those that gave this call no trouble yet come first, whatever the strategy.
-        let calm = |(place, _): &&(usize, Vec<usize>)| !plan.troubled(self.fleet.providers[*place].id);
-        let mut able: Vec<_> = survey.able.iter().filter(calm).collect();
-        if able.is_empty() {
-            able = survey.able.iter().collect();
+        let calm = |able: &Candidate| !plan.troubled(self.fleet.providers[able.place].id);
+        if scratch.able.iter().any(calm) {
+            scratch.able.retain(calm);
         }
-        let candidates: Vec<_> = able.iter().map(|(place, _)| self.provider_candidate(*place)).collect();
         let select = self.among_providers.get_or_insert_with(|| Select::new(self.fleet.strategy));
-        let (place, keys) = able.get(select.pick(&candidates, roll)?)?;
-        let provider = self.fleet.providers.get(*place)?;
+        let place = scratch.able.get(select.pick(&scratch.able, roll)?)?.place;
+        let provider = self.fleet.providers.get(place)?.id;
+        let class = self.classes.id(&plan.class);
         if plan.whose == Whose::Client {
-            return Some((provider.id, None));
+            let domain = DomainId { account: 0, class };
+            return Some(Choice { provider, key: None, domain, needs: *needs });
         }
-        let candidates: Vec<_> = keys.iter().map(|place| self.key_candidate(provider, *place)).collect();
-        let select = self.among_keys.entry(provider.id).or_insert_with(|| Select::new(provider.strategy));
         // Dice of its own, or the choice of the provider would decide that of the key.
-        let place = keys.get(select.pick(&candidates, roll.again())?)?;
-        Some((provider.id, Some(provider.keys.get(*place)?.id)))
+        let roll = roll.again();
+        let key = match self.fleet.providers[place].strategy {
+            Strategy::LeastLoaded => self.cheapest(plan, place, needs, (now, roll)),
+            _ => self.select_key(plan, place, needs, &mut scratch.keys, (now, roll)),
+        }?;
+        Some(Choice { provider, key: Some(key), domain: self.domain(key, class), needs: *needs })
     }
 
-    fn provider_candidate(&self, place: usize) -> Candidate {
-        let provider = &self.fleet.providers[place];
-        let held = |key: &Key| self.keys.get(&key.id).map_or(0, |standing| standing.in_flight);
-        let in_flight = provider.keys.iter().map(held).sum();
-        Candidate { place, priority: provider.priority, weight: provider.weight, in_flight }
+    /// The key at which serving the call costs the others least; of a higher priority, if one could serve now.
+    fn cheapest(
+        &mut self,
+        plan: &Plan,
+        place: usize,
+        needs: &Needs,
+        (now, roll): (Time, Roll),
+    ) -> Option<usize> {
+        let class = self.classes.id(&plan.class);
+        let (provider, pool) = (&self.fleet.providers[place], &self.pools[place]);
+        let able = |index: usize| {
+            let key = pool[index];
+            let domain = self.domain(key, class);
+            let look = self.look(plan, (provider.id, key, domain), needs, now);
+            matches!(look, Look::Able).then(|| {
+                let Key { priority, weight, .. } = provider.keys[index];
+                let load = u64::from(self.keys.at(key).in_flight) * SHARES / u64::from(weight.max(1));
+                let cost = self.cost(key, domain, needs, now);
+                ((Reverse(priority), cost, load, index), key)
+            })
+        };
+        let best = if pool.len() <= SAMPLE {
+            (0..pool.len()).filter_map(able).min()
+        } else {
+            let mut dice = roll;
+            let draws = (0..SAMPLE).filter_map(|_| {
+                dice = dice.again();
+                able(usize::try_from(dice.below(pool.len() as u64)).unwrap_or_default())
+            });
+            draws.min().or_else(|| (0..pool.len()).find_map(able))
+        };
+        best.map(|(_, key)| key)
     }
 
-    fn key_candidate(&self, provider: &Provider, place: usize) -> Candidate {
-        let key = &provider.keys[place];
-        let in_flight = self.keys.get(&key.id).map_or(0, |standing| standing.in_flight);
-        Candidate { place, priority: key.priority, weight: key.weight, in_flight }
+    fn select_key(
+        &mut self,
+        plan: &Plan,
+        place: usize,
+        needs: &Needs,
+        candidates: &mut Vec<Candidate>,
+        (now, roll): (Time, Roll),
+    ) -> Option<usize> {
+        let class = self.classes.id(&plan.class);
+        let (provider, pool) = (&self.fleet.providers[place], &self.pools[place]);
+        candidates.clear();
+        for (index, key) in pool.iter().copied().enumerate() {
+            let domain = self.domain(key, class);
+            if matches!(self.look(plan, (provider.id, key, domain), needs, now), Look::Able) {
+                let Key { priority, weight, .. } = provider.keys[index];
+                let in_flight = self.keys.at(key).in_flight;
+                candidates.push(Candidate { place: index, priority, weight, in_flight });
+            }
+        }
+        let select = self.among_keys.entry(provider.id).or_insert_with(|| Select::new(provider.strategy));
+        let chosen = select.pick(candidates, roll)?;
+        Some(pool[candidates.get(chosen)?.place])
+    }
+
+    /// What serving a call with that key costs the others.
+    fn cost(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> u64 {
+        let standing = self.keys.at(key);
+        let own = standing.caps.cost(needs, &standing.ahead, now);
+        let held = self.accounts.get(domain.account).domain(domain.class);
+        own.saturating_add(held.map_or(0, |held| held.limits.cost(needs, &held.ahead, now)))
+    }
+
+    /// The domain that holds the limits of a key for a class.
+    pub(super) fn domain(&self, key: usize, class: ClassId) -> DomainId {
+        DomainId { account: self.accounts.now(self.keys.at(key).account), class }
+    }
+
+    /// May a key be used, as far as anything is held against it or its organization?
+    pub(super) fn readiness(&self, key: usize, class: &Class, now: Time) -> Readiness {
+        let standing = self.keys.at(key);
+        standing.rests.readiness(&self.accounts.get(standing.account).rests, class, now)
+    }
+
+    /// Would a call with that key be a probe?
+    pub(super) fn is_probe(&self, key: usize, class: &Class, now: Time) -> bool {
+        self.readiness(key, class, now) == Readiness::Probe
     }
 }
+
+/// Loads are compared in so many parts of a share.
+const SHARES: u64 = 1 << 16;
 
 impl Survey {
     /// Somebody rests, is ready at one moment, and may be asked at another.

@@ -38,13 +38,13 @@ fn a_key_is_charged_as_its_replies_flow_and_settled_when_they_end() {
     let Step::Commit(mut lease) = state.judge(&mut plan, lease, verdict("200", START), START) else {
         unreachable!()
     };
-    state.charge(&mut lease, usage(10, 0));
-    state.charge(&mut lease, usage(10, 5));
+    state.charge(&mut lease, usage(10, 0), START);
+    state.charge(&mut lease, usage(10, 5), START);
     assert_eq!(totals(&state), Totals { leases: 1, served: 1, usage: usage(10, 5) });
     let (_, other) = grant(&mut state, &fleet);
-    state.close(other, usage(1, 1));
+    state.close(other, usage(1, 1), START);
     assert_eq!(totals(&state), Totals { leases: 2, served: 1, usage: usage(11, 6) });
-    state.close(lease, usage(8, 7));
+    state.close(lease, usage(8, 7), START);
     assert_eq!(totals(&state), Totals { leases: 2, served: 1, usage: usage(9, 8) });
 }
 
@@ -57,22 +57,23 @@ fn what_headers_say_is_kept_of_the_key_if_they_say_anything_of_limits() {
     state.learn(
         &lease,
         &Quota { workspace: Some("w".to_owned()), should_retry: Some(true), ..Quota::default() },
+        START,
     );
     assert_eq!(known(&state), None);
     let organization = Quota { organization: Some("o".to_owned()), ..Quota::default() };
-    state.learn(&lease, &organization);
+    state.learn(&lease, &organization, START);
     assert_eq!(known(&state), Some(organization.clone()));
-    state.learn(&lease, &Quota::default());
+    state.learn(&lease, &Quota::default(), START);
     assert_eq!(known(&state), Some(organization));
     let limits = Quota { retry_after: Some(Duration::from_secs(1)), ..Quota::default() };
-    state.learn(&lease, &limits);
+    state.learn(&lease, &limits, START);
     let limits = Quota { organization: Some("o".to_owned()), ..limits };
     assert_eq!(known(&state), Some(limits.clone()), "whose it is was said once and stays true");
-    state.close(lease, Usage::ZERO);
+    state.close(lease, Usage::ZERO, START);
     let mut own = fleet.plan(relay_core::Need { credential: Whose::Client, ..call() }, START);
     let Ask::Granted(own) = state.ask(&mut own, START, Roll(0)) else { unreachable!("it needs no key") };
-    state.learn(&own, &Quota { organization: Some("theirs".to_owned()), ..Quota::default() });
-    state.close(own, usage(1, 1));
+    state.learn(&own, &Quota { organization: Some("theirs".to_owned()), ..Quota::default() }, START);
+    state.close(own, usage(1, 1), START);
     assert_eq!(known(&state), Some(limits));
     assert_eq!(totals(&state).usage, Usage::ZERO);
 }
@@ -84,9 +85,9 @@ fn an_owner_is_known_while_its_key_is_configured() {
     state.own("file_1", key_id("b1"));
     assert_eq!(state.owner("file_1"), Some(key_id("b1")));
     assert_eq!(state.owner("file_2"), None);
-    state.reconcile(&fleet("a1"));
+    state.reconcile(&fleet("a1"), START);
     assert_eq!(state.owner("file_1"), None);
-    state.reconcile(&both);
+    state.reconcile(&both, START);
     assert_eq!(state.owner("file_1"), Some(key_id("b1")));
 }
 
@@ -95,19 +96,19 @@ fn a_key_that_is_gone_is_forgotten_when_its_last_lease_has_ended() {
     let (with, without) = (fleet("a1"), fleet("a2"));
     let mut state = state(&with);
     let (_, lease) = grant(&mut state, &with);
-    state.reconcile(&without);
-    state.reconcile(&with);
+    state.reconcile(&without, START);
+    state.reconcile(&with, START);
     assert_eq!(totals(&state).leases, 1, "in use, it is remembered");
-    state.reconcile(&without);
-    state.close(lease, usage(1, 1));
-    state.reconcile(&with);
+    state.reconcile(&without, START);
+    state.close(lease, usage(1, 1), START);
+    state.reconcile(&with, START);
     assert_eq!(totals(&state), Totals::default());
     let (_, lease) = grant(&mut state, &with);
-    state.learn(&lease, &Quota { organization: Some("o".to_owned()), ..Quota::default() });
-    state.close(lease, usage(1, 1));
+    state.learn(&lease, &Quota { organization: Some("o".to_owned()), ..Quota::default() }, START);
+    state.close(lease, usage(1, 1), START);
     assert_eq!(totals(&state).leases, 1, "idle, but configured");
-    state.reconcile(&without);
-    state.reconcile(&with);
+    state.reconcile(&without, START);
+    state.reconcile(&with, START);
     assert_eq!(totals(&state), Totals::default());
     assert_eq!(state.report(START).providers[0].keys[0].quota, None);
 }
@@ -117,11 +118,11 @@ fn a_429_that_comes_after_its_key_is_gone_leaves_nothing_behind() {
     let (with, without) = (fleet("a1"), fleet("b1"));
     let mut state = state(&with);
     let (mut plan, lease) = grant(&mut state, &with);
-    state.reconcile(&without);
+    state.reconcile(&without, START);
     assert!(matches!(state.judge(&mut plan, lease, verdict("429+60", START), START), Step::Again));
     assert_eq!(state.take_events(), []);
     assert!(matches!(state.ask(&mut plan, START, Roll(0)), Ask::Exhausted(relay_core::Exhausted::Nobody)));
-    state.reconcile(&with);
+    state.reconcile(&with, START);
     assert_eq!(state.export(START).facts().count(), 0);
 }
 
@@ -130,30 +131,30 @@ fn a_reload_keeps_the_turn_of_a_strategy_that_stays() {
     let turn = |state: &mut State, fleet: &Fleet| {
         let (_, lease) = grant(state, fleet);
         let asked = asked(fleet, &lease);
-        state.close(lease, Usage::ZERO);
+        state.close(lease, Usage::ZERO, START);
         asked
     };
     let mut robin = fleet("a1 a2 b1");
     robin.providers[0].strategy = Strategy::RoundRobin;
     let mut state = state(&robin);
     assert_eq!(turn(&mut state, &robin), "a1");
-    state.reconcile(&robin);
+    state.reconcile(&robin, START);
     assert_eq!(turn(&mut state, &robin), "a2");
     assert_eq!(turn(&mut state, &robin), "a1");
     let mut other = robin.clone();
     other.providers[0].strategy = Strategy::Failover;
-    state.reconcile(&other);
-    state.reconcile(&robin);
+    state.reconcile(&other, START);
+    state.reconcile(&robin, START);
     assert_eq!(turn(&mut state, &robin), "a1", "the strategy has changed, and changed again");
 
     let robin = Fleet { strategy: Strategy::RoundRobin, ..fleet("a1 b1") };
-    state.reconcile(&robin);
+    state.reconcile(&robin, START);
     assert_eq!(turn(&mut state, &robin), "a1");
-    state.reconcile(&robin);
+    state.reconcile(&robin, START);
     assert_eq!(turn(&mut state, &robin), "b1");
     assert_eq!(turn(&mut state, &robin), "a1");
-    state.reconcile(&fleet("a1 b1"));
-    state.reconcile(&robin);
+    state.reconcile(&fleet("a1 b1"), START);
+    state.reconcile(&robin, START);
     assert_eq!(turn(&mut state, &robin), "a1");
 }
 
@@ -168,7 +169,7 @@ fn the_least_loaded_key_and_provider_are_those_with_the_fewest_calls_in_flight()
     let order: Vec<_> = leases.iter().map(|lease| asked(&idle, lease)).collect();
     assert_eq!(order, ["a1", "b1", "a2", "b2", "a1"]);
     for lease in leases {
-        state.close(lease, Usage::ZERO);
+        state.close(lease, Usage::ZERO, START);
     }
 }
 

@@ -51,7 +51,7 @@ fn a_pardon_and_a_reload_wake_everybody() {
     assert_eq!(state.wake(at(1)).tickets, [ticket]);
     let (fleet, mut state) = resting();
     let ticket = wait(&mut state, &fleet, START);
-    state.reconcile(&fleet);
+    state.reconcile(&fleet, START);
     assert_eq!(state.wake(at(1)).tickets, [ticket]);
 }
 
@@ -72,5 +72,5 @@ fn a_probe_that_succeeds_wakes_everybody() {
         unreachable!()
     };
     assert_eq!(state.wake(at(302)).tickets, [ticket]);
-    state.close(lease, Usage::ZERO);
+    state.close(lease, Usage::ZERO, START);
 }

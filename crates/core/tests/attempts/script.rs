@@ -24,7 +24,7 @@ pub(crate) fn fleet(keys: &str) -> Fleet {
             fleet.providers.push(provider(name));
         }
         if let (false, Some(provider)) = (key.is_empty(), fleet.providers.last_mut()) {
-            provider.keys.push(Key { id: key_id(word), label: word.to_owned(), priority: 0, weight: 1 });
+            provider.keys.push(Key::new(key_id(word), word));
         }
     }
     fleet
@@ -56,13 +56,14 @@ pub(crate) fn call() -> Need {
         pinned: None,
         subject: Subject::Model,
         credential: Whose::Pool,
+        size: None,
     }
 }
 
 /// A state with that fleet.
 pub(crate) fn state(fleet: &Fleet) -> State {
     let mut state = State::default();
-    state.reconcile(fleet);
+    state.reconcile(fleet, START);
     state
 }
 
@@ -138,7 +139,7 @@ fn judged(
 ) -> Option<&'static str> {
     match state.judge(plan, lease, verdict, now) {
         Step::Commit(lease) => {
-            state.close(lease, Usage::ZERO);
+            state.close(lease, Usage::ZERO, START);
             Some("served")
         }
         Step::Stop => Some("stopped"),

@@ -25,7 +25,7 @@ fn meet(state: &mut State, fleet: &Fleet, answer: &str, now: Time) {
     let mut plan = fleet.plan(call(), now);
     let lease = lease_at(state, &mut plan, now);
     if let Step::Commit(lease) = state.judge(&mut plan, lease, verdict(answer, now), now) {
-        state.close(lease, Usage::ZERO);
+        state.close(lease, Usage::ZERO, START);
     }
 }
 
@@ -37,7 +37,7 @@ fn wait(state: &mut State, fleet: &Fleet, now: Time) -> Option<Time> {
             Some(until)
         }
         Ask::Granted(lease) => {
-            state.close(lease, Usage::ZERO);
+            state.close(lease, Usage::ZERO, START);
             None
         }
         Ask::Exhausted(exhausted) => unreachable!("it waits or goes, not {exhausted:?}"),
@@ -61,7 +61,7 @@ fn a_success_granted_before_a_429_does_not_end_the_cooldown() {
         unreachable!()
     };
     assert_eq!(key(&state, "a1", at(5)).held, [(Some(Class::of("m")), Unready::Cooling(at(62)))]);
-    state.close(first, Usage::ZERO);
+    state.close(first, Usage::ZERO, START);
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn a_probe_that_commits_is_given_back_though_its_reply_still_flows() {
     assert_eq!(key(&state, "a1", at(32)).held, [(None, Unready::Barred(Reason::Unaccepted, at(91)))]);
     let mut next = fleet.plan(call(), at(91));
     let next = lease_at(&mut state, &mut next, at(91));
-    state.close(reply, Usage::ZERO);
-    state.close(next, Usage::ZERO);
+    state.close(reply, Usage::ZERO, START);
+    state.close(next, Usage::ZERO, START);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn who_waits_for_a_spent_key_may_be_the_probe_of_another_before() {
     let probe = lease_at(&mut state, &mut plan, at(30));
     assert_eq!(probe.key(), Some(key_id("a1")));
     assert_eq!(wait(&mut state, &fleet, at(31)), Some(at(50)), "while it is probed, a2 is awaited");
-    state.close(probe, Usage::ZERO);
+    state.close(probe, Usage::ZERO, START);
     assert_eq!(wait(&mut state, &fleet, at(32)), None, "given back, it is probed by the next");
 }
 
@@ -169,7 +169,7 @@ fn a_class_that_rests_leaves_the_key_to_others() {
     let Step::Commit(lease) = state.judge(&mut plan, lease, verdict("200", at(2)), at(2)) else {
         unreachable!()
     };
-    state.close(lease, Usage::ZERO);
+    state.close(lease, Usage::ZERO, START);
     assert_eq!(counts(&state, at(3)), [none, one]);
     assert_eq!(counts(&state, at(60)), [one, one]);
     meet(&mut state, &fleet, "401", at(60));

@@ -81,6 +81,6 @@ fn ask(world: &mut World, fleet: &Fleet, wish: &Wish, roll: u64) -> Option<KeyId
     let mut plan = fleet.plan(wish.need(), world.now);
     let Ask::Granted(lease) = world.state.ask(&mut plan, world.now, Roll(roll)) else { return None };
     let key = lease.key();
-    world.state.close(lease, Usage::ZERO);
+    world.state.close(lease, Usage::ZERO, world.now);
     key
 }

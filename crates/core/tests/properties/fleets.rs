@@ -78,7 +78,7 @@ fn provider(place: usize, n_keys: usize) -> impl Generate<Value = Provider> {
 
 fn make_key(provider: usize, key: usize, (priority, weight): (u32, u32)) -> Key {
     let label = format!("{}{}", PROVIDERS[provider], KEYS[key]);
-    Key { id: key_id((provider, key)), label, priority, weight }
+    Key { priority, weight, ..Key::new(key_id((provider, key)), label) }
 }
 
 /// Two providers with two keys each, all alike.

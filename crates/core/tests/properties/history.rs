@@ -98,6 +98,7 @@ impl Wish {
             pinned: self.pinned.map(key_id),
             subject: self.subject,
             credential: self.credential,
+            size: None,
         }
     }
 }

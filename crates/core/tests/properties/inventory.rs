@@ -34,7 +34,7 @@ proptest! {
         let mut world = World::after(&history);
         let before = world.state.report(world.now);
         for next in &history.fleets {
-            world.state.reconcile(next);
+            world.state.reconcile(next, world.now);
             for key in keys_of(&world.state.report(world.now)) {
                 // A key in use is never forgotten, even while it is not configured.
                 if let Some(known) = keys_of(&before).find(|known| known.id == key.id && known.in_flight > 0) {
@@ -48,7 +48,7 @@ proptest! {
     fn a_reload_of_the_same_fleet_changes_nothing(history in histories()) {
         let mut world = World::after(&history);
         let before = (world.state.report(world.now), world.state.export(world.now));
-        world.state.reconcile(&world.fleet);
+        world.state.reconcile(&world.fleet, world.now);
         prop_assert_eq!(before, (world.state.report(world.now), world.state.export(world.now)));
     }
 

@@ -4,11 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
-use relay_core::{Class, KeyId, LONGEST_UNPROBED, Report, Unready, Verdict, Whose};
+use relay_core::{Class, KeyId, LONGEST_UNPROBED, Reason, Report, Unready, Verdict, Whose};
 
 use crate::fleets::{KEYS, PROVIDERS, class, key_id, provider_id};
 use crate::history::{Wish, anyone, histories};
 use crate::world::{Answer, Scene, World, keys_of, places, touching};
+
+/// Why something is held against a key: it may be held against it and, for another reason, against its organization.
+type Cause = Option<&'static str>;
+
+fn cause(unready: Unready) -> Cause {
+    match unready {
+        Unready::Cooling(_) => None,
+        Unready::Barred(Reason::OutOfMoney, _) => Some("money"),
+        Unready::Barred(Reason::Unaccepted, _) => Some("key"),
+    }
+}
 
 proptest! {
     #![proptest_config(crate::thorough())]
@@ -16,7 +27,7 @@ proptest! {
     #[test]
     fn a_barred_key_is_asked_by_one_call_at_a_time_and_not_before_its_moment(history in histories()) {
         // Who asks a key in spite of what, until that call ends or what was held is forgotten.
-        let mut probes: BTreeMap<(KeyId, Option<Class>, bool), usize> = BTreeMap::new();
+        let mut probes: BTreeMap<(KeyId, Option<Class>, Cause), usize> = BTreeMap::new();
         for scene in World::seen(&history) {
             match scene {
                 Scene::Asked { call, at, wish, before, answer: Answer::Granted(_, Some(key)), .. } => {
@@ -24,15 +35,14 @@ proptest! {
                         if let Unready::Barred(_, probe_at) = unready {
                             prop_assert!(at >= probe_at, "asked before {:?}", probe_at);
                         }
-                        let barred = matches!(unready, Unready::Barred(..));
-                        let other = probes.insert((key, class, barred), call);
+                        let other = probes.insert((key, class, cause(unready)), call);
                         prop_assert_eq!(other, None, "two calls ask {:?} at once", key);
                     }
                 }
                 Scene::Judged { call, .. } | Scene::Closed { call } => probes.retain(|_, prober| *prober != call),
-                Scene::Stands { report, .. } => probes.retain(|(key, class, barred), _| {
+                Scene::Stands { report, .. } => probes.retain(|(key, class, held_for), _| {
                     let held = keys_of(&report).filter(|report| report.id == *key).flat_map(|key| &key.held);
-                    held.into_iter().any(|(of, what)| of == class && matches!(what, Unready::Barred(..)) == *barred)
+                    held.into_iter().any(|(of, what)| of == class && cause(*what) == *held_for)
                 }),
                 _ => {}
             }

@@ -37,7 +37,7 @@ proptest! {
         roll in any::<u64>(),
     ) {
         let mut state = State::default();
-        state.reconcile(&fleet);
+        state.reconcile(&fleet, Time::EPOCH);
         let mut now = Time::EPOCH;
         let mut plan = fleet.plan(wish.need(), now);
         let mut granted = 0;
@@ -51,7 +51,7 @@ proptest! {
                         Step::Again => {}
                         Step::Stop => return Ok(()),
                         Step::Commit(lease) => {
-                            state.close(lease, Usage::ZERO);
+                            state.close(lease, Usage::ZERO, now);
                             return Ok(());
                         }
                     }

@@ -106,8 +106,8 @@ impl World {
     /// A world with that fleet, in which nothing has happened.
     pub(crate) fn new(fleet: &Fleet, seed: u64) -> Self {
         let mut state = State::default();
-        state.reconcile(fleet);
         let now = Time::from_epoch(Duration::from_secs(1_000_000));
+        state.reconcile(fleet, now);
         Self { state, now, scenes: Vec::new(), fleet: fleet.clone(), calls: Vec::new(), dice: seed, times: 1 }
     }
 
@@ -140,7 +140,7 @@ impl World {
             Deed::Reload(fleet) => {
                 self.fleet = fleets[fleet % fleets.len()].clone();
                 for _ in 0..self.times {
-                    self.state.reconcile(&self.fleet);
+                    self.state.reconcile(&self.fleet, self.now);
                 }
             }
             Deed::Pardon(key) => self.state.pardon(key_id(*key)),
@@ -174,7 +174,7 @@ impl World {
         let asked = self.state.ask(&mut plan, self.now, Roll(0));
         let answer = Answer::of(&asked);
         match asked {
-            Ask::Granted(lease) => self.state.close(lease, Usage::ZERO),
+            Ask::Granted(lease) => self.state.close(lease, Usage::ZERO, self.now),
             Ask::Wait { ticket, .. } => self.state.cancel(ticket),
             Ask::Exhausted(_) => {}
         }
@@ -207,7 +207,7 @@ impl World {
         let early = self.ask_once(call);
         let early_answer = Answer::of(&early);
         match early {
-            Ask::Granted(lease) => self.state.close(lease, Usage::ZERO),
+            Ask::Granted(lease) => self.state.close(lease, Usage::ZERO, self.now),
             Ask::Wait { ticket, .. } => self.state.cancel(ticket),
             Ask::Exhausted(_) => {}
         }
@@ -275,7 +275,7 @@ impl World {
     fn charge(&mut self, which: usize, usage: Usage) {
         let Some(index) = self.nth(which, |phase| matches!(phase, Phase::Replying(_))) else { return };
         if let Phase::Replying(lease) = &mut self.calls[index].phase {
-            self.state.charge(lease, usage);
+            self.state.charge(lease, usage, self.now);
         }
     }
 
@@ -288,7 +288,7 @@ impl World {
     fn end_call(&mut self, index: usize, usage: Usage) {
         match mem::replace(&mut self.calls[index].phase, Phase::Over) {
             Phase::Trying(lease) | Phase::Replying(lease) => {
-                self.state.close(lease, usage);
+                self.state.close(lease, usage, self.now);
                 self.scenes.push(Scene::Closed { call: index });
             }
             Phase::Waiting(ticket) => self.state.cancel(ticket),

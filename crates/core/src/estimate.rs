@@ -1,0 +1,210 @@
+//! What a call will use, from what calls like it have used. It knows sizes and counts; it refuses to know
+//! what they are of.
+
+use std::time::Duration;
+
+use crate::flow::Flow;
+use crate::limits::Needs;
+use crate::plan::Size;
+use crate::usage::Usage;
+
+/// Parts of an octave that are told apart: an estimate is right to a fifth.
+const PARTS: usize = 4;
+
+/// The largest value that is told apart from larger ones is two to this power.
+const OCTAVES: usize = 24;
+
+const N_STEPS: usize = OCTAVES * PARTS + 1;
+
+/// What one value weighs at first. When all together weigh [`MOST`], each weighs half from then on: the last few
+/// hundred values decide.
+const WEIGHT: u32 = 16;
+const MOST: u32 = WEIGHT * 512;
+
+/// So many values make an estimate; fewer are only values.
+const ENOUGH: u32 = 8 * WEIGHT;
+
+/// How values are spread: one bar for each part of an octave. It answers with a quantile that is kept at hand.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Spread {
+    bars: [u32; N_STEPS],
+    weight: u32,
+    /// In hundredths.
+    quantile: u32,
+    /// The upper end of the bar in which the quantile lies, if there are values enough.
+    known: Option<u64>,
+}
+
+impl Spread {
+    /// Of nothing so far; it will be asked for that quantile, in hundredths.
+    pub(crate) const fn new(quantile: u32) -> Self {
+        Self { bars: [0; N_STEPS], weight: 0, quantile, known: None }
+    }
+
+    /// One more value.
+    pub(crate) fn note(&mut self, value: u64) {
+        if let Some(bar) = self.bars.get_mut(step(value)) {
+            *bar += WEIGHT;
+            self.weight += WEIGHT;
+        }
+        if self.weight >= MOST {
+            self.bars.iter_mut().for_each(|bar| *bar /= 2);
+            self.weight = self.bars.iter().sum();
+        }
+        self.known = (self.weight >= ENOUGH).then(|| self.find());
+    }
+
+    /// The quantile: so much or less, most often. None while too little is known.
+    pub(crate) const fn estimate(&self) -> Option<u64> {
+        self.known
+    }
+
+    fn find(&self) -> u64 {
+        let wanted = u64::from(self.weight) * u64::from(self.quantile);
+        let mut passed = 0;
+        for (index, bar) in self.bars.iter().enumerate() {
+            passed += u64::from(*bar) * 100;
+            if passed >= wanted {
+                return upper(index);
+            }
+        }
+        u64::MAX
+    }
+}
+
+impl std::fmt::Debug for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}% at {:?}", self.quantile, self.known)
+    }
+}
+
+/// The step on which a value lies: its octave, and which part of that.
+fn step(value: u64) -> usize {
+    let value = value.max(1);
+    let octave = value.ilog2() as usize;
+    // The two bits behind the highest one.
+    let part = if octave >= 2 { (value >> (octave - 2)) & 3 } else { (value << (2 - octave)) & 3 };
+    (octave * PARTS + usize::try_from(part).unwrap_or_default()).min(N_STEPS - 1)
+}
+
+/// The largest value on a step.
+fn upper(step: usize) -> u64 {
+    let (octave, part) = (step / PARTS, (step % PARTS) as u64);
+    (((5 + part) << octave) / 4).max(2) - 1
+}
+
+/// Bytes of a body that make a token, in tenths, until it is known for a class of models. English text and code have
+/// between three and four and a half; too few hold back a little too much for a moment.
+const TENTHS_OF_BYTES: u64 = 35;
+
+/// Of how a body's tokens and bytes relate, in tokens for each so many bytes.
+const BYTES: u64 = 1 << 14;
+
+/// What an answer takes until it is known: most have less.
+const OUTPUT: u64 = 1_000;
+
+/// Answers that may be longer than this are told apart from those that may not: titles, and looks at a quota.
+const SHORT: u64 = 1_024;
+
+/// What is known of the calls of one class of models.
+#[derive(Clone, Debug)]
+pub(crate) struct Estimates {
+    /// Tokens of a prompt in [`BYTES`] of its body.
+    density: Spread,
+    /// Tokens of an answer, by kind of call.
+    output: [Spread; 4],
+    /// Tokens of an answer in a second.
+    pace: Spread,
+}
+
+impl Default for Estimates {
+    fn default() -> Self {
+        Self { density: Spread::new(80), output: [const { Spread::new(80) }; 4], pace: Spread::new(95) }
+    }
+}
+
+/// What a call of that size will need, of a class of which nothing is known.
+pub(crate) fn unknown(size: &Size) -> Needs {
+    let units = size.max_tokens.map_or(OUTPUT, |most| OUTPUT.min(most));
+    Needs::of(size.bytes * 10 / TENTHS_OF_BYTES, Flow::at_once(units))
+}
+
+impl Estimates {
+    /// What a call of that size will need.
+    pub(crate) fn needs(&self, size: &Size) -> Needs {
+        let input = match self.density.estimate() {
+            None => size.bytes * 10 / TENTHS_OF_BYTES,
+            Some(density) => size.bytes.saturating_mul(density) / BYTES,
+        };
+        let output = self.output[kind(size)].estimate().unwrap_or(OUTPUT);
+        let units = size.max_tokens.map_or(output, |most| output.min(most));
+        // Of an answer that comes whole nobody sees how far it is.
+        let pace = self.pace.estimate().filter(|_| size.streams);
+        Needs::of(input, Flow { units, pace: pace.map(|pace| pace + pace / 4) })
+    }
+
+    /// What a prompt turned out to be.
+    pub(crate) fn note_prompt(&mut self, size: &Size, usage: &Usage) {
+        let tokens = usage.uncached_input().saturating_add(usage.cache_read);
+        if size.bytes > 0 && tokens > 0 {
+            self.density.note(tokens.saturating_mul(BYTES) / size.bytes);
+        }
+    }
+
+    /// What an answer turned out to be that took so long from its beginning to its end.
+    pub(crate) fn note_answer(&mut self, size: &Size, usage: &Usage, took: Duration) {
+        self.output[kind(size)].note(usage.output);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if size.streams && usage.output > 0 {
+            self.pace.note(usage.output.saturating_mul(1_000) / millis.max(1));
+        }
+    }
+}
+
+/// Which of the kinds of calls this is.
+fn kind(size: &Size) -> usize {
+    let short = size.max_tokens.is_some_and(|most| most <= SHORT);
+    usize::from(short) * 2 + usize::from(size.background)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_value_lies_between_the_ends_of_its_step(value in 1_u64..(1 << 24)) {
+            let step = step(value);
+            prop_assert!(value <= upper(step), "{value} {step}");
+            prop_assert!(step == 0 || value > upper(step - 1) || upper(step) == upper(step - 1), "{value} {step}");
+        }
+
+        /// Half of the values are at most their median, and it is at most a fifth above the true one.
+        #[test]
+        fn a_quantile_is_right_to_a_quarter(mut values in proptest::collection::vec(1_u64..1_000_000, 20..200)) {
+            let mut spread = Spread::new(80);
+            for value in &values {
+                spread.note(*value);
+            }
+            values.sort_unstable();
+            let rank = (values.len() * 80).div_ceil(100);
+            let exact = values[rank - 1];
+            let estimate = spread.estimate().unwrap();
+            prop_assert!(estimate >= exact && estimate <= exact + exact / 4 + 1, "{estimate} for {exact}");
+        }
+    }
+
+    #[test]
+    fn little_is_nothing_and_the_last_hundreds_decide() {
+        let mut spread = Spread::new(50);
+        (0..7).for_each(|_| spread.note(100));
+        assert_eq!(spread.estimate(), None);
+        (0..1000).for_each(|_| spread.note(100));
+        assert_eq!(spread.estimate(), Some(upper(step(100))));
+        (0..1000).for_each(|_| spread.note(100_000));
+        assert_eq!(spread.estimate(), Some(upper(step(100_000))));
+        spread.note(u64::MAX);
+        spread.note(0);
+    }
+}

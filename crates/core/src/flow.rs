@@ -1,0 +1,78 @@
+//! What something will take out of a bucket, and by when. It knows amounts and paces; it refuses to know buckets.
+//!
+//! An answer of 4,000 tokens at 80 a second takes next to nothing out of a bucket that is refilled at 6,000 a second,
+//! and to hold all of it back would waste the bucket. So what is promised is kept as how much will have been taken by
+//! each of several moments ahead.
+
+/// Those moments, in milliseconds: now, and up to the length of the longest ordinary answers. Each is half as far
+/// again as the one before: what happens in between is off by little.
+pub(crate) const AHEAD: [u64; N_AHEAD] =
+    [0, 1_000, 2_000, 3_000, 4_500, 7_000, 10_000, 15_000, 23_000, 34_000, 51_000, 77_000];
+
+pub(crate) const N_AHEAD: usize = 12;
+
+/// What something will take: so many units, over time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Flow {
+    /// All of it.
+    pub(crate) units: u64,
+    /// The most that it takes in a second; without one, it takes all of it at once.
+    pub(crate) pace: Option<u64>,
+}
+
+impl Flow {
+    /// All of it at once.
+    pub(crate) const fn at_once(units: u64) -> Self {
+        Self { units, pace: None }
+    }
+
+    /// What it will have taken after so many milliseconds.
+    pub(crate) fn after(self, millis: u64) -> u64 {
+        match self.pace {
+            None => self.units,
+            Some(pace) => self.units.min(pace.saturating_mul(millis) / 1000),
+        }
+    }
+}
+
+/// How much several flows will have taken at each of the moments ahead, in units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Flows([u64; N_AHEAD]);
+
+impl Flows {
+    pub(crate) const NONE: Self = Self([0; N_AHEAD]);
+
+    pub(crate) fn add(&mut self, flow: Flow) {
+        for (sum, millis) in self.0.iter_mut().zip(AHEAD) {
+            *sum = sum.saturating_add(flow.after(millis));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, flow: Flow) {
+        for (sum, millis) in self.0.iter_mut().zip(AHEAD) {
+            *sum = sum.saturating_sub(flow.after(millis));
+        }
+    }
+
+    /// Those of two at once.
+    pub(crate) fn join(&mut self, others: &Self) {
+        for (sum, other) in self.0.iter_mut().zip(others.0) {
+            *sum = sum.saturating_add(other);
+        }
+    }
+
+    /// What will have been taken at one of the moments ahead.
+    pub(crate) const fn at(&self, index: usize) -> u64 {
+        self.0[index]
+    }
+
+    /// Is all of it taken at once?
+    pub(crate) const fn is_at_once(&self) -> bool {
+        self.0[0] == self.0[N_AHEAD - 1]
+    }
+
+    /// All of it, as far ahead as is looked.
+    pub(crate) const fn units(&self) -> u64 {
+        self.0[N_AHEAD - 1]
+    }
+}

@@ -1,0 +1,291 @@
+//! The limits of one holder: requests, input and output, each with its meter.
+//!
+//! It knows what a call needs of each, and what it costs to serve it here rather than elsewhere. It refuses to know
+//! who the holder is.
+
+use std::time::Duration;
+
+use crate::flow::{Flow, Flows};
+use crate::meter::Meter;
+use crate::quota::{Gauge, Quota};
+use crate::time::Time;
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counted {
+    /// Requests.
+    Requests,
+    /// Prompt tokens that were not read from the cache.
+    Input,
+    /// Output tokens, as they are produced.
+    Output,
+}
+
+/// Everything that is counted, in the order in which it is kept.
+pub(crate) const COUNTED: [Counted; 3] = [Counted::Requests, Counted::Input, Counted::Output];
+
+/// Until it is known how much a bucket holds, it is taken to hold what this adds. Providers enforce limits also in
+/// shorter slices than a minute (<https://platform.claude.com/docs/en/api/rate-limits>).
+pub(crate) const PRIOR_BURST: Duration = Duration::from_secs(6);
+
+/// The most that any bucket is taken to hold: what a minute adds, for that is how limits are written.
+const LONGEST_BURST: Duration = Duration::from_mins(1);
+
+/// The least: a bucket that refused although it was thought to have enough is taken to hold half as much.
+const SHORTEST_BURST: Duration = Duration::from_secs(1);
+
+/// Levels of tokens come rounded to the nearest thousand.
+const ROUNDED: i64 = 500;
+
+/// What one call needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Needs([Flow; 3]);
+
+/// What several calls need together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Backlog([Flows; 3]);
+
+/// What one holder may use.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Limits([Meter; 3]);
+
+/// What a lease remembers of a holder: how much had been taken of each when it was granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Marks([u64; 3]);
+
+impl Needs {
+    /// One request, and tokens.
+    pub(crate) const fn of(input: u64, output: Flow) -> Self {
+        Self([Flow::at_once(1), Flow::at_once(input), output])
+    }
+
+    /// Is nothing counted?
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.0.iter().all(|flow| flow.units == 0)
+    }
+
+    pub(crate) const fn get(&self, counted: Counted) -> Flow {
+        self.0[counted as usize]
+    }
+
+    pub(crate) const fn set(&mut self, counted: Counted, flow: Flow) {
+        self.0[counted as usize] = flow;
+    }
+}
+
+impl Backlog {
+    pub(crate) const NONE: Self = Self([Flows::NONE; 3]);
+
+    pub(crate) const fn of(&self, counted: Counted) -> &Flows {
+        &self.0[counted as usize]
+    }
+
+    pub(crate) fn add(&mut self, needs: &Needs) {
+        self.0.iter_mut().zip(needs.0).for_each(|(flows, flow)| flows.add(flow));
+    }
+
+    pub(crate) fn remove(&mut self, needs: &Needs) {
+        self.0.iter_mut().zip(needs.0).for_each(|(flows, flow)| flows.remove(flow));
+    }
+
+    pub(crate) fn join(&mut self, others: &Self) {
+        self.0.iter_mut().zip(&others.0).for_each(|(flows, others)| flows.join(others));
+    }
+}
+
+impl Limits {
+    /// So many a minute from now on; none for what is not capped.
+    pub(crate) fn cap(&mut self, caps: [Option<u64>; 3], now: Time) {
+        for (meter, cap) in self.0.iter_mut().zip(caps) {
+            match cap {
+                Some(rate) => meter.limit(rate, PRIOR_BURST, now),
+                None => meter.unlimit(),
+            }
+        }
+    }
+
+    pub(crate) const fn of(&self, counted: Counted) -> &Meter {
+        &self.0[counted as usize]
+    }
+
+    pub(crate) const fn of_mut(&mut self, counted: Counted) -> &mut Meter {
+        &mut self.0[counted as usize]
+    }
+
+    /// Is anything limited?
+    pub(crate) fn is_limited(&self) -> bool {
+        self.0.iter().any(|meter| meter.rate().is_some())
+    }
+
+    /// May it go now, behind what is ahead of it?
+    pub(crate) fn admits(&self, needs: &Needs, ahead: &Backlog, now: Time) -> bool {
+        COUNTED.iter().all(|counted| self.of(*counted).admits(needs.get(*counted), ahead.of(*counted), now))
+    }
+
+    /// The first moment at which it may, if all goes as promised and nobody else comes; none if never.
+    pub(crate) fn admissible_at(&self, needs: &Needs, ahead: &Backlog, now: Time) -> Option<Time> {
+        COUNTED.iter().try_fold(now, |latest, counted| {
+            let at = self.of(*counted).admissible_at(needs.get(*counted), ahead.of(*counted), now)?;
+            Some(latest.max(at))
+        })
+    }
+
+    /// What serving it here costs everybody else: for each limit, how long it takes to refill what it takes, the
+    /// dearer the longer the backlog there is already. In nanoseconds of a limit, weighed.
+    pub(crate) fn cost(&self, needs: &Needs, ahead: &Backlog, now: Time) -> u64 {
+        COUNTED.iter().fold(0, |sum: u64, counted| {
+            let units = needs.get(*counted).units;
+            let (wait, takes) = self.of(*counted).backlog(units, ahead.of(*counted), now);
+            sum.saturating_add(weighed(takes, wait))
+        })
+    }
+
+    pub(crate) fn promise(&mut self, needs: &Needs) {
+        self.0.iter_mut().zip(needs.0).for_each(|(meter, flow)| meter.promise(flow));
+    }
+
+    pub(crate) fn release(&mut self, needs: &Needs) {
+        self.0.iter_mut().zip(needs.0).for_each(|(meter, flow)| meter.release(flow));
+    }
+
+    /// What was taken so far.
+    pub(crate) fn marks(&self) -> Marks {
+        Marks(self.0.each_ref().map(Meter::taken))
+    }
+
+    /// What an answer's head says about these limits. It was asked at `asked`, is still to be charged with `needs`,
+    /// and so much had been taken when it was granted.
+    ///
+    /// The level that it shows is of some moment between `asked` and `now`, and rounded; so it proves an upper and a
+    /// lower end, and the level is moved into what lies between. What was taken since the call was granted may or may
+    /// not be in it already, so a stale or reordered answer proves little, and refills nothing.
+    pub(crate) fn learn(
+        &mut self,
+        quota: &Quota,
+        needs: &Needs,
+        marks: Option<&Marks>,
+        (asked, now): (Time, Time),
+    ) {
+        for counted in COUNTED {
+            let gauge = quota.gauge(counted);
+            let own = needs.get(counted).units;
+            let since = marks.map(|marks| self.of(counted).taken().saturating_sub(marks.0[counted as usize]));
+            let rounded = if counted == Counted::Requests { 0 } else { ROUNDED };
+            self.of_mut(counted).learn(&Shown { gauge, rounded, own, since, asked }, now);
+        }
+    }
+
+    /// It refused for want of capacity, although it was thought to have enough.
+    pub(crate) fn disappoint(&mut self, spent: impl Fn(Counted) -> bool, now: Time) {
+        for counted in COUNTED.into_iter().filter(|counted| spent(*counted)) {
+            let meter = self.of_mut(counted);
+            if let Some(burst) = meter.burst().filter(|_| meter.available(now) > Some(0)) {
+                meter.set_burst((burst / 2).max(SHORTEST_BURST), now);
+            }
+            meter.lower(0, now);
+        }
+    }
+
+    pub(crate) fn absorb(&mut self, other: &Self, now: Time) {
+        self.0.iter_mut().zip(&other.0).for_each(|(meter, other)| meter.absorb(other, now));
+    }
+}
+
+/// What one answer shows of one limit.
+struct Shown<'a> {
+    gauge: &'a Gauge,
+    /// How far the level may be off, in units.
+    rounded: i64,
+    /// What the call itself is still to be charged with; it is in the level already.
+    own: u64,
+    /// What was charged since the call was granted, if that is known.
+    since: Option<u64>,
+    asked: Time,
+}
+
+impl Meter {
+    fn learn(&mut self, shown: &Shown<'_>, now: Time) {
+        if let Some(limit) = shown.gauge.limit {
+            self.limit(limit, PRIOR_BURST, now);
+        }
+        let (Some(rate), Some(remaining)) = (self.rate(), shown.gauge.remaining) else { return };
+        let own = signed(shown.own);
+        let (least, most) = (
+            signed(remaining).saturating_sub(shown.rounded),
+            signed(remaining).saturating_add(shown.rounded),
+        );
+        if let Some(reset) = shown.gauge.reset {
+            self.fit(rate, (least, most), (reset.since(shown.asked), reset.since(now)), now);
+        }
+        // What others of ours are promised may be in the level already, and was refilled since.
+        let promised = signed(self.promised().at(0)).saturating_sub(own).max(0);
+        let refilled = refill(rate, now.since(shown.asked));
+        self.lower(most.saturating_add(own).saturating_add(promised).saturating_add(refilled), now);
+        if let Some(since) = shown.since {
+            self.raise(least.saturating_add(own).saturating_sub(signed(since)), now);
+        }
+    }
+
+    /// How much it holds follows from what it has and how long it takes to be full. Moments come in whole seconds.
+    fn fit(
+        &mut self,
+        rate: u64,
+        (least, most): (i64, i64),
+        (longest, shortest): (Duration, Duration),
+        now: Time,
+    ) {
+        const SECOND: Duration = Duration::from_secs(1);
+        let burst = |units: i64, more: Duration| {
+            let units = u64::try_from(units).unwrap_or_default();
+            let held = u128::from(units) * 60_000_000_000 / u128::from(rate.max(1));
+            Duration::from_nanos(u64::try_from(held).unwrap_or(u64::MAX)).saturating_add(more)
+        };
+        let (low, high) = (burst(least, shortest.saturating_sub(SECOND)), burst(most, longest + SECOND));
+        let Some(known) = self.burst() else { return };
+        let fitted = known.max(low).min(high.max(low)).min(LONGEST_BURST);
+        if fitted != known {
+            self.set_burst(fitted, now);
+        }
+    }
+}
+
+fn signed(units: u64) -> i64 {
+    i64::try_from(units).unwrap_or(i64::MAX)
+}
+
+/// What a rate adds in that time.
+fn refill(rate: u64, time: Duration) -> i64 {
+    i64::try_from(u128::from(rate) * time.as_nanos() / 60_000_000_000).unwrap_or(i64::MAX)
+}
+
+/// How quickly a backlog makes a limit dear: by a factor of e for each of these, in nanoseconds.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// Steps of the table below for each of those.
+const STEPS: u64 = 8;
+
+/// e to the power of each eighth, up to 16, less one, in 1,024ths.
+#[expect(clippy::cast_possible_truncation, reason = "the last of them has 34 bits")]
+const DEARER: [u64; 129] = {
+    let mut table = [0; 129];
+    // e to the power of an eighth, in 2^-48ths.
+    let (eighth, mut power): (u128, u128) = (318_952_934_436_700, 1 << 48);
+    let mut index = 0;
+    while index < table.len() {
+        table[index] = (power >> 38) as u64 - 1024;
+        power = (power * eighth) >> 48;
+        index += 1;
+    }
+    table
+};
+
+/// What takes so long to refill, behind a backlog of so long.
+fn weighed(takes: u64, backlog: u64) -> u64 {
+    let step = PATIENCE / STEPS;
+    let index = usize::try_from(backlog / step).unwrap_or(usize::MAX).min(DEARER.len() - 2);
+    // Between two steps, in proportion.
+    let (low, high) = (DEARER[index], DEARER[index + 1]);
+    let between = u128::from(high - low) * u128::from((backlog % step).min(step)) / u128::from(step);
+    let factor = u128::from(low) + between;
+    u64::try_from((u128::from(takes) * factor) >> 10).unwrap_or(u64::MAX)
+}

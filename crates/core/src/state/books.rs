@@ -1,0 +1,156 @@
+//! What leases are promised of limits, what they take, and what is learned from that.
+
+use crate::account::DomainId;
+use crate::estimate::{self, Estimates};
+use crate::fleet::{Class, KeyId};
+use crate::flow::Flow;
+use crate::limits::{Counted, Needs};
+use crate::plan::{Book, Lease, Plan};
+use crate::quota::Quota;
+use crate::time::Time;
+use crate::usage::Usage;
+use crate::verdict::Spends;
+
+use super::State;
+use super::survey::Choice;
+
+impl State {
+    /// What a call will need, as far as can be told.
+    pub(super) fn needs(&mut self, plan: &Plan) -> Needs {
+        let Some(size) = &plan.size else { return Needs::default() };
+        let class = self.classes.id(&plan.class);
+        self.estimates.get(&class).map_or_else(|| estimate::unknown(size), |known| known.needs(size))
+    }
+
+    /// A domain by what its account has turned out to be.
+    pub(super) fn resolve(&self, domain: DomainId) -> DomainId {
+        DomainId { account: self.accounts.now(domain.account), ..domain }
+    }
+
+    /// Promises somebody what he needs, with that key.
+    pub(super) fn promise(&mut self, key: usize, domain: DomainId, needs: &Needs, now: Time) {
+        let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
+        held.limits.promise(needs);
+        held.begin(now);
+        self.keys.at_mut(key).caps.promise(needs);
+    }
+
+    /// Takes a promise back.
+    pub(super) fn release(&mut self, key: usize, domain: DomainId, needs: &Needs) {
+        let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
+        held.limits.release(needs);
+        held.end();
+        self.keys.at_mut(key).caps.release(needs);
+        self.queue.touch(self.resolve(domain));
+    }
+
+    /// The book of a lease that is granted now.
+    pub(super) fn open_book(&mut self, key: usize, choice: &Choice, now: Time) -> Book {
+        let Choice { domain, needs, .. } = *choice;
+        self.promise(key, domain, &needs, now);
+        let marks = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks();
+        Book { key, domain, needs, marks, begun: None, counted: false }
+    }
+
+    /// Takes units of something out of what was promised; `rest` is what may still be taken.
+    fn take(&mut self, book: &mut Book, counted: Counted, units: u64, rest: Flow, now: Time) {
+        let promised = book.needs.get(counted);
+        let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
+        let caps = &mut self.keys.at_mut(book.key).caps;
+        for limits in [&mut held.limits, caps] {
+            let meter = limits.of_mut(counted);
+            meter.release(promised);
+            meter.take(units, now);
+            meter.promise(rest);
+        }
+        book.needs.set(counted, rest);
+        self.queue.touch(self.resolve(book.domain));
+    }
+
+    /// Gives back units that turned out not to have been taken.
+    fn give_back(&mut self, book: &Book, counted: Counted, units: u64, now: Time) {
+        let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
+        held.limits.of_mut(counted).give_back(units, now);
+        self.keys.at_mut(book.key).caps.of_mut(counted).give_back(units, now);
+        self.queue.touch(self.resolve(book.domain));
+    }
+
+    /// What an answer costs the limits, whatever becomes of it.
+    pub(super) fn spend(&mut self, lease: &mut Lease, spends: Spends, now: Time) {
+        let Some(mut book) = lease.book.filter(|book| !book.counted) else { return };
+        if spends != Spends::Nothing {
+            let request = book.needs.get(Counted::Requests).units;
+            self.take(&mut book, Counted::Requests, request, Flow::default(), now);
+            book.counted = true;
+        }
+        if spends == Spends::Prompt {
+            let input = book.needs.get(Counted::Input).units;
+            self.take(&mut book, Counted::Input, input, Flow::default(), now);
+        }
+        lease.book = Some(book);
+    }
+
+    /// Tokens used so far: the prompt, once it is known, and what was produced since it was last said.
+    pub(super) fn post(&mut self, lease: &mut Lease, usage: Usage, now: Time) {
+        let (Some(mut book), Some(size)) = (lease.book, lease.size) else { return };
+        let (before, after) = (lease.used, usage);
+        let prompt = |usage: &Usage| (usage.uncached_input(), usage.cache_read);
+        if prompt(&before) != prompt(&after) {
+            let (had, has) = (before.uncached_input(), after.uncached_input());
+            if book.begun.is_none() {
+                let class = self.resolve(book.domain).class;
+                self.estimates.entry(class).or_default().note_prompt(&size, &after);
+            }
+            self.take(&mut book, Counted::Input, has.saturating_sub(had), Flow::default(), now);
+            self.give_back(&book, Counted::Input, had.saturating_sub(has), now);
+            book.begun.get_or_insert(now);
+        }
+        if before.output != after.output {
+            let more = after.output.saturating_sub(before.output);
+            let promised = book.needs.get(Counted::Output);
+            let rest = Flow { units: promised.units.saturating_sub(more), ..promised };
+            self.take(&mut book, Counted::Output, more, rest, now);
+            self.give_back(&book, Counted::Output, before.output.saturating_sub(after.output), now);
+        }
+        lease.book = Some(book);
+    }
+
+    /// A lease ends. Of a call that was never judged, for its client left, nobody knows how far it came: it is taken
+    /// to have been counted.
+    pub(super) fn settle(&mut self, lease: &mut Lease, now: Time) {
+        self.spend(lease, Spends::Prompt, now);
+        if let (Some(Book { begun: Some(begun), domain, .. }), Some(size)) = (lease.book, &lease.size) {
+            let known: &mut Estimates = self.estimates.entry(domain.class).or_default();
+            known.note_answer(size, &lease.used, now.since(begun));
+        }
+    }
+
+    /// What it was promised and did not take is there for others.
+    pub(super) fn close_book(&mut self, lease: &mut Lease) {
+        if let Some(book) = lease.book.take() {
+            self.release(book.key, book.domain, &book.needs);
+        }
+    }
+
+    /// Corrects what is known of limits by what the head of an answer says.
+    pub(super) fn correct(&mut self, lease: &Lease, quota: &Quota, now: Time) {
+        let Some(book) = &lease.book else { return };
+        let merged = self.accounts.now(book.domain.account) != book.domain.account;
+        let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
+        // Of an account that turned out to be another, the marks are of other counts.
+        let marks = Some(&book.marks).filter(|_| !merged);
+        held.limits.learn(quota, &book.needs, marks, (lease.since, now));
+        self.queue.touch(self.resolve(book.domain));
+    }
+
+    /// It refused for want of capacity.
+    pub(super) fn disappoint(&mut self, key: KeyId, class: &Class, now: Time) {
+        let Some(account) = self.keys.get(key).map(|standing| standing.account) else { return };
+        let class = self.classes.id(class);
+        let quota = self.quotas.get(&key);
+        let empty = |counted| quota.is_some_and(|quota| quota.gauge(counted).remaining == Some(0));
+        let any = [Counted::Requests, Counted::Input, Counted::Output].into_iter().any(empty);
+        let held = self.accounts.get_mut(account).domain_mut(class);
+        held.limits.disappoint(|counted| !any || empty(counted), now);
+    }
+}

@@ -1,0 +1,219 @@
+//! The lines of those who wait for a limit: who joins, who is called, who may go before them.
+//!
+//! The first in a line has a moment. A later one may go before him only if that does not put his moment off: so large
+//! calls do not starve, and small ones do not stand behind them.
+
+use std::time::Duration;
+
+use crate::account::{Domain, DomainId};
+use crate::limits::{Backlog, Needs};
+use crate::plan::Plan;
+use crate::queue::{Rank, Spot, Ticket, Waiter};
+use crate::rest::Readiness;
+use crate::time::Time;
+
+use super::State;
+use super::survey::{Choice, Later, Survey};
+
+/// So many behind the first are looked at when it is asked who may go before him.
+const MOST_PASSERS: usize = 32;
+
+/// When it is looked again at what will never be, as things stand.
+const NEVER: Duration = Duration::from_hours(1);
+
+impl State {
+    /// May a call go with that key now, as if nobody waited?
+    pub(super) fn admits(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> bool {
+        let caps = &self.keys.at(key).caps;
+        let held = self.accounts.get(domain.account).domain(domain.class);
+        let dared = |held: &Domain| needs.is_nothing() || caps.is_limited() || held.dares(now) <= now;
+        let admitted = |held: &Domain| held.limits.admits(needs, &Backlog::NONE, now) && dared(held);
+        caps.admits(needs, &Backlog::NONE, now) && held.is_none_or(admitted)
+    }
+
+    /// When a call may go with that key, behind those who wait already or as if nobody did. None if never.
+    pub(super) fn moment(
+        &self,
+        (key, domain): (usize, DomainId),
+        needs: &Needs,
+        ahead: Option<(&Backlog, &Backlog)>,
+        now: Time,
+    ) -> Option<Time> {
+        let none = &Backlog::NONE;
+        let (of_domain, of_key) = ahead.unwrap_or((none, none));
+        let at = self.keys.at(key).caps.admissible_at(needs, of_key, now)?;
+        let Some(held) = self.accounts.get(domain.account).domain(domain.class) else { return Some(at) };
+        let at = at.max(held.limits.admissible_at(needs, of_domain, now)?);
+        // What is not counted is not dared either.
+        let dared =
+            if needs.is_nothing() || self.keys.at(key).caps.is_limited() { now } else { held.dares(now) };
+        Some(at.max(dared))
+    }
+
+    /// The same, behind all who wait.
+    pub(super) fn moment_behind(
+        &self,
+        key: usize,
+        domain: DomainId,
+        needs: &Needs,
+        now: Time,
+    ) -> Option<Time> {
+        let held = self.accounts.get(domain.account).domain(domain.class);
+        let ahead = held.map(|held| (&held.ahead, &self.keys.at(key).ahead));
+        self.moment((key, domain), needs, ahead, now)
+    }
+
+    /// Would the first in the line of that domain go as early as without somebody who goes before him?
+    pub(super) fn may_pass(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> bool {
+        let Some(line) = self.queue.line(domain) else { return true };
+        let Some(first) = line.waiting.values().next() else { return true };
+        let mut ahead = Backlog::NONE;
+        ahead.add(needs);
+        let none = &Backlog::NONE;
+        let of_key = if first.key == key { &ahead } else { none };
+        let place = (first.key, domain);
+        let delayed = self.moment(place, &first.needs, Some((&ahead, of_key)), now);
+        delayed.is_some_and(|delayed| self.moment(place, &first.needs, None, now) >= Some(delayed))
+    }
+
+    /// Calls those whose turn it is in the line of a domain: what they need is promised to them.
+    pub(super) fn call_up(&mut self, domain: DomainId, now: Time, woken: &mut Vec<Ticket>) {
+        loop {
+            let first = self.queue.line(domain).and_then(|line| line.waiting.first_key_value());
+            let Some((rank, waiter)) = first.map(|(rank, waiter)| (*rank, *waiter)) else { return };
+            let moment = self.moment((waiter.key, domain), &waiter.needs, None, now).unwrap_or(now + NEVER);
+            if moment > now {
+                self.queue.expect(domain, moment);
+                break;
+            }
+            self.call(domain, (rank, waiter), now, woken);
+        }
+        let line = self.queue.line(domain).into_iter().flat_map(|line| &line.waiting);
+        let others: Vec<_> = line.skip(1).take(MOST_PASSERS).map(|(rank, waiter)| (*rank, *waiter)).collect();
+        for (rank, waiter) in others {
+            if self.admits(waiter.key, domain, &waiter.needs, now)
+                && self.may_pass(waiter.key, domain, &waiter.needs, now)
+            {
+                let moment = self.queue.line(domain).map(|line| line.moment);
+                self.call(domain, (rank, waiter), now, woken);
+                // That did not put the first one off.
+                if let Some(moment) = moment {
+                    self.queue.expect(domain, moment);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, domain: DomainId, (rank, waiter): (Rank, Waiter), now: Time, woken: &mut Vec<Ticket>) {
+        self.queue.call(domain, rank);
+        self.step_out(domain, &waiter);
+        self.promise(waiter.key, domain, &waiter.needs, now);
+        woken.push(rank.1);
+    }
+
+    /// He does not wait in the line of that domain any more.
+    fn step_out(&mut self, domain: DomainId, waiter: &Waiter) {
+        self.accounts.get_mut(domain.account).domain_mut(domain.class).ahead.remove(&waiter.needs);
+        self.keys.at_mut(waiter.key).ahead.remove(&waiter.needs);
+    }
+
+    /// A place for a call that cannot go now: in the line of a domain, if it is a limit that it waits for, else until
+    /// that moment. With when it should ask again, if it is not woken before.
+    pub(super) fn queue_up(
+        &mut self,
+        plan: &mut Plan,
+        needs: &Needs,
+        survey: &Survey,
+        until: Time,
+        now: Time,
+    ) -> (Ticket, Time) {
+        let (ticket, until) = match plan.ticket.and_then(|ticket| Some((ticket, self.queue.spot(ticket)?))) {
+            Some((ticket, Spot::Line(domain, rank))) => (ticket, self.expected(domain, rank, now)),
+            _ => match survey.later.filter(|later| later.at <= plan.wait_until) {
+                Some(later) => (self.join(plan, &later, needs), later.at),
+                None => (self.queue.pause(until), until),
+            },
+        };
+        plan.ticket = Some(ticket);
+        (ticket, until.min(plan.wait_until).max(now))
+    }
+
+    /// When somebody who stands in a line may go, as things are.
+    fn expected(&self, domain: DomainId, rank: Rank, now: Time) -> Time {
+        let waiter = self.queue.line(domain).and_then(|line| line.waiting.get(&rank));
+        let before = self.queue.before(domain, rank);
+        let at = waiter.and_then(|waiter| {
+            self.moment((waiter.key, domain), &waiter.needs, Some((&before, &Backlog::NONE)), now)
+        });
+        at.unwrap_or(now + NEVER)
+    }
+
+    /// A place in the line of a domain.
+    fn join(&mut self, plan: &Plan, later: &Later, needs: &Needs) -> Ticket {
+        let Later { provider, key, domain, .. } = *later;
+        self.accounts.get_mut(domain.account).domain_mut(domain.class).ahead.add(needs);
+        self.keys.at_mut(key).ahead.add(needs);
+        let rank = u64::from(plan.size.is_some_and(|size| size.background));
+        self.queue.join(domain, rank, Waiter { provider, key, needs: *needs })
+    }
+
+    /// If it waited and has been called: with what it goes now. If it still stands in a line, it stays there.
+    pub(super) fn answer_call(&mut self, plan: &mut Plan, ticket: Ticket, now: Time) -> Option<Choice> {
+        if let Some(Spot::Line(domain, _)) = self.queue.spot(ticket) {
+            let mut woken = std::mem::take(&mut self.woken);
+            self.call_up(domain, now, &mut woken);
+            woken.retain(|own| *own != ticket);
+            self.woken = woken;
+        }
+        match self.queue.spot(ticket) {
+            Some(Spot::Line(..)) => None,
+            Some(Spot::Called(domain, waiter)) => {
+                self.leave(plan);
+                let Waiter { provider, key, needs } = waiter;
+                let id = self.keys.at(key).id;
+                let wanted = !plan.done.contains(&self.as_it_is(id))
+                    && plan.pinned.is_none_or(|pinned| pinned == id)
+                    && !plan.left.contains(&provider)
+                    && plan.resting(provider, Some(id), now).is_none();
+                let ready =
+                    matches!(self.readiness(key, &plan.class, now), Readiness::Ready | Readiness::Probe);
+                (wanted && ready).then_some(Choice {
+                    provider,
+                    key: Some(key),
+                    domain: self.resolve(domain),
+                    needs,
+                })
+            }
+            None => {
+                // It waited for a moment.
+                self.leave(plan);
+                None
+            }
+        }
+    }
+
+    /// It does not wait any more.
+    pub(super) fn leave(&mut self, plan: &mut Plan) {
+        if let Some(ticket) = plan.ticket.take() {
+            self.give_up(ticket);
+        }
+    }
+
+    /// Gives a place up, and what was promised with it.
+    pub(super) fn give_up(&mut self, ticket: Ticket) {
+        match self.queue.leave(ticket) {
+            None => {}
+            Some((Spot::Line(domain, _), waiter)) => self.step_out(domain, &waiter),
+            Some((Spot::Called(domain, _), waiter)) => self.release(waiter.key, domain, &waiter.needs),
+        }
+    }
+
+    /// Everybody who waits looks again, as if he had just come.
+    pub(super) fn dissolve(&mut self) {
+        for ticket in self.queue.tickets() {
+            self.give_up(ticket);
+            self.queue.wait_on(ticket);
+        }
+        self.queue.stir();
+    }
+}
