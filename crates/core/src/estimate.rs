@@ -1,6 +1,7 @@
 //! What a call will use, from what calls like it have used. It knows sizes and counts; it refuses to know
 //! what they are of.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::flow::Flow;
@@ -31,14 +32,16 @@ pub(crate) struct Spread {
     weight: u32,
     /// In hundredths.
     quantile: u32,
-    /// The upper end of the bar in which the quantile lies, if there are values enough.
+    /// Of all values, as they weigh.
+    sum: u64,
+    /// The upper end of the bar in which the quantile lies, or the mean if that is more, if there are values enough.
     known: Option<u64>,
 }
 
 impl Spread {
     /// Of nothing so far; it will be asked for that quantile, in hundredths.
     pub(crate) const fn new(quantile: u32) -> Self {
-        Self { bars: [0; N_STEPS], weight: 0, quantile, known: None }
+        Self { bars: [0; N_STEPS], weight: 0, quantile, sum: 0, known: None }
     }
 
     /// One more value.
@@ -46,15 +49,19 @@ impl Spread {
         if let Some(bar) = self.bars.get_mut(step(value)) {
             *bar += WEIGHT;
             self.weight += WEIGHT;
+            self.sum += value.min(1 << OCTAVES) * u64::from(WEIGHT);
         }
         if self.weight >= MOST {
             self.bars.iter_mut().for_each(|bar| *bar /= 2);
             self.weight = self.bars.iter().sum();
+            self.sum /= 2;
         }
-        self.known = (self.weight >= ENOUGH).then(|| self.find());
+        // A few values that are far larger than the others may be most of what is used.
+        let mean = self.sum / u64::from(self.weight.max(1));
+        self.known = (self.weight >= ENOUGH).then(|| self.find().max(mean));
     }
 
-    /// The quantile: so much or less, most often. None while too little is known.
+    /// The quantile, so much or less, most often; and at least the mean. None while too little is known.
     pub(crate) const fn estimate(&self) -> Option<u64> {
         self.known
     }
@@ -112,14 +119,14 @@ pub(crate) struct Estimates {
     /// Tokens of a prompt in [`BYTES`] of its body.
     density: Spread,
     /// Tokens of an answer, by kind of call.
-    output: [Spread; 4],
+    output: BTreeMap<usize, Spread>,
     /// Tokens of an answer in a second.
     pace: Spread,
 }
 
 impl Default for Estimates {
     fn default() -> Self {
-        Self { density: Spread::new(80), output: [const { Spread::new(80) }; 4], pace: Spread::new(95) }
+        Self { density: Spread::new(80), output: BTreeMap::new(), pace: Spread::new(95) }
     }
 }
 
@@ -136,7 +143,8 @@ impl Estimates {
             None => size.bytes * 10 / TENTHS_OF_BYTES,
             Some(density) => size.bytes.saturating_mul(density) / BYTES,
         };
-        let output = self.output[kind(size)].estimate().unwrap_or(OUTPUT);
+        let known = kinds(size).into_iter().find_map(|kind| self.output.get(&kind)?.estimate());
+        let output = known.unwrap_or(OUTPUT);
         let units = size.max_tokens.map_or(output, |most| output.min(most));
         // Of an answer that comes whole nobody sees how far it is.
         let pace = self.pace.estimate().filter(|_| size.streams);
@@ -153,7 +161,9 @@ impl Estimates {
 
     /// What an answer turned out to be that took so long from its beginning to its end.
     pub(crate) fn note_answer(&mut self, size: &Size, usage: &Usage, took: Duration) {
-        self.output[kind(size)].note(usage.output);
+        for kind in kinds(size) {
+            self.output.entry(kind).or_insert(const { Spread::new(80) }).note(usage.output);
+        }
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         if size.streams && usage.output > 0 {
             self.pace.note(usage.output.saturating_mul(1_000) / millis.max(1));
@@ -161,10 +171,18 @@ impl Estimates {
     }
 }
 
-/// Which of the kinds of calls this is.
-fn kind(size: &Size) -> usize {
+/// Kinds of calls that are told apart by whether their answer may be long and whether somebody looks on; and within
+/// each, by the size of their body: twice as large is another.
+const N_COARSE: usize = 4;
+const N_SIZES: usize = 12;
+
+/// The kinds that a call is of, the finest first.
+fn kinds(size: &Size) -> [usize; 2] {
     let short = size.max_tokens.is_some_and(|most| most <= SHORT);
-    usize::from(short) * 2 + usize::from(size.background)
+    let coarse = usize::from(short) * 2 + usize::from(size.background);
+    // The first are all up to 1 KiB, the last all from 1 MiB on.
+    let octave = (size.bytes >> 10).checked_ilog2().map_or(0, |octave| octave as usize + 1);
+    [N_COARSE + coarse * N_SIZES + octave.min(N_SIZES - 1), coarse]
 }
 
 #[cfg(test)]

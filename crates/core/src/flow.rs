@@ -11,6 +11,9 @@ pub(crate) const AHEAD: [u64; N_AHEAD] =
 
 pub(crate) const N_AHEAD: usize = 12;
 
+/// What flows comes in pieces, and nobody sees how far the next one is: so many units may be taken at once.
+pub(crate) const PIECE: u64 = 64;
+
 /// What something will take: so many units, over time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Flow {
@@ -30,7 +33,7 @@ impl Flow {
     pub(crate) fn after(self, millis: u64) -> u64 {
         match self.pace {
             None => self.units,
-            Some(pace) => self.units.min(pace.saturating_mul(millis) / 1000),
+            Some(pace) => self.units.min((pace.saturating_mul(millis) / 1000).saturating_add(PIECE)),
         }
     }
 }

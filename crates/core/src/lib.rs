@@ -36,7 +36,7 @@ pub use crate::fact::{Fact, Learned};
 pub use crate::fleet::{Caps, Class, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
 pub use crate::key::Totals;
 pub use crate::limits::Counted;
-pub use crate::plan::{Exhausted, Lease, Met, Need, Plan, Size, Step, Subject, Whose};
+pub use crate::plan::{Exhausted, Foretold, Lease, Met, Need, Plan, Size, Step, Subject, Whose};
 pub use crate::queue::{Ticket, Woken};
 pub use crate::quota::{Gauge, Quota, Unified, UnifiedStatus};
 pub use crate::rest::{FIRST_REPROBE, LONGEST_UNPROBED, Unready};

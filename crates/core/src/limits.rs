@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::flow::{Flow, Flows};
 use crate::meter::Meter;
-use crate::quota::{Gauge, Quota};
+use crate::quota::Gauge;
 use crate::time::Time;
 
 /// What is counted.
@@ -153,26 +153,27 @@ impl Limits {
         Marks(self.0.each_ref().map(Meter::taken))
     }
 
-    /// What an answer's head says about these limits. It was asked at `asked`, is still to be charged with `needs`,
-    /// and so much had been taken when it was granted.
+    /// What an answer's head says of one of these limits. The call was asked at `asked`; it is still to be charged with
+    /// `own`, which the provider has counted already; and `since` has been charged to others since it was granted, if
+    /// that is known.
     ///
     /// The level that it shows is of some moment between `asked` and `now`, and rounded; so it proves an upper and a
     /// lower end, and the level is moved into what lies between. What was taken since the call was granted may or may
     /// not be in it already, so a stale or reordered answer proves little, and refills nothing.
     pub(crate) fn learn(
         &mut self,
-        quota: &Quota,
-        needs: &Needs,
-        marks: Option<&Marks>,
+        counted: Counted,
+        gauge: &Gauge,
+        (own, since): (u64, Option<u64>),
         (asked, now): (Time, Time),
     ) {
-        for counted in COUNTED {
-            let gauge = quota.gauge(counted);
-            let own = needs.get(counted).units;
-            let since = marks.map(|marks| self.of(counted).taken().saturating_sub(marks.0[counted as usize]));
-            let rounded = if counted == Counted::Requests { 0 } else { ROUNDED };
-            self.of_mut(counted).learn(&Shown { gauge, rounded, own, since, asked }, now);
-        }
+        let rounded = if counted == Counted::Requests { 0 } else { ROUNDED };
+        self.of_mut(counted).learn(&Shown { gauge, rounded, own, since, asked }, now);
+    }
+
+    /// How much was taken of something since then.
+    pub(crate) fn since(&self, counted: Counted, marks: &Marks) -> u64 {
+        self.of(counted).taken().saturating_sub(marks.0[counted as usize])
     }
 
     /// It refused for want of capacity, although it was thought to have enough.
@@ -205,6 +206,7 @@ struct Shown<'a> {
 
 impl Meter {
     fn learn(&mut self, shown: &Shown<'_>, now: Time) {
+        let is_new = self.rate().is_none();
         if let Some(limit) = shown.gauge.limit {
             self.limit(limit, PRIOR_BURST, now);
         }
@@ -214,15 +216,20 @@ impl Meter {
             signed(remaining).saturating_sub(shown.rounded),
             signed(remaining).saturating_add(shown.rounded),
         );
-        if let Some(reset) = shown.gauge.reset {
+        // A bucket in debt shows nothing left.
+        if let Some(reset) = shown.gauge.reset.filter(|_| least > 0) {
             self.fit(rate, (least, most), (reset.since(shown.asked), reset.since(now)), now);
         }
         // What others of ours are promised may be in the level already, and was refilled since.
         let promised = signed(self.promised().at(0)).saturating_sub(own).max(0);
         let refilled = refill(rate, now.since(shown.asked));
         self.lower(most.saturating_add(own).saturating_add(promised).saturating_add(refilled), now);
-        if let Some(since) = shown.since {
-            self.raise(least.saturating_add(own).saturating_sub(signed(since)), now);
+        let proven = shown.since.map(|since| least.saturating_add(own).saturating_sub(signed(since)));
+        match proven {
+            // Nothing was known of it, so it is as low as it may be.
+            _ if is_new => self.lower(proven.unwrap_or_default(), now),
+            Some(proven) => self.raise(proven, now),
+            None => {}
         }
     }
 

@@ -341,7 +341,8 @@ mod tests {
                 for _ in 0..=(pause / 250) {
                     now = now + millis(250);
                     running.retain_mut(|(left, since)| {
-                        let due = left.after(u64::try_from(now.since(*since).as_millis()).unwrap()).min(left.units);
+                        let elapsed = u64::try_from(now.since(*since).as_millis()).unwrap();
+                        let due = left.pace.map_or(left.units, |pace| (pace * elapsed / 1000).min(left.units));
                         meter.release(*left);
                         meter.take(due, now);
                         *left = Flow { units: left.units - due, ..*left };

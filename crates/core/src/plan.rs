@@ -6,6 +6,7 @@ use crate::account::DomainId;
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::limits::{Marks, Needs};
 use crate::queue::Ticket;
+use crate::quota::Gauge;
 use crate::rest::Probe;
 use crate::time::Time;
 use crate::usage::Usage;
@@ -49,6 +50,19 @@ pub struct Size {
     pub streams: bool,
     /// Nobody looks on: it is of a subagent.
     pub background: bool,
+    /// What it will take, if that is known: a call that was recorded is played again.
+    pub foretold: Option<Foretold>,
+}
+
+/// What a call will take, as somebody knows who has seen it before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Foretold {
+    /// Uncached input tokens.
+    pub input: u64,
+    /// Output tokens.
+    pub output: u64,
+    /// Output tokens a second, at most; none if they come at once.
+    pub pace: Option<u64>,
 }
 
 /// What a call is about.
@@ -237,6 +251,8 @@ pub(crate) struct Book {
     pub(crate) begun: Option<Time>,
     /// The request was counted.
     pub(crate) counted: bool,
+    /// What its head said of input, until it is known how much it took.
+    pub(crate) shown: Option<Gauge>,
 }
 
 impl Lease {

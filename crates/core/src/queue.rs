@@ -40,7 +40,7 @@ pub(crate) struct Waiter {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line {
     pub(crate) waiting: BTreeMap<Rank, Waiter>,
-    /// When the first may go, as it looked last; the epoch if that may have changed.
+    /// When the first of them may go, as it looked last; the epoch if that may have changed.
     pub(crate) moment: Time,
 }
 
@@ -120,6 +120,11 @@ impl Queue {
 
     pub(crate) fn line(&self, domain: DomainId) -> Option<&Line> {
         self.lines.get(&domain)
+    }
+
+    /// Does somebody of that rank still stand in that line?
+    pub(crate) fn waits(&self, domain: DomainId, rank: Rank) -> bool {
+        self.lines.get(&domain).is_some_and(|line| line.waiting.contains_key(&rank))
     }
 
     /// When the first in a line may go.

@@ -124,7 +124,7 @@ impl State {
     }
 
     /// What the head of an answer tells about limits and who holds them.
-    pub fn learn(&mut self, lease: &Lease, quota: &Quota, now: Time) {
+    pub fn learn(&mut self, lease: &mut Lease, quota: &Quota, now: Time) {
         let Some(key) = lease.key else { return };
         if quota.organization.is_some() || quota.speaks_of_limits() {
             let known = self.quotas.entry(key).or_default();
@@ -292,7 +292,11 @@ impl State {
             Toll::Cools(until) => {
                 let account = standing.account;
                 self.disappoint(key, class, now);
-                let until = self.accounts.get_mut(account).rests.cool(class, until, now);
+                // Against both: if a sibling is served all the same, it was not the organization's limit but one of the
+                // key's workspace.
+                let Some(standing) = self.keys.get_mut(key) else { return };
+                let until = standing.rests.cool(class, until, now);
+                self.accounts.get_mut(account).rests.cool(class, until, now);
                 self.events.push(Event::KeyCooled { provider, key, class: class.clone(), until });
             }
             Toll::Barred(reason, extent) => {

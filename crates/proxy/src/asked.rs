@@ -214,6 +214,7 @@ impl Asked {
             max_tokens: call.max_tokens,
             streams: call.stream,
             background: self.headers.has(AGENT),
+            foretold: None,
         })
     }
 

@@ -62,7 +62,7 @@ impl Answer {
 }
 
 /// Asks one provider, with one credential.
-pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held) -> Answer {
+pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut Held) -> Answer {
     let Journey { relay, snapshot, asked, exchange, .. } = journey;
     let Some(credential) = newest(relay, upstream, asked, held) else {
         return Answer::broken(Breakage::Connect, "the key is gone");
@@ -94,7 +94,7 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &Held)
 }
 
 /// The credential as it is now: the key may have been renewed while the call waited.
-fn newest(relay: &Relay, upstream: &Upstream, asked: &Asked, held: &Held) -> Option<Credential> {
+fn newest(relay: &Relay, upstream: &Upstream, asked: &Asked, held: &mut Held) -> Option<Credential> {
     let snapshot = relay.snapshot.load();
     let renewed = snapshot.upstream(upstream.id).and_then(|renewed| renewed.credential(asked, held));
     renewed.or_else(|| upstream.credential(asked, held))

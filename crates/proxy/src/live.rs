@@ -112,8 +112,8 @@ impl Live {
     }
 
     /// What the head of an answer tells about limits.
-    pub(crate) fn learn(&self, held: &Held, quota: &Quota) {
-        if let Some(lease) = &held.lease {
+    pub(crate) fn learn(&self, held: &mut Held, quota: &Quota) {
+        if let Some(lease) = &mut held.lease {
             let now = self.now();
             self.change(now, |state| state.learn(lease, quota, now));
         }

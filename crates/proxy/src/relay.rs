@@ -161,7 +161,7 @@ impl Journey {
         let (mut words, mut hopes) = (None, true);
         loop {
             // Take the right to try. It gives itself back if the client leaves while we wait.
-            let (held, waited) = match live.ask(&mut plan).await {
+            let (mut held, waited) = match live.ask(&mut plan).await {
                 Ok(granted) => granted,
                 // A key that was refused may have been renewed where it comes from.
                 Err(Exhausted::Barred) if std::mem::take(&mut hopes) && refusals.settled().await => continue,
@@ -174,7 +174,7 @@ impl Journey {
             self.exchange.note_attempt(&upstream.name, upstream.label(&held), waited);
 
             // Ask.
-            let Answer { verdict, reply, detail } = attempt(self, upstream, &held).await;
+            let Answer { verdict, reply, detail } = attempt(self, upstream, &mut held).await;
             if let Some(reject) = self.asked.spoilt() {
                 return Err(reject);
             }

@@ -112,6 +112,13 @@ pub(crate) const LAYERS: &[Crate] = &[
         so_that: "it judges the relay with rules written a second time",
     },
     Crate {
+        name: "plan",
+        uses: &["core", "headers", "wire", "sim"],
+        tests_use: &[],
+        outside: Outside::Only(&["microlp"]),
+        so_that: "the relay's own decisions run through hours in seconds",
+    },
+    Crate {
         name: "proxy",
         uses: &["core", "headers", "wire", "providers", "config", "telemetry", "transport"],
         tests_use: &["sim", "testkit"],

@@ -5,8 +5,8 @@ use crate::estimate::{self, Estimates};
 use crate::fleet::{Class, KeyId};
 use crate::flow::Flow;
 use crate::limits::{Counted, Needs};
-use crate::plan::{Book, Lease, Plan};
-use crate::quota::Quota;
+use crate::plan::{Book, Foretold, Lease, Plan};
+use crate::quota::{Gauge, Quota};
 use crate::time::Time;
 use crate::usage::Usage;
 use crate::verdict::Spends;
@@ -18,6 +18,9 @@ impl State {
     /// What a call will need, as far as can be told.
     pub(super) fn needs(&mut self, plan: &Plan) -> Needs {
         let Some(size) = &plan.size else { return Needs::default() };
+        if let Some(Foretold { input, output, pace }) = size.foretold {
+            return Needs::of(input, Flow { units: output, pace });
+        }
         let class = self.classes.id(&plan.class);
         self.estimates.get(&class).map_or_else(|| estimate::unknown(size), |known| known.needs(size))
     }
@@ -49,7 +52,7 @@ impl State {
         let Choice { domain, needs, .. } = *choice;
         self.promise(key, domain, &needs, now);
         let marks = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks();
-        Book { key, domain, needs, marks, begun: None, counted: false }
+        Book { key, domain, needs, marks, begun: None, counted: false, shown: None }
     }
 
     /// Takes units of something out of what was promised; `rest` is what may still be taken.
@@ -64,11 +67,16 @@ impl State {
             meter.promise(rest);
         }
         book.needs.set(counted, rest);
-        self.queue.touch(self.resolve(book.domain));
+        if units.saturating_add(rest.units) < promised.units {
+            self.queue.touch(self.resolve(book.domain));
+        }
     }
 
     /// Gives back units that turned out not to have been taken.
     fn give_back(&mut self, book: &Book, counted: Counted, units: u64, now: Time) {
+        if units == 0 {
+            return;
+        }
         let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
         held.limits.of_mut(counted).give_back(units, now);
         self.keys.at_mut(book.key).caps.of_mut(counted).give_back(units, now);
@@ -103,12 +111,18 @@ impl State {
             }
             self.take(&mut book, Counted::Input, has.saturating_sub(had), Flow::default(), now);
             self.give_back(&book, Counted::Input, had.saturating_sub(has), now);
+            if let Some(gauge) = book.shown.take() {
+                self.compare(&book, Counted::Input, &gauge, (0, has), (lease.since, now));
+            }
             book.begun.get_or_insert(now);
         }
         if before.output != after.output {
             let more = after.output.saturating_sub(before.output);
             let promised = book.needs.get(Counted::Output);
-            let rest = Flow { units: promised.units.saturating_sub(more), ..promised };
+            // An answer that is longer than was thought goes on for as long again, most likely.
+            let most = size.max_tokens.unwrap_or(u64::MAX).saturating_sub(after.output);
+            let units = if more < promised.units { promised.units - more } else { after.output.min(most) };
+            let rest = Flow { units, ..promised };
             self.take(&mut book, Counted::Output, more, rest, now);
             self.give_back(&book, Counted::Output, before.output.saturating_sub(after.output), now);
         }
@@ -132,14 +146,38 @@ impl State {
         }
     }
 
-    /// Corrects what is known of limits by what the head of an answer says.
-    pub(super) fn correct(&mut self, lease: &Lease, quota: &Quota, now: Time) {
-        let Some(book) = &lease.book else { return };
+    /// Corrects what is known of limits by what the head of an answer says. What it says of input is kept until it is
+    /// known how much of that was this call's.
+    pub(super) fn correct(&mut self, lease: &mut Lease, quota: &Quota, now: Time) {
+        let Some(book) = &mut lease.book else { return };
+        if book.begun.is_none() && lease.size.is_some() {
+            book.shown = Some(quota.input);
+        }
+        let (book, asked) = (*book, lease.since);
+        let request = book.needs.get(Counted::Requests).units;
+        self.compare(&book, Counted::Requests, &quota.requests, (request, 0), (asked, now));
+        self.compare(&book, Counted::Output, &quota.output, (0, 0), (asked, now));
+        if book.shown.is_none() {
+            self.compare(&book, Counted::Input, &quota.input, (0, 0), (asked, now));
+        }
+    }
+
+    /// Moves a level to where an answer shows it. Of what was taken since the call was granted, and of what is still
+    /// to be taken, so much is its own.
+    fn compare(
+        &mut self,
+        book: &Book,
+        counted: Counted,
+        gauge: &Gauge,
+        (own, taken): (u64, u64),
+        (asked, now): (Time, Time),
+    ) {
         let merged = self.accounts.now(book.domain.account) != book.domain.account;
         let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
         // Of an account that turned out to be another, the marks are of other counts.
-        let marks = Some(&book.marks).filter(|_| !merged);
-        held.limits.learn(quota, &book.needs, marks, (lease.since, now));
+        let since = held.limits.since(counted, &book.marks).saturating_sub(taken);
+        let since = Some(since).filter(|_| !merged);
+        held.limits.learn(counted, gauge, (own, since), (asked, now));
         self.queue.touch(self.resolve(book.domain));
     }
 

@@ -68,13 +68,12 @@ impl State {
 
     fn learned(&self, key: KeyId, now: Time) -> Vec<Fact> {
         let Some(standing) = self.keys.get(key) else { return Vec::new() };
-        let facts =
-            self.accounts.get(standing.account).rests.held(now).filter_map(|(class, unready)| {
-                match (class, unready) {
-                    (Some(class), Unready::Cooling(until)) => Some(Fact { key, class: class.clone(), until }),
-                    _ => None,
-                }
-            });
+        let shared = &self.accounts.get(standing.account).rests;
+        let held = standing.rests.held(now).chain(shared.held(now));
+        let facts = held.filter_map(|(class, unready)| match (class, unready) {
+            (Some(class), Unready::Cooling(until)) => Some(Fact { key, class: class.clone(), until }),
+            _ => None,
+        });
         facts.collect()
     }
 

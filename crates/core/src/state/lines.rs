@@ -1,7 +1,7 @@
 //! The lines of those who wait for a limit: who joins, who is called, who may go before them.
 //!
-//! The first in a line has a moment. A later one may go before him only if that does not put his moment off: so large
-//! calls do not starve, and small ones do not stand behind them.
+//! A later one may go before others only if that puts none of them off, for it needs what they leave: so large calls do
+//! not starve, and small ones do not stand behind them.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::time::Time;
 use super::State;
 use super::survey::{Choice, Later, Survey};
 
-/// So many behind the first are looked at when it is asked who may go before him.
-const MOST_PASSERS: usize = 32;
+/// So many of a line are looked at when it is asked who may go.
+const MOST: usize = 64;
 
 /// When it is looked again at what will never be, as things stand.
 const NEVER: Duration = Duration::from_hours(1);
@@ -63,44 +63,33 @@ impl State {
         self.moment((key, domain), needs, ahead, now)
     }
 
-    /// Would the first in the line of that domain go as early as without somebody who goes before him?
-    pub(super) fn may_pass(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> bool {
-        let Some(line) = self.queue.line(domain) else { return true };
-        let Some(first) = line.waiting.values().next() else { return true };
-        let mut ahead = Backlog::NONE;
-        ahead.add(needs);
-        let none = &Backlog::NONE;
-        let of_key = if first.key == key { &ahead } else { none };
-        let place = (first.key, domain);
-        let delayed = self.moment(place, &first.needs, Some((&ahead, of_key)), now);
-        delayed.is_some_and(|delayed| self.moment(place, &first.needs, None, now) >= Some(delayed))
-    }
-
     /// Calls those whose turn it is in the line of a domain: what they need is promised to them.
     pub(super) fn call_up(&mut self, domain: DomainId, now: Time, woken: &mut Vec<Ticket>) {
-        loop {
-            let first = self.queue.line(domain).and_then(|line| line.waiting.first_key_value());
-            let Some((rank, waiter)) = first.map(|(rank, waiter)| (*rank, *waiter)) else { return };
-            let moment = self.moment((waiter.key, domain), &waiter.needs, None, now).unwrap_or(now + NEVER);
-            if moment > now {
-                self.queue.expect(domain, moment);
-                break;
-            }
-            self.call(domain, (rank, waiter), now, woken);
-        }
         let line = self.queue.line(domain).into_iter().flat_map(|line| &line.waiting);
-        let others: Vec<_> = line.skip(1).take(MOST_PASSERS).map(|(rank, waiter)| (*rank, *waiter)).collect();
-        for (rank, waiter) in others {
-            if self.admits(waiter.key, domain, &waiter.needs, now)
-                && self.may_pass(waiter.key, domain, &waiter.needs, now)
-            {
-                let moment = self.queue.line(domain).map(|line| line.moment);
-                self.call(domain, (rank, waiter), now, woken);
-                // That did not put the first one off.
-                if let Some(moment) = moment {
-                    self.queue.expect(domain, moment);
+        let line: Vec<_> = line.take(MOST).map(|(rank, waiter)| (*rank, *waiter)).collect();
+        let mut ahead = Backlog::NONE;
+        let mut next = None;
+        for (place, (rank, waiter)) in line.iter().enumerate() {
+            // Whoever still waits before him, for this key.
+            let mut of_key = Backlog::NONE;
+            if self.keys.at(waiter.key).caps.is_limited() {
+                let before = line[..place].iter().filter(|(rank, _)| self.queue.waits(domain, *rank));
+                for (_, other) in before.filter(|(_, other)| other.key == waiter.key) {
+                    of_key.add(&other.needs);
                 }
             }
+            let at = self.moment((waiter.key, domain), &waiter.needs, Some((&ahead, &of_key)), now);
+            if at.is_some_and(|at| at <= now) {
+                self.call(domain, (*rank, *waiter), now, woken);
+            } else {
+                ahead.add(&waiter.needs);
+                // When one behind him may go is not earlier, unless he needs other things.
+                let at = at.unwrap_or(now + NEVER);
+                next = Some(next.map_or(at, |next: Time| next.min(at)));
+            }
+        }
+        if let Some(next) = next {
+            self.queue.expect(domain, next);
         }
     }
 

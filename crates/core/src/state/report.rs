@@ -112,8 +112,9 @@ impl State {
         let standing = self.keys.get(id);
         let held = standing.map(|it| {
             let shared = &self.accounts.get(it.account).rests;
-            let both = it.rests.held(now).chain(shared.held(now));
-            both.map(|(class, what)| (class.cloned(), what)).collect()
+            let own: Vec<_> = it.rests.held(now).collect();
+            let others = shared.held(now).filter(|held| !own.contains(held));
+            own.iter().copied().chain(others).map(|(class, what)| (class.cloned(), what)).collect()
         });
         KeyReport {
             id,

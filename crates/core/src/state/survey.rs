@@ -1,7 +1,6 @@
 //! Who could serve a call now, whom it is, and if nobody could, when somebody will.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use crate::account::{ClassId, DomainId};
 use crate::fleet::{Class, Key, Provider, ProviderId};
@@ -157,12 +156,14 @@ impl State {
     }
 
     fn look_at_limits(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> Look {
-        if self.admits(key, domain, needs, now) && self.may_pass(key, domain, needs, now) {
+        if self.queue.line(domain).is_none() && self.admits(key, domain, needs, now) {
             return Look::Able;
         }
-        // Behind others it is never now.
-        let soon = now + Duration::from_nanos(1);
-        self.moment_behind(key, domain, needs, now).map_or(Look::Passed, |at| Look::Later(at.max(soon)))
+        match self.moment_behind(key, domain, needs, now) {
+            None => Look::Passed,
+            Some(at) if at <= now => Look::Able,
+            Some(at) => Look::Later(at),
+        }
     }
 
     /// Chooses a provider by the routing strategy, then one of its keys by the pooling strategy.

@@ -53,26 +53,26 @@ fn what_headers_say_is_kept_of_the_key_if_they_say_anything_of_limits() {
     let fleet = fleet("a1");
     let mut state = state(&fleet);
     let known = |state: &State| state.report(START).providers[0].keys[0].quota.clone();
-    let (_, lease) = grant(&mut state, &fleet);
+    let (_, mut lease) = grant(&mut state, &fleet);
     state.learn(
-        &lease,
+        &mut lease,
         &Quota { workspace: Some("w".to_owned()), should_retry: Some(true), ..Quota::default() },
         START,
     );
     assert_eq!(known(&state), None);
     let organization = Quota { organization: Some("o".to_owned()), ..Quota::default() };
-    state.learn(&lease, &organization, START);
+    state.learn(&mut lease, &organization, START);
     assert_eq!(known(&state), Some(organization.clone()));
-    state.learn(&lease, &Quota::default(), START);
+    state.learn(&mut lease, &Quota::default(), START);
     assert_eq!(known(&state), Some(organization));
     let limits = Quota { retry_after: Some(Duration::from_secs(1)), ..Quota::default() };
-    state.learn(&lease, &limits, START);
+    state.learn(&mut lease, &limits, START);
     let limits = Quota { organization: Some("o".to_owned()), ..limits };
     assert_eq!(known(&state), Some(limits.clone()), "whose it is was said once and stays true");
     state.close(lease, Usage::ZERO, START);
     let mut own = fleet.plan(relay_core::Need { credential: Whose::Client, ..call() }, START);
-    let Ask::Granted(own) = state.ask(&mut own, START, Roll(0)) else { unreachable!("it needs no key") };
-    state.learn(&own, &Quota { organization: Some("theirs".to_owned()), ..Quota::default() }, START);
+    let Ask::Granted(mut own) = state.ask(&mut own, START, Roll(0)) else { unreachable!("it needs no key") };
+    state.learn(&mut own, &Quota { organization: Some("theirs".to_owned()), ..Quota::default() }, START);
     state.close(own, usage(1, 1), START);
     assert_eq!(known(&state), Some(limits));
     assert_eq!(totals(&state).usage, Usage::ZERO);
@@ -103,8 +103,8 @@ fn a_key_that_is_gone_is_forgotten_when_its_last_lease_has_ended() {
     state.close(lease, usage(1, 1), START);
     state.reconcile(&with, START);
     assert_eq!(totals(&state), Totals::default());
-    let (_, lease) = grant(&mut state, &with);
-    state.learn(&lease, &Quota { organization: Some("o".to_owned()), ..Quota::default() }, START);
+    let (_, mut lease) = grant(&mut state, &with);
+    state.learn(&mut lease, &Quota { organization: Some("o".to_owned()), ..Quota::default() }, START);
     state.close(lease, usage(1, 1), START);
     assert_eq!(totals(&state).leases, 1, "idle, but configured");
     state.reconcile(&without, START);
