@@ -133,22 +133,31 @@ impl Default for Estimates {
 /// What a call of that size will need, of a class of which nothing is known.
 pub(crate) fn unknown(size: &Size) -> Needs {
     let units = size.max_tokens.map_or(OUTPUT, |most| OUTPUT.min(most));
-    Needs::of(size.bytes * 10 / TENTHS_OF_BYTES, Flow::at_once(units))
+    Needs::of(unknown_tokens(size.bytes), Flow::at_once(units))
+}
+
+/// How many tokens so many bytes of a prompt have, of a class of which nothing is known.
+pub(crate) const fn unknown_tokens(bytes: u64) -> u64 {
+    bytes.saturating_mul(10) / TENTHS_OF_BYTES
 }
 
 impl Estimates {
     /// What a call of that size will need.
     pub(crate) fn needs(&self, size: &Size) -> Needs {
-        let input = match self.density.estimate() {
-            None => size.bytes * 10 / TENTHS_OF_BYTES,
-            Some(density) => size.bytes.saturating_mul(density) / BYTES,
-        };
+        let input = self.tokens(size.bytes);
         let known = kinds(size).into_iter().find_map(|kind| self.output.get(&kind)?.estimate());
         let output = known.unwrap_or(OUTPUT);
         let units = size.max_tokens.map_or(output, |most| output.min(most));
         // Of an answer that comes whole nobody sees how far it is.
         let pace = self.pace.estimate().filter(|_| size.streams);
         Needs::of(input, Flow { units, pace: pace.map(|pace| pace + pace / 4) })
+    }
+
+    /// How many tokens so many bytes of a prompt have.
+    pub(crate) fn tokens(&self, bytes: u64) -> u64 {
+        self.density
+            .estimate()
+            .map_or_else(|| unknown_tokens(bytes), |density| bytes.saturating_mul(density) / BYTES)
     }
 
     /// What a prompt turned out to be.

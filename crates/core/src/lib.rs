@@ -19,6 +19,7 @@ pub mod usage;
 pub mod verdict;
 
 mod account;
+pub mod affinity;
 mod estimate;
 mod key;
 mod owner;
@@ -31,6 +32,7 @@ pub mod plan;
 pub mod event;
 pub mod state;
 
+pub use crate::affinity::Conversation;
 pub use crate::event::Event;
 pub use crate::fact::{Fact, Learned};
 pub use crate::fleet::{Caps, Class, Fleet, Key, KeyId, Ownership, Provider, ProviderId};

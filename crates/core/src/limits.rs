@@ -59,6 +59,12 @@ impl Needs {
         Self([Flow::at_once(1), Flow::at_once(input), output])
     }
 
+    /// The same, with so much input.
+    pub(crate) fn with_input(mut self, input: u64) -> Self {
+        self.set(Counted::Input, Flow::at_once(input));
+        self
+    }
+
     /// Is nothing counted?
     pub(crate) fn is_nothing(&self) -> bool {
         self.0.iter().all(|flow| flow.units == 0)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::account::DomainId;
+use crate::affinity::Conversation;
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::limits::{Marks, Needs};
 use crate::queue::Ticket;
@@ -37,6 +38,8 @@ pub struct Need {
     pub credential: Whose,
     /// How large it is, if it counts against the limits of a class of models.
     pub size: Option<Size>,
+    /// Which conversation it goes on with, if that is known.
+    pub conversation: Option<Conversation>,
 }
 
 /// How large a call is, as far as that is known before it is answered.
@@ -90,6 +93,7 @@ pub struct Plan {
     pub(crate) subject: Subject,
     pub(crate) whose: Whose,
     pub(crate) size: Option<Size>,
+    pub(crate) conversation: Option<Conversation>,
     pub(crate) pinned: Option<KeyId>,
     /// Who may be asked, in the order of the configuration.
     pub(crate) providers: Vec<ProviderId>,
@@ -152,6 +156,7 @@ impl Fleet {
             subject: need.subject,
             whose: need.credential,
             size: need.size,
+            conversation: need.conversation,
             pinned: need.pinned,
             providers,
             wait_until: now + self.max_wait,
@@ -227,6 +232,7 @@ pub struct Lease {
     pub(crate) key: Option<KeyId>,
     pub(crate) class: Class,
     pub(crate) size: Option<Size>,
+    pub(crate) conversation: Option<Conversation>,
     /// Of its key.
     pub(crate) probe: Probe,
     /// Of the organization that holds its limits.

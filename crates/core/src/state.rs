@@ -5,6 +5,7 @@
 
 mod books;
 mod exhaust;
+mod home;
 mod inventory;
 mod lines;
 mod report;
@@ -13,6 +14,7 @@ mod survey;
 use std::collections::BTreeMap;
 
 use crate::account::{Accounts, Classes, Found};
+use crate::affinity::Affinity;
 use crate::estimate::Estimates;
 use crate::event::Event;
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
@@ -27,6 +29,7 @@ use crate::time::{Roll, Time};
 use crate::usage::Usage;
 use crate::verdict::{Fault, Next, Reason, Toll, Verdict};
 
+use self::home::AtHome;
 use self::survey::{Choice, Scratch};
 
 pub use self::report::{Count, KeyReport, LimitReport, ProviderReport, Report};
@@ -49,6 +52,7 @@ pub struct State {
     /// They were called, and have not heard of it yet.
     woken: Vec<Ticket>,
     owners: Owners,
+    affinity: Affinity,
     events: Vec<Event>,
     /// Room for those who may be chosen, kept so that no choice allocates any.
     scratch: Scratch,
@@ -82,6 +86,14 @@ impl State {
             && let Some(choice) = self.answer_call(plan, ticket, now)
         {
             return Ask::Granted(self.grant(plan, choice, now));
+        }
+        match self.at_home(plan, &needs, now) {
+            AtHome::Now(choice) => {
+                self.leave(plan);
+                return Ask::Granted(self.grant(plan, choice, now));
+            }
+            AtHome::Soon(ticket, until) => return Ask::Wait { ticket, until },
+            AtHome::Away => {}
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut survey = self.survey(plan, &needs, now, &mut scratch);
@@ -219,6 +231,7 @@ impl State {
             key: None,
             class,
             size: plan.size,
+            conversation: plan.conversation,
             probe: Probe::No,
             account_probe: Probe::No,
             pardons: 0,

@@ -10,5 +10,5 @@ pub mod world;
 
 pub use crate::dice::Dice;
 pub use crate::optimum::{Pool, float, optimum, pools};
-pub use crate::workload::{Arrival, Kind, Mix};
+pub use crate::workload::{Agents, Arrival, Kind, Mix};
 pub use crate::world::{Outcome, Served, Setting, World};

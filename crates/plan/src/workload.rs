@@ -39,6 +39,37 @@ pub struct Arrival {
     pub after: Duration,
     /// The place of its kind.
     pub kind: usize,
+    /// The conversation that begins with it, if it does.
+    pub conversation: Option<usize>,
+}
+
+/// Agents that go on with conversations of their own: each turn says the whole history again, which is in the
+/// provider's cache if the conversation was there a short while ago.
+#[derive(Clone, Copy, Debug)]
+pub struct Agents {
+    /// How many there are.
+    pub count: usize,
+    /// Turns of each.
+    pub turns: u32,
+    /// Tokens that each turn adds to the prompt. The first has what its kind says.
+    pub grows: u64,
+    /// From an answer to the next turn, on average.
+    pub pause: Duration,
+}
+
+impl Agents {
+    /// The first turns, spread over that time.
+    pub fn arrivals(&self, kind: usize, over: Duration, mut dice: Dice) -> Vec<Arrival> {
+        let nanos = u64::try_from(over.as_nanos()).unwrap_or(u64::MAX);
+        let mut arrivals: Vec<_> = (0..self.count)
+            .map(|agent| {
+                let after = Duration::from_nanos(dice.below(nanos));
+                Arrival { after, kind, conversation: Some(agent) }
+            })
+            .collect();
+        arrivals.sort_by_key(|arrival| arrival.after);
+        arrivals
+    }
 }
 
 impl Mix {
@@ -54,7 +85,7 @@ impl Mix {
                 drawn = drawn.saturating_sub(kind.share);
                 here
             });
-            arrivals.push(Arrival { after, kind: kind.unwrap_or_default() });
+            arrivals.push(Arrival { after, kind: kind.unwrap_or_default(), conversation: None });
             after += dice.pause(self.every);
         }
         arrivals

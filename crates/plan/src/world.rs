@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use relay_core::{
-    Ask, Class, Exhausted, Fleet, Foretold, Key, KeyId, Lease, Need, Plan, Provider, ProviderId, Quota, Size,
-    State, Step, Strategy, Subject, Ticket, Time, Usage, Verdict, Whose,
+    Ask, Class, Conversation, Exhausted, Fleet, Foretold, Key, KeyId, Lease, Need, Plan, Provider,
+    ProviderId, Quota, Size, State, Step, Strategy, Subject, Ticket, Time, Usage, Verdict, Whose,
 };
 use relay_headers::{Headers, Value};
 use relay_sim::Settings;
@@ -14,7 +14,7 @@ use relay_sim::limiter::{Account, Gauge, Limiter, Shortage};
 
 use crate::dice::Dice;
 use crate::optimum::float;
-use crate::workload::{Arrival, Kind};
+use crate::workload::{Agents, Arrival, Kind};
 
 /// Output is told in pieces of this many tokens.
 const PIECE: u64 = 64;
@@ -33,7 +33,14 @@ pub struct Setting<'a> {
     pub foretold: bool,
     /// The kinds of calls.
     pub kinds: &'a [Kind],
+    /// How conversations go on.
+    pub agents: Option<Agents>,
+    /// Is the relay told which conversation a call goes on with?
+    pub told: bool,
 }
+
+/// A prompt lives so long in the provider's cache after it was used.
+const CACHED: Duration = Duration::from_mins(5);
 
 /// What became of the calls of one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,6 +68,10 @@ pub struct Outcome {
     pub gauges: Vec<Gauge>,
     /// Leases that were open at the end.
     pub open: u32,
+    /// Tokens of prompts that were read from a cache.
+    pub cache_read: u64,
+    /// Tokens that would have been read from the cache of a single key without limits.
+    pub cache_best: u64,
 }
 
 impl Outcome {
@@ -92,6 +103,8 @@ pub struct World<'a> {
     look: Option<Time>,
     calls: Vec<Call>,
     waiting: BTreeMap<Ticket, usize>,
+    /// What the provider has in its caches: tokens, and when they were used; by organization and conversation.
+    caches: BTreeMap<(usize, usize), (u64, Time)>,
     outcome: Outcome,
 }
 
@@ -106,6 +119,12 @@ enum Happening {
 
 struct Call {
     kind: usize,
+    conversation: Option<usize>,
+    turn: u32,
+    /// Tokens of its prompt.
+    prompt: u64,
+    /// So many of them are in the cache of whoever serves it.
+    cached: u64,
     came: Time,
     plan: Option<Plan>,
     ticket: Option<Ticket>,
@@ -152,23 +171,15 @@ impl<'a> World<'a> {
             look: None,
             calls: Vec::new(),
             waiting: BTreeMap::new(),
+            caches: BTreeMap::new(),
             outcome: Outcome { kinds, ..Outcome::default() },
         }
     }
 
     /// Plays those calls to their end.
     pub fn play(mut self, arrivals: &[Arrival]) -> Outcome {
-        for Arrival { after, kind } in arrivals {
-            self.foresee(self.now + *after, Happening::Comes(self.calls.len()));
-            let came = self.now + *after;
-            self.calls.push(Call {
-                kind: *kind,
-                came,
-                plan: None,
-                ticket: None,
-                lease: None,
-                usage: Usage::ZERO,
-            });
+        for Arrival { after, kind, conversation } in arrivals {
+            self.come(self.now + *after, *kind, *conversation, 0);
         }
         while let Some(Reverse((at, _, happening))) = self.ahead.pop() {
             if happening == Happening::Looks && self.look != Some(at) {
@@ -183,6 +194,36 @@ impl<'a> World<'a> {
         self.outcome.open = report.providers.iter().flat_map(|it| &it.keys).map(|key| key.in_flight).sum();
         self.outcome.gauges = self.limiter.gauges(self.setting.provider);
         self.outcome
+    }
+
+    /// A call will come.
+    fn come(&mut self, came: Time, kind: usize, conversation: Option<usize>, turn: u32) {
+        self.foresee(came, Happening::Comes(self.calls.len()));
+        let grown = self.setting.agents.map_or(0, |agents| agents.grows * u64::from(turn));
+        let prompt = self.setting.kinds[kind].input + grown;
+        self.calls.push(Call {
+            kind,
+            conversation,
+            turn,
+            prompt,
+            cached: 0,
+            came,
+            plan: None,
+            ticket: None,
+            lease: None,
+            usage: Usage::ZERO,
+        });
+    }
+
+    /// A call is over: its conversation goes on.
+    fn go_on(&mut self, call: usize) {
+        let Call { kind, conversation, turn, .. } = self.calls[call];
+        if let Some(agents) =
+            self.setting.agents.filter(|agents| conversation.is_some() && turn + 1 < agents.turns)
+        {
+            let pause = self.dice.pause(agents.pause);
+            self.come(self.now + pause, kind, conversation, turn + 1);
+        }
     }
 
     fn foresee(&mut self, at: Time, happening: Happening) {
@@ -230,6 +271,7 @@ impl<'a> World<'a> {
 
     fn need(&self, call: usize) -> Need {
         let kind = &self.setting.kinds[self.calls[call].kind];
+        let conversation = self.calls[call].conversation.filter(|_| self.setting.told);
         let foretold = Foretold { input: kind.input, output: kind.output, pace: kind.pace };
         Need {
             class: Class::of(MODEL),
@@ -239,12 +281,13 @@ impl<'a> World<'a> {
             subject: Subject::Model,
             credential: Whose::Pool,
             size: Some(Size {
-                bytes: kind.input * 4,
+                bytes: self.calls[call].prompt * 4,
                 max_tokens: Some(32_000),
                 streams: true,
                 background: false,
                 foretold: self.setting.foretold.then_some(foretold),
             }),
+            conversation: conversation.map(|conversation| Conversation(conversation as u64)),
         }
     }
 
@@ -263,9 +306,13 @@ impl<'a> World<'a> {
                 self.foresee(until, Happening::Wakes(call));
             }
             Ask::Exhausted(why) => {
-                debug_assert!(matches!(why, Exhausted::Spent { .. }), "{why:?}");
                 self.outcome.kinds[self.calls[call].kind].refused += 1;
                 self.calls[call].plan = None;
+                if let (Exhausted::Spent { until }, Some(_)) = (why, self.calls[call].conversation) {
+                    // Its client comes back when it was told to.
+                    let Call { kind, conversation, turn, .. } = self.calls[call];
+                    self.come(until, kind, conversation, turn);
+                }
             }
         }
     }
@@ -275,7 +322,13 @@ impl<'a> World<'a> {
         self.outcome.requests += 1;
         let kind = &self.setting.kinds[self.calls[call].kind];
         let (account, _) = self.accounts[&lease.key().expect("there is no other credential")];
-        let admitted = self.limiter.admit(account, MODEL, kind.input, self.now.since_epoch());
+        let cached = self.calls[call].conversation.and_then(|conversation| {
+            let (tokens, used) = self.caches.get(&(account.organization, conversation)).copied()?;
+            (self.now.since(used) < CACHED).then_some(tokens)
+        });
+        self.calls[call].cached = cached.unwrap_or_default();
+        let uncached = self.calls[call].prompt - self.calls[call].cached;
+        let admitted = self.limiter.admit(account, MODEL, uncached, self.now.since_epoch());
         match admitted {
             Ok(()) => {
                 self.calls[call].lease = Some(lease);
@@ -320,7 +373,18 @@ impl<'a> World<'a> {
         let Step::Commit(mut lease) = self.state.judge(plan, lease, Verdict::Served, self.now) else {
             return;
         };
-        let usage = Usage { input: kind.input, ..Usage::ZERO };
+        let Call { prompt, cached, conversation, turn, .. } = self.calls[call];
+        let usage = match conversation {
+            None => Usage { input: prompt, ..Usage::ZERO },
+            Some(conversation) => {
+                self.caches.insert((account.organization, conversation), (prompt, self.now));
+                self.outcome.cache_read += cached;
+                if turn > 0 {
+                    self.outcome.cache_best += prompt - self.setting.agents.map_or(0, |agents| agents.grows);
+                }
+                Usage { cache_read: cached, cache_write: prompt - cached, ..Usage::ZERO }
+            }
+        };
         self.state.charge(&mut lease, usage, self.now);
         let waited = self.now.since(self.calls[call].came).saturating_sub(kind.latency);
         let served = &mut self.outcome.kinds[self.calls[call].kind];
@@ -348,6 +412,7 @@ impl<'a> World<'a> {
         } else {
             self.state.close(lease, usage, self.now);
             self.calls[call].plan = None;
+            self.go_on(call);
         }
     }
 }

@@ -66,6 +66,8 @@ fn run(pace: Option<u64>, needs: Needs, seed: u64, seconds: u64) -> (f64, Outcom
         caps: &caps,
         foretold: needs == Needs::Foretold,
         kinds: &kinds,
+        agents: None,
+        told: false,
     };
     let outcome = World::new(&setting, Dice::seeded(seed + 1)).play(&arrivals);
     let answered: Vec<u64> = outcome.kinds.iter().map(|kind| kind.answered).collect();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use http::Method;
 use http::uri::{self, Authority, PathAndQuery};
-use relay_core::{Class, Need, Size, Subject, Whose};
+use relay_core::{Class, Conversation, Need, Size, Subject, Whose};
 use relay_headers::{Headers, Request};
 use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
 use relay_transport::RequestBody;
@@ -22,6 +22,9 @@ use crate::surface::Surface;
 
 /// The header by which Claude Code names a subagent: nobody looks on while it works.
 const AGENT: &str = "x-claude-code-agent-id";
+
+/// The header by which Claude Code names a session.
+const SESSION: &str = "x-claude-code-session-id";
 
 /// What a client asks.
 pub(crate) struct Asked {
@@ -203,7 +206,16 @@ impl Asked {
             subject,
             credential: whose,
             size: self.size(),
+            conversation: self.conversation(),
         }
+    }
+
+    /// Which conversation it goes on with. Subagents have prompts of their own, and so each is one of its own.
+    fn conversation(&self) -> Option<Conversation> {
+        let call = self.call().filter(|_| self.purpose == Purpose::Messages)?;
+        let session = self.headers.get(SESSION).or_else(|| call.session.as_deref().map(str::as_bytes))?;
+        let agent = self.headers.get(AGENT).unwrap_or_default();
+        Some(Conversation::of(&[self.client.name.as_bytes(), session, agent]))
     }
 
     /// How large it is, if it counts against the limits of its models.

@@ -141,8 +141,9 @@ fn providers(relay: &Relay, snapshot: &Snapshot) -> Value {
                 "output_tokens": key.totals.usage.output,
                 "cache_write_tokens": key.totals.usage.cache_write,
                 "cache_read_tokens": key.totals.usage.cache_read,
-                "organization": key.quota.as_ref().and_then(|quota| quota.organization.as_deref()),
+                "organization": key.organization,
                 "held": held,
+                "limits": key.limits.iter().map(limit).collect::<Vec<_>>(),
             })
         });
         json!({
@@ -164,6 +165,22 @@ fn held(class: Option<&relay_core::Class>, what: Unready, now: relay_core::Time)
         Unready::Barred(relay_core::Reason::OutOfMoney, until) => ("out of money", until),
     };
     json!({"why": why, "model_class": class.map(relay_core::Class::as_str), "seconds": until.since(now).as_secs()})
+}
+
+/// One limit. Keys of one organization show the same ones, for they share them.
+fn limit(limit: &relay_core::LimitReport) -> Value {
+    let counted = match limit.counted {
+        relay_core::Counted::Requests => "requests",
+        relay_core::Counted::Input => "uncached_input_tokens",
+        relay_core::Counted::Output => "output_tokens",
+    };
+    json!({
+        "model_class": limit.class.as_str(),
+        "counted": counted,
+        "per_minute": limit.per_minute,
+        "available": limit.available,
+        "burst_seconds": limit.burst.as_secs(),
+    })
 }
 
 /// Scheme, host, port and path: neither who nor with what.

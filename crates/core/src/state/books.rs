@@ -1,6 +1,6 @@
 //! What leases are promised of limits, what they take, and what is learned from that.
 
-use crate::account::DomainId;
+use crate::account::{ClassId, DomainId};
 use crate::estimate::{self, Estimates};
 use crate::fleet::{Class, KeyId};
 use crate::flow::Flow;
@@ -23,6 +23,13 @@ impl State {
         }
         let class = self.classes.id(&plan.class);
         self.estimates.get(&class).map_or_else(|| estimate::unknown(size), |known| known.needs(size))
+    }
+
+    /// How many tokens so many bytes of a prompt have.
+    pub(super) fn tokens(&self, class: ClassId, bytes: u64) -> u64 {
+        self.estimates
+            .get(&class)
+            .map_or_else(|| estimate::unknown_tokens(bytes), |known| known.tokens(bytes))
     }
 
     /// A domain by what its account has turned out to be.
@@ -115,6 +122,10 @@ impl State {
                 self.compare(&book, Counted::Input, &gauge, (0, has), (lease.since, now));
             }
             book.begun.get_or_insert(now);
+            if let (Some(conversation), Some(key)) = (lease.conversation, lease.key) {
+                let at = (lease.provider, key, &lease.class);
+                self.affinity.settle(conversation, at, (&after, size.bytes), now);
+            }
         }
         if before.output != after.output {
             let more = after.output.saturating_sub(before.output);

@@ -128,7 +128,7 @@ impl State {
     }
 
     /// When somebody who stands in a line may go, as things are.
-    fn expected(&self, domain: DomainId, rank: Rank, now: Time) -> Time {
+    pub(super) fn expected(&self, domain: DomainId, rank: Rank, now: Time) -> Time {
         let waiter = self.queue.line(domain).and_then(|line| line.waiting.get(&rank));
         let before = self.queue.before(domain, rank);
         let at = waiter.and_then(|waiter| {
@@ -138,7 +138,7 @@ impl State {
     }
 
     /// A place in the line of a domain.
-    fn join(&mut self, plan: &Plan, later: &Later, needs: &Needs) -> Ticket {
+    pub(super) fn join(&mut self, plan: &Plan, later: &Later, needs: &Needs) -> Ticket {
         let Later { provider, key, domain, .. } = *later;
         self.accounts.get_mut(domain.account).domain_mut(domain.class).ahead.add(needs);
         self.keys.at_mut(key).ahead.add(needs);

@@ -57,7 +57,7 @@ pub(super) struct Scratch {
 }
 
 /// How it stands with one key.
-enum Look {
+pub(super) enum Look {
     /// It is not asked, or will never serve.
     Passed,
     /// It could serve now.
@@ -133,7 +133,7 @@ impl State {
     }
 
     /// How it stands with one key, for that call.
-    fn look(
+    pub(super) fn look(
         &self,
         plan: &Plan,
         (provider, key, domain): (ProviderId, usize, DomainId),

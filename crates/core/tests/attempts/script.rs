@@ -57,6 +57,7 @@ pub(crate) fn call() -> Need {
         subject: Subject::Model,
         credential: Whose::Pool,
         size: None,
+        conversation: None,
     }
 }
 

@@ -99,6 +99,7 @@ impl Wish {
             subject: self.subject,
             credential: self.credential,
             size: None,
+            conversation: None,
         }
     }
 }

@@ -1,0 +1,138 @@
+//! Where a conversation's prompt cache is, and what it costs to go elsewhere.
+//!
+//! It knows numbers by which conversations are told apart, and keys. It refuses to know what a conversation says.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::fleet::{Class, FNV_OFFSET, KeyId, ProviderId, fnv1a};
+use crate::time::Time;
+use crate::usage::Usage;
+
+/// The most conversations that are remembered; those that were quiet for longest are forgotten first.
+const MOST: usize = 20_000;
+
+/// How long a cache lives after it was used last, unless a call asks for longer
+/// (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
+const LIFETIME: Duration = Duration::from_mins(5);
+
+/// What it is worth to keep a cache, in nanoseconds of waiting for each cached token: to write a token costs about
+/// five dollars a million more than to read it, and a second of waiting is taken to be worth five cents.
+const NANOSECONDS_A_TOKEN: u64 = 100_000;
+
+/// A conversation: a session, or one agent of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Conversation(pub u64);
+
+impl Conversation {
+    /// The conversation that these name together.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        // Each ends with a byte that no text has, so that two parts are not another one.
+        let part = |hash, part: &&[u8]| fnv1a(fnv1a(hash, part), &[0xff]);
+        Self(parts.iter().fold(FNV_OFFSET, part))
+    }
+}
+
+/// Where a conversation was last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Home {
+    pub(crate) provider: ProviderId,
+    pub(crate) key: KeyId,
+    pub(crate) class: Class,
+    /// So many tokens of it are in the cache there.
+    pub(crate) cached: u64,
+    /// What its last prompt had, and how long its body was.
+    pub(crate) prompt: u64,
+    pub(crate) bytes: u64,
+    used: Time,
+}
+
+/// Where every conversation was last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Affinity {
+    homes: BTreeMap<Conversation, Home>,
+    /// In the order in which they were used; some more than once.
+    order: VecDeque<(Time, Conversation)>,
+}
+
+impl Home {
+    /// How many of its tokens a call would read from the cache now.
+    pub(crate) fn warm(&self, class: &Class, now: Time) -> u64 {
+        let lives = now.since(self.used) < LIFETIME && self.class == *class;
+        if lives { self.cached } else { 0 }
+    }
+
+    /// How long it is worth to wait for it, rather than to go elsewhere now.
+    pub(crate) fn worth(&self, class: &Class, now: Time) -> Duration {
+        Duration::from_nanos(self.warm(class, now).saturating_mul(NANOSECONDS_A_TOKEN))
+    }
+}
+
+impl Affinity {
+    pub(crate) fn home(&self, conversation: Conversation) -> Option<&Home> {
+        self.homes.get(&conversation)
+    }
+
+    /// An answer of that key begins, and says what was read and written.
+    pub(crate) fn settle(
+        &mut self,
+        conversation: Conversation,
+        (provider, key, class): (ProviderId, KeyId, &Class),
+        (usage, bytes): (&Usage, u64),
+        now: Time,
+    ) {
+        let cached = usage.cache_read.saturating_add(usage.cache_write);
+        let prompt = cached.saturating_add(usage.input);
+        let home = Home { provider, key, class: class.clone(), cached, prompt, bytes, used: now };
+        self.homes.insert(conversation, home);
+        self.order.push_back((now, conversation));
+        // Whoever was used again since is further behind.
+        let many = |affinity: &Self| affinity.homes.len() > MOST || affinity.order.len() > 2 * MOST;
+        while many(self)
+            && let Some((used, conversation)) = self.order.pop_front()
+        {
+            if self.homes.get(&conversation).is_some_and(|home| home.used == used) {
+                self.homes.remove(&conversation);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: Time = Time::from_epoch(Duration::from_secs(1_000));
+
+    fn settle(affinity: &mut Affinity, conversation: u64, cached: u64, now: Time) {
+        let provider = ProviderId::of("p");
+        let usage = Usage { cache_read: cached / 2, cache_write: cached - cached / 2, ..Usage::ZERO };
+        let at = (provider, KeyId::of(provider, b"k"), &Class::of("m"));
+        affinity.settle(Conversation(conversation), at, (&usage, 1), now);
+    }
+
+    #[test]
+    fn a_cache_is_worth_waiting_for_while_it_lives() {
+        let mut affinity = Affinity::default();
+        settle(&mut affinity, 1, 150_000, T);
+        let home = affinity.home(Conversation(1)).unwrap();
+        assert_eq!(home.worth(&Class::of("m"), T), Duration::from_secs(15));
+        assert_eq!(home.warm(&Class::of("other"), T), 0);
+        assert_eq!(home.warm(&Class::of("m"), T + LIFETIME), 0);
+        assert_eq!(affinity.home(Conversation(2)), None);
+    }
+
+    #[test]
+    fn those_that_were_quiet_for_longest_are_forgotten() {
+        let mut affinity = Affinity::default();
+        let at = |index: u64| T + Duration::from_millis(index);
+        settle(&mut affinity, 0, 10, T);
+        for index in 1..=MOST as u64 {
+            settle(&mut affinity, index, 10, at(index));
+            settle(&mut affinity, 0, 10, at(index));
+        }
+        assert_eq!(affinity.homes.len(), MOST);
+        assert!(affinity.home(Conversation(0)).is_some() && affinity.home(Conversation(1)).is_none());
+        assert!(affinity.order.len() <= 2 * MOST);
+    }
+}
