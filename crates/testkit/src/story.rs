@@ -46,7 +46,14 @@ impl Story {
 
     /// A provider with that many keys, `sk-<name>-1` and so on, all served by one script.
     pub fn provider_with(mut self, name: &str, keys: usize, script: impl IntoIterator<Item = Reply>) -> Self {
-        let keys = (1..=keys).map(|key| format!("sk-{name}-{key}")).collect();
+        let keys = (1..=keys).map(|key| format!("{{ key: sk-{name}-{key} }}")).collect();
+        self.providers.push((name.to_owned(), Upstream::new(script), keys));
+        self
+    }
+
+    /// A provider with these keys, as a configuration writes them, all served by one script.
+    pub fn provider_of(mut self, name: &str, keys: &[&str], script: impl IntoIterator<Item = Reply>) -> Self {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
         self.providers.push((name.to_owned(), Upstream::new(script), keys));
         self
     }
@@ -99,7 +106,6 @@ impl Story {
             let provider = format!(
                 "  - name: {name}\n    type: anthropic\n    enabled: true\n    base_url: http://{name}.localhost\n    pooling: {{ strategy: round_robin }}\n"
             );
-            let keys: Vec<_> = keys.iter().map(|key| format!("{{ key: {key} }}")).collect();
             yaml += &provider;
             yaml.extend(["    keys: [", &keys.join(", "), "]\n"]);
         }

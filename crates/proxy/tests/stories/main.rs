@@ -6,6 +6,7 @@ mod cut_stream;
 mod drain;
 mod failover;
 mod late_head;
+mod limits;
 mod logs;
 mod pass_through;
 mod pings;
