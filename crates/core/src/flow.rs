@@ -11,8 +11,8 @@ pub(crate) const AHEAD: [u64; N_AHEAD] =
 
 pub(crate) const N_AHEAD: usize = 12;
 
-/// What flows comes in pieces, and nobody sees how far the next one is: so many units may be taken at once.
-pub(crate) const PIECE: u64 = 64;
+/// What flows is charged in pieces of so many units: so many may have been taken and not been charged yet.
+pub const PIECE: u64 = 64;
 
 /// What something will take: so many units, over time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -36,6 +36,7 @@ pub use crate::affinity::Conversation;
 pub use crate::event::Event;
 pub use crate::fact::{Fact, Learned};
 pub use crate::fleet::{Caps, Class, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
+pub use crate::flow::PIECE;
 pub use crate::key::Totals;
 pub use crate::limits::Counted;
 pub use crate::plan::{Exhausted, Foretold, Lease, Met, Need, Plan, Size, Step, Subject, Whose};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use relay_core::{
-    Ask, Class, Conversation, Exhausted, Fleet, Foretold, Key, KeyId, Lease, Need, Plan, Provider,
+    Ask, Class, Conversation, Exhausted, Fleet, Foretold, Key, KeyId, Lease, Need, PIECE, Plan, Provider,
     ProviderId, Quota, Size, State, Step, Strategy, Subject, Ticket, Time, Usage, Verdict, Whose,
 };
 use relay_headers::{Headers, Value};
@@ -15,9 +15,6 @@ use relay_sim::limiter::{Account, Gauge, Limiter, Shortage};
 use crate::dice::Dice;
 use crate::optimum::float;
 use crate::workload::{Agents, Arrival, Kind};
-
-/// Output is told in pieces of this many tokens.
-const PIECE: u64 = 64;
 
 /// What is played.
 pub struct Setting<'a> {

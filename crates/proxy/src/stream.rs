@@ -27,7 +27,7 @@ use crate::watch::{Closing, Watch};
 
 /// A lease is charged again after this many more output tokens: often enough for a long answer to be
 /// seen by others while it flows, seldom enough that the lock is not taken for each event.
-const CHARGE_EVERY: u64 = 256;
+const CHARGE_EVERY: u64 = relay_core::PIECE;
 
 /// Chunks that are there together are gathered up to about this many bytes: what one read from a socket
 /// usually brings.

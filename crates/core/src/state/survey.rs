@@ -12,8 +12,12 @@ use crate::time::{Roll, Time};
 
 use super::State;
 
-/// Of a larger pool so many keys are looked at, drawn by the dice: the best of so many is nearly as good as the best.
-const SAMPLE: usize = 32;
+/// Pools up to this size are looked at whole.
+const SMALL: usize = 32;
+
+/// Of a larger pool so many keys are looked at, drawn by the dice: the best of so many is nearly as good as the best
+/// (Mitzenmacher, "The power of two choices in randomized load balancing").
+const SAMPLE: usize = 8;
 
 /// Who could serve a call now, and if nobody, when.
 #[derive(Debug, Default)]
@@ -87,7 +91,10 @@ impl State {
                 }
             };
             if able {
-                let in_flight = self.pools[place].iter().map(|key| self.keys.at(*key).in_flight).sum();
+                // Looked at by one strategy only, and not for nothing.
+                let compared = self.fleet.strategy == Strategy::LeastLoaded && self.fleet.providers.len() > 1;
+                let pool = self.pools[place].iter().filter(|_| compared);
+                let in_flight = pool.map(|key| self.keys.at(*key).in_flight).sum();
                 let Provider { priority, weight, .. } = *provider;
                 scratch.able.push(Candidate { place, priority, weight, in_flight });
             }
@@ -217,7 +224,7 @@ impl State {
                 ((Reverse(priority), cost, load, index), key)
             })
         };
-        let best = if pool.len() <= SAMPLE {
+        let best = if pool.len() <= SMALL {
             (0..pool.len()).filter_map(able).min()
         } else {
             let mut dice = roll;
