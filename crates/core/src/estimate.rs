@@ -110,6 +110,9 @@ const BYTES: u64 = 1 << 14;
 /// What an answer takes until it is known: most have less.
 const OUTPUT: u64 = 1_000;
 
+/// Tokens of an answer in a second, at most, until it is known: the fastest models make as many.
+const PACE: u64 = 300;
+
 /// Answers that may be longer than this are told apart from those that may not: titles, and looks at a quota.
 const SHORT: u64 = 1_024;
 
@@ -133,7 +136,7 @@ impl Default for Estimates {
 /// What a call of that size will need, of a class of which nothing is known.
 pub(crate) fn unknown(size: &Size) -> Needs {
     let units = size.max_tokens.map_or(OUTPUT, |most| OUTPUT.min(most));
-    Needs::of(unknown_tokens(size.bytes), Flow::at_once(units))
+    Needs::of(unknown_tokens(size.bytes), Flow { units, pace: size.streams.then_some(PACE) })
 }
 
 /// How many tokens so many bytes of a prompt have, of a class of which nothing is known.
@@ -149,8 +152,8 @@ impl Estimates {
         let output = known.unwrap_or(OUTPUT);
         let units = size.max_tokens.map_or(output, |most| output.min(most));
         // Of an answer that comes whole nobody sees how far it is.
-        let pace = self.pace.estimate().filter(|_| size.streams);
-        Needs::of(input, Flow { units, pace: pace.map(|pace| pace + pace / 4) })
+        let pace = self.pace.estimate().map_or(PACE, |pace| pace + pace / 4);
+        Needs::of(input, Flow { units, pace: size.streams.then_some(pace) })
     }
 
     /// How many tokens so many bytes of a prompt have.
