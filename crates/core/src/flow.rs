@@ -40,42 +40,56 @@ impl Flow {
 
 /// How much several flows will have taken at each of the moments ahead, in units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Flows([u64; N_AHEAD]);
+pub(crate) struct Flows {
+    /// Of those that take all at once, as requests and input do.
+    at_once: u64,
+    /// Of the others, by each of the moments.
+    paced: [u64; N_AHEAD],
+}
 
 impl Flows {
-    pub(crate) const NONE: Self = Self([0; N_AHEAD]);
+    pub(crate) const NONE: Self = Self { at_once: 0, paced: [0; N_AHEAD] };
 
     pub(crate) fn add(&mut self, flow: Flow) {
-        for (sum, millis) in self.0.iter_mut().zip(AHEAD) {
+        if flow.pace.is_none() {
+            self.at_once = self.at_once.saturating_add(flow.units);
+            return;
+        }
+        for (sum, millis) in self.paced.iter_mut().zip(AHEAD) {
             *sum = sum.saturating_add(flow.after(millis));
         }
     }
 
     pub(crate) fn remove(&mut self, flow: Flow) {
-        for (sum, millis) in self.0.iter_mut().zip(AHEAD) {
+        if flow.pace.is_none() {
+            self.at_once = self.at_once.saturating_sub(flow.units);
+            return;
+        }
+        for (sum, millis) in self.paced.iter_mut().zip(AHEAD) {
             *sum = sum.saturating_sub(flow.after(millis));
         }
     }
 
     /// Those of two at once.
     pub(crate) fn join(&mut self, others: &Self) {
-        for (sum, other) in self.0.iter_mut().zip(others.0) {
+        self.at_once = self.at_once.saturating_add(others.at_once);
+        for (sum, other) in self.paced.iter_mut().zip(others.paced) {
             *sum = sum.saturating_add(other);
         }
     }
 
     /// What will have been taken at one of the moments ahead.
     pub(crate) const fn at(&self, index: usize) -> u64 {
-        self.0[index]
+        self.at_once.saturating_add(self.paced[index])
     }
 
     /// Is all of it taken at once?
     pub(crate) const fn is_at_once(&self) -> bool {
-        self.0[0] == self.0[N_AHEAD - 1]
+        self.paced[0] == self.paced[N_AHEAD - 1]
     }
 
     /// All of it, as far ahead as is looked.
     pub(crate) const fn units(&self) -> u64 {
-        self.0[N_AHEAD - 1]
+        self.at(N_AHEAD - 1)
     }
 }
