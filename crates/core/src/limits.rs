@@ -3,12 +3,17 @@
 //! It knows what a call needs of each, and what it costs to serve it here rather than elsewhere. It refuses to know
 //! who the holder is.
 
+mod cost;
+mod shown;
+
 use std::time::Duration;
 
 use crate::flow::{Flow, Flows};
 use crate::meter::Meter;
 use crate::quota::Gauge;
 use crate::time::Time;
+
+use self::shown::Shown;
 
 /// What is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,9 +32,6 @@ pub(crate) const COUNTED: [Counted; 3] = [Counted::Requests, Counted::Input, Cou
 /// Until it is known how much a bucket holds, it is taken to hold what this adds. Providers enforce limits also in
 /// shorter slices than a minute (<https://platform.claude.com/docs/en/api/rate-limits>).
 pub(crate) const PRIOR_BURST: Duration = Duration::from_secs(6);
-
-/// The most that any bucket is taken to hold: what a minute adds, for that is how limits are written.
-const LONGEST_BURST: Duration = Duration::from_mins(1);
 
 /// The least: a bucket that refused although it was thought to have enough is taken to hold half as much.
 const SHORTEST_BURST: Duration = Duration::from_secs(1);
@@ -142,7 +144,7 @@ impl Limits {
         COUNTED.iter().fold(0, |sum: u64, counted| {
             let units = needs.get(*counted).units;
             let (wait, takes) = self.of(*counted).backlog(units, ahead.of(*counted), now);
-            sum.saturating_add(weighed(takes, wait))
+            sum.saturating_add(cost::weighed(takes, wait))
         })
     }
 
@@ -196,109 +198,4 @@ impl Limits {
     pub(crate) fn absorb(&mut self, other: &Self, now: Time) {
         self.0.iter_mut().zip(&other.0).for_each(|(meter, other)| meter.absorb(other, now));
     }
-}
-
-/// What one answer shows of one limit.
-struct Shown<'a> {
-    gauge: &'a Gauge,
-    /// How far the level may be off, in units.
-    rounded: i64,
-    /// What the call itself is still to be charged with; it is in the level already.
-    own: u64,
-    /// What was charged since the call was granted, if that is known.
-    since: Option<u64>,
-    asked: Time,
-}
-
-impl Meter {
-    fn learn(&mut self, shown: &Shown<'_>, now: Time) {
-        let is_new = self.rate().is_none();
-        if let Some(limit) = shown.gauge.limit {
-            self.limit(limit, PRIOR_BURST, now);
-        }
-        let (Some(rate), Some(remaining)) = (self.rate(), shown.gauge.remaining) else { return };
-        let own = signed(shown.own);
-        let (least, most) = (
-            signed(remaining).saturating_sub(shown.rounded),
-            signed(remaining).saturating_add(shown.rounded),
-        );
-        // A bucket in debt shows nothing left.
-        if let Some(reset) = shown.gauge.reset.filter(|_| least > 0) {
-            self.fit(rate, (least, most), (reset.since(shown.asked), reset.since(now)), now);
-        }
-        // What others of ours are promised may be in the level already, and was refilled since.
-        let promised = signed(self.promised().at(0)).saturating_sub(own).max(0);
-        let refilled = refill(rate, now.since(shown.asked));
-        self.lower(most.saturating_add(own).saturating_add(promised).saturating_add(refilled), now);
-        let proven = shown.since.map(|since| least.saturating_add(own).saturating_sub(signed(since)));
-        match proven {
-            // Nothing was known of it, so it is as low as it may be.
-            _ if is_new => self.lower(proven.unwrap_or_default(), now),
-            Some(proven) => self.raise(proven, now),
-            None => {}
-        }
-    }
-
-    /// How much it holds follows from what it has and how long it takes to be full. Moments come in whole seconds.
-    fn fit(
-        &mut self,
-        rate: u64,
-        (least, most): (i64, i64),
-        (longest, shortest): (Duration, Duration),
-        now: Time,
-    ) {
-        const SECOND: Duration = Duration::from_secs(1);
-        let burst = |units: i64, more: Duration| {
-            let units = u64::try_from(units).unwrap_or_default();
-            let held = u128::from(units) * 60_000_000_000 / u128::from(rate.max(1));
-            Duration::from_nanos(u64::try_from(held).unwrap_or(u64::MAX)).saturating_add(more)
-        };
-        let (low, high) = (burst(least, shortest.saturating_sub(SECOND)), burst(most, longest + SECOND));
-        let Some(known) = self.burst() else { return };
-        let fitted = known.max(low).min(high.max(low)).min(LONGEST_BURST);
-        if fitted != known {
-            self.set_burst(fitted, now);
-        }
-    }
-}
-
-fn signed(units: u64) -> i64 {
-    i64::try_from(units).unwrap_or(i64::MAX)
-}
-
-/// What a rate adds in that time.
-fn refill(rate: u64, time: Duration) -> i64 {
-    i64::try_from(u128::from(rate) * time.as_nanos() / 60_000_000_000).unwrap_or(i64::MAX)
-}
-
-/// How quickly a backlog makes a limit dear: by a factor of e for each of these, in nanoseconds.
-const PATIENCE: u64 = 2_000_000_000;
-
-/// Steps of the table below for each of those.
-const STEPS: u64 = 8;
-
-/// e to the power of each eighth, up to 16, less one, in 1,024ths.
-#[expect(clippy::cast_possible_truncation, reason = "the last of them has 34 bits")]
-const DEARER: [u64; 129] = {
-    let mut table = [0; 129];
-    // e to the power of an eighth, in 2^-48ths.
-    let (eighth, mut power): (u128, u128) = (318_952_934_436_700, 1 << 48);
-    let mut index = 0;
-    while index < table.len() {
-        table[index] = (power >> 38) as u64 - 1024;
-        power = (power * eighth) >> 48;
-        index += 1;
-    }
-    table
-};
-
-/// What takes so long to refill, behind a backlog of so long.
-fn weighed(takes: u64, backlog: u64) -> u64 {
-    let step = PATIENCE / STEPS;
-    let index = usize::try_from(backlog / step).unwrap_or(usize::MAX).min(DEARER.len() - 2);
-    // Between two steps, in proportion.
-    let (low, high) = (DEARER[index], DEARER[index + 1]);
-    let between = u128::from(high - low) * u128::from((backlog % step).min(step)) / u128::from(step);
-    let factor = u128::from(low) + between;
-    u64::try_from((u128::from(takes) * factor) >> 10).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@
 
 pub mod dice;
 pub mod optimum;
+mod upstream;
 pub mod workload;
 pub mod world;
 

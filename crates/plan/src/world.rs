@@ -8,12 +8,12 @@ use relay_core::{
     Ask, Class, Conversation, Exhausted, Fleet, Foretold, Key, KeyId, Lease, Need, PIECE, Plan, Provider,
     ProviderId, Quota, Size, State, Step, Strategy, Subject, Ticket, Time, Usage, Verdict, Whose,
 };
-use relay_headers::{Headers, Value};
 use relay_sim::Settings;
-use relay_sim::limiter::{Account, Gauge, Limiter, Shortage};
+use relay_sim::limiter::Gauge;
 
 use crate::dice::Dice;
 use crate::optimum::float;
+use crate::upstream::{MODEL, Upstream};
 use crate::workload::{Agents, Arrival, Kind};
 
 /// What is played.
@@ -35,9 +35,6 @@ pub struct Setting<'a> {
     /// Is the relay told which conversation a call goes on with?
     pub told: bool,
 }
-
-/// A prompt lives so long in the provider's cache after it was used.
-const CACHED: Duration = Duration::from_mins(5);
 
 /// What became of the calls of one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -89,8 +86,7 @@ pub struct World<'a> {
     setting: &'a Setting<'a>,
     state: State,
     fleet: Fleet,
-    accounts: BTreeMap<KeyId, (Account, usize)>,
-    limiter: Limiter,
+    upstream: Upstream<'a>,
     now: Time,
     dice: Dice,
     /// Soonest first; in the order in which they were foreseen, if at once.
@@ -100,8 +96,6 @@ pub struct World<'a> {
     look: Option<Time>,
     calls: Vec<Call>,
     waiting: BTreeMap<Ticket, usize>,
-    /// What the provider has in its caches: tokens, and when they were used; by organization and conversation.
-    caches: BTreeMap<(usize, usize), (u64, Time)>,
     outcome: Outcome,
 }
 
@@ -129,26 +123,18 @@ struct Call {
     usage: Usage,
 }
 
-const MODEL: &str = "claude-opus-5";
-
 impl<'a> World<'a> {
     /// A world in which nothing has happened.
     pub fn new(setting: &'a Setting<'a>, dice: Dice) -> Self {
         let start = setting.provider.epoch;
         let now = Time::from_epoch(start);
         let id = ProviderId::of("sim");
-        let mut accounts = BTreeMap::new();
-        let mut keys = Vec::new();
-        for (organization, held) in setting.provider.organizations.iter().enumerate() {
-            for (workspace, held) in held.workspaces.iter().enumerate() {
-                for (key, held) in held.keys.iter().enumerate() {
-                    let own = KeyId::of(id, held.secret.as_bytes());
-                    accounts.insert(own, (Account { organization, workspace, key }, organization));
-                    let caps = (setting.caps)(keys.len());
-                    keys.push(Key { caps, ..Key::new(own, held.name.as_str()) });
-                }
-            }
-        }
+        let held = setting.provider.organizations.iter().flat_map(|held| &held.workspaces);
+        let keys = held.flat_map(|held| &held.keys).enumerate().map(|(place, held)| {
+            let own = KeyId::of(id, held.secret.as_bytes());
+            Key { caps: (setting.caps)(place), ..Key::new(own, held.name.as_str()) }
+        });
+        let keys = keys.collect();
         let strategy = setting.strategy;
         let provider = Provider { id, name: "sim".to_owned(), keys, strategy, priority: 0, weight: 1 };
         let fleet = Fleet { providers: vec![provider], max_wait: setting.max_wait, ..Fleet::default() };
@@ -159,8 +145,7 @@ impl<'a> World<'a> {
             setting,
             state,
             fleet,
-            accounts,
-            limiter: Limiter::new(setting.provider, start),
+            upstream: Upstream::new(setting.provider, id),
             now,
             dice,
             ahead: BinaryHeap::new(),
@@ -168,7 +153,6 @@ impl<'a> World<'a> {
             look: None,
             calls: Vec::new(),
             waiting: BTreeMap::new(),
-            caches: BTreeMap::new(),
             outcome: Outcome { kinds, ..Outcome::default() },
         }
     }
@@ -189,7 +173,7 @@ impl<'a> World<'a> {
         }
         let report = self.state.report(self.now);
         self.outcome.open = report.providers.iter().flat_map(|it| &it.keys).map(|key| key.in_flight).sum();
-        self.outcome.gauges = self.limiter.gauges(self.setting.provider);
+        self.outcome.gauges = self.upstream.gauges();
         self.outcome
     }
 
@@ -318,26 +302,17 @@ impl<'a> World<'a> {
     fn send(&mut self, call: usize, mut lease: Lease) {
         self.outcome.requests += 1;
         let kind = &self.setting.kinds[self.calls[call].kind];
-        let (account, _) = self.accounts[&lease.key().expect("there is no other credential")];
-        let cached = self.calls[call].conversation.and_then(|conversation| {
-            let (tokens, used) = self.caches.get(&(account.organization, conversation)).copied()?;
-            (self.now.since(used) < CACHED).then_some(tokens)
-        });
-        self.calls[call].cached = cached.unwrap_or_default();
-        let uncached = self.calls[call].prompt - self.calls[call].cached;
-        let admitted = self.limiter.admit(account, MODEL, uncached, self.now.since_epoch());
-        match admitted {
-            Ok(()) => {
+        let key = lease.key().expect("there is no other credential");
+        let Call { conversation, prompt, .. } = self.calls[call];
+        match self.upstream.admit(key, conversation, prompt, self.now) {
+            Ok(cached) => {
+                self.calls[call].cached = cached;
                 self.calls[call].lease = Some(lease);
                 self.foresee(self.now + kind.latency, Happening::Begins(call));
             }
-            Err(Shortage { until, .. }) => {
+            Err(wait) => {
                 self.outcome.refused_upstream += 1;
-                let wait =
-                    until.map_or(Duration::from_mins(1), |at| at.saturating_sub(self.now.since_epoch()));
-                // Whole seconds, rounded up.
-                let wait = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
-                let quota = Quota { retry_after: Some(wait), ..self.quota(account) };
+                let quota = Quota { retry_after: Some(wait), ..self.upstream.quota(key, self.now) };
                 self.state.learn(&mut lease, &quota, self.now);
                 let Some(plan) = &mut self.calls[call].plan else { return };
                 let verdict = Verdict::Spent { until: self.now + wait };
@@ -349,22 +324,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What the head of an answer says, as the relay reads it.
-    fn quota(&mut self, account: Account) -> Quota {
-        let mut headers = Headers::default();
-        for (name, value) in self.limiter.headers(account, MODEL, self.now.since_epoch()) {
-            headers.add(name, Value::new(value.as_bytes()).expect("digits and dates are visible"));
-        }
-        let organization = &self.setting.provider.organizations[account.organization].id;
-        Quota { organization: Some(organization.clone()), ..relay_wire::quota::quota(&headers, self.now) }
-    }
-
     /// The answer begins.
     fn begin(&mut self, call: usize) {
         let kind = &self.setting.kinds[self.calls[call].kind];
         let Some(mut lease) = self.calls[call].lease.take() else { return };
-        let (account, _) = self.accounts[&lease.key().expect("there is no other credential")];
-        let quota = self.quota(account);
+        let key = lease.key().expect("there is no other credential");
+        let quota = self.upstream.quota(key, self.now);
         self.state.learn(&mut lease, &quota, self.now);
         let Some(plan) = &mut self.calls[call].plan else { return };
         let Step::Commit(mut lease) = self.state.judge(plan, lease, Verdict::Served, self.now) else {
@@ -374,7 +339,7 @@ impl<'a> World<'a> {
         let usage = match conversation {
             None => Usage { input: prompt, ..Usage::ZERO },
             Some(conversation) => {
-                self.caches.insert((account.organization, conversation), (prompt, self.now));
+                self.upstream.remember(key, conversation, prompt, self.now);
                 self.outcome.cache_read += cached;
                 if turn > 0 {
                     self.outcome.cache_best += prompt - self.setting.agents.map_or(0, |agents| agents.grows);
@@ -394,10 +359,10 @@ impl<'a> World<'a> {
     fn produce(&mut self, call: usize) {
         let kind = &self.setting.kinds[self.calls[call].kind];
         let Some(mut lease) = self.calls[call].lease.take() else { return };
-        let (account, _) = self.accounts[&lease.key().expect("there is no other credential")];
+        let key = lease.key().expect("there is no other credential");
         let done = self.calls[call].usage.output;
         let piece = kind.pace.map_or(kind.output, |_| PIECE).min(kind.output - done);
-        self.limiter.produce(account, MODEL, piece, self.now.since_epoch());
+        self.upstream.produce(key, piece, self.now);
         self.calls[call].usage.output += piece;
         let usage = self.calls[call].usage;
         if usage.output < kind.output {

@@ -132,12 +132,13 @@ impl Face {
 }
 
 impl Reject {
-    /// The no that follows from nobody serving a call, unless a provider's own words are at hand.
-    pub(crate) fn exhausted(why: Exhausted, now: Time) -> Self {
+    /// The no that follows from nobody serving a call, unless a provider's own words are at hand. `renewed` is how long
+    /// it is until keys that are not accepted are made anew, if they will be.
+    pub(crate) fn exhausted(why: Exhausted, now: Time, renewed: Option<Duration>) -> Self {
         match why {
             Exhausted::Nobody => Self::Nobody,
             Exhausted::Spent { until } => Self::Spent { until, now },
-            Exhausted::Barred => Self::Barred { renewed: None },
+            Exhausted::Barred => Self::Barred { renewed },
             Exhausted::Overloaded => Self::Overloaded,
             Exhausted::Words | Exhausted::Broken => Self::Broken,
             Exhausted::Late => Self::Late,

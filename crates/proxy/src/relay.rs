@@ -219,8 +219,7 @@ impl Journey {
             (Exhausted::Broken | Exhausted::Overloaded, Some(reply)) if reply.says(why) => {
                 Ok(Committed { reply, held: None })
             }
-            (Exhausted::Barred, _) => Err(Reject::Barred { renewed: self.relay.refusals.put_off() }),
-            _ => Err(Reject::exhausted(why, self.relay.live.now())),
+            _ => Err(Reject::exhausted(why, self.relay.live.now(), self.relay.refusals.put_off())),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::account::{ClassId, DomainId};
 use crate::estimate::{self, Estimates};
 use crate::fleet::{Class, KeyId};
 use crate::flow::Flow;
-use crate::limits::{Counted, Needs};
+use crate::limits::{COUNTED, Counted, Needs};
 use crate::plan::{Book, Foretold, Lease, Plan};
 use crate::quota::{Gauge, Quota};
 use crate::time::Time;
@@ -198,7 +198,7 @@ impl State {
         let class = self.classes.id(class);
         let quota = self.quotas.get(&key);
         let empty = |counted| quota.is_some_and(|quota| quota.gauge(counted).remaining == Some(0));
-        let any = [Counted::Requests, Counted::Input, Counted::Output].into_iter().any(empty);
+        let any = COUNTED.into_iter().any(empty);
         let held = self.accounts.get_mut(account).domain_mut(class);
         held.limits.disappoint(|counted| !any || empty(counted), now);
     }

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use relay_core::{Caps, Strategy};
 use relay_plan::{Dice, Kind, Mix, Outcome, Setting, World, float, optimum, pools};
-use relay_sim::{Limit, Organization, Settings};
+use relay_sim::{Limit, Settings};
 
-fn organization(id: &str, limit: Limit) -> Organization {
-    Organization { limit, ..Organization::open(id, &[(id, &format!("sk-ant-api03-{id}"))]) }
-}
+use crate::organization;
 
 fn settings(burst: Duration) -> Settings {
     let limits = [

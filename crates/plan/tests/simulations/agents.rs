@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use relay_core::{Caps, Strategy};
 use relay_plan::{Agents, Dice, Kind, Outcome, Setting, World, float};
-use relay_sim::{Limit, Organization, Settings};
+use relay_sim::{Limit, Settings};
+
+use crate::organization;
 
 /// Twenty sessions, each of which works itself and has three subagents.
 const AGENTS: Agents = Agents { count: 20 * 4, turns: 60, grows: 1_500, pause: Duration::from_secs(8) };
-
-fn organization(id: &str, limit: Limit) -> Organization {
-    Organization { limit, ..Organization::open(id, &[(id, &format!("sk-ant-api03-{id}"))]) }
-}
 
 fn run(strategy: Strategy, told: bool) -> Outcome {
     // A turn takes about 20 s with its pause: 240 turns a minute, of 1,500 tokens that are new and 300 of an answer.

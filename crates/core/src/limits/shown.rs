@@ -1,0 +1,84 @@
+//! What the head of an answer proves of one limit: how much there is of it, at least and at most, and how much it holds.
+
+use std::time::Duration;
+
+use crate::limits::PRIOR_BURST;
+use crate::meter::Meter;
+use crate::quota::Gauge;
+use crate::time::Time;
+
+/// The most that any bucket is taken to hold: what a minute adds, for that is how limits are written.
+const LONGEST_BURST: Duration = Duration::from_mins(1);
+
+/// What one answer shows of one limit.
+pub(super) struct Shown<'a> {
+    pub(super) gauge: &'a Gauge,
+    /// How far the level may be off, in units.
+    pub(super) rounded: i64,
+    /// What the call itself is still to be charged with; it is in the level already.
+    pub(super) own: u64,
+    /// What was charged since the call was granted, if that is known.
+    pub(super) since: Option<u64>,
+    pub(super) asked: Time,
+}
+
+impl Meter {
+    pub(super) fn learn(&mut self, shown: &Shown<'_>, now: Time) {
+        let is_new = self.rate().is_none();
+        if let Some(limit) = shown.gauge.limit {
+            self.limit(limit, PRIOR_BURST, now);
+        }
+        let (Some(rate), Some(remaining)) = (self.rate(), shown.gauge.remaining) else { return };
+        let own = signed(shown.own);
+        let (least, most) = (
+            signed(remaining).saturating_sub(shown.rounded),
+            signed(remaining).saturating_add(shown.rounded),
+        );
+        // A bucket in debt shows nothing left.
+        if let Some(reset) = shown.gauge.reset.filter(|_| least > 0) {
+            self.fit(rate, (least, most), (reset.since(shown.asked), reset.since(now)), now);
+        }
+        // What others of ours are promised may be in the level already, and was refilled since.
+        let promised = signed(self.promised().at(0)).saturating_sub(own).max(0);
+        let refilled = refill(rate, now.since(shown.asked));
+        self.lower(most.saturating_add(own).saturating_add(promised).saturating_add(refilled), now);
+        let proven = shown.since.map(|since| least.saturating_add(own).saturating_sub(signed(since)));
+        match proven {
+            // Nothing was known of it, so it is as low as it may be.
+            _ if is_new => self.lower(proven.unwrap_or_default(), now),
+            Some(proven) => self.raise(proven, now),
+            None => {}
+        }
+    }
+
+    /// How much it holds follows from what it has and how long it takes to be full. Moments come in whole seconds.
+    fn fit(
+        &mut self,
+        rate: u64,
+        (least, most): (i64, i64),
+        (longest, shortest): (Duration, Duration),
+        now: Time,
+    ) {
+        const SECOND: Duration = Duration::from_secs(1);
+        let burst = |units: i64, more: Duration| {
+            let units = u64::try_from(units).unwrap_or_default();
+            let held = u128::from(units) * 60_000_000_000 / u128::from(rate.max(1));
+            Duration::from_nanos(u64::try_from(held).unwrap_or(u64::MAX)).saturating_add(more)
+        };
+        let (low, high) = (burst(least, shortest.saturating_sub(SECOND)), burst(most, longest + SECOND));
+        let Some(known) = self.burst() else { return };
+        let fitted = known.max(low).min(high.max(low)).min(LONGEST_BURST);
+        if fitted != known {
+            self.set_burst(fitted, now);
+        }
+    }
+}
+
+fn signed(units: u64) -> i64 {
+    i64::try_from(units).unwrap_or(i64::MAX)
+}
+
+/// What a rate adds in that time.
+fn refill(rate: u64, time: Duration) -> i64 {
+    i64::try_from(u128::from(rate) * time.as_nanos() / 60_000_000_000).unwrap_or(i64::MAX)
+}
