@@ -15,7 +15,10 @@ use http::Method;
 use http_body::Body;
 use relay_headers::Request;
 
-use super::head::{self, Framing, Target};
+use super::{
+    SMALL,
+    head::{self, Framing, Target},
+};
 use crate::{
     dial::Io,
     error::Cause,
@@ -92,6 +95,10 @@ impl Upload {
         head::write(&mut self.outbox, request, origin, target, framing);
         self.rest = match body {
             Content::Empty => Rest::Flush,
+            Content::Whole(bytes) if bytes.len() <= SMALL => {
+                self.outbox.extend_from_slice(&bytes);
+                Rest::Flush
+            }
             Content::Whole(bytes) => {
                 self.pieces.push_back(bytes);
                 Rest::Flush
@@ -148,8 +155,11 @@ impl Upload {
             while self.at < self.outbox.len() || !self.pieces.is_empty() {
                 let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                 let count = self.slices(&mut slices);
-                let written =
-                    Pin::new(&mut *io).poll_write_vectored(cx, slices.get(..count).unwrap_or_default());
+                let io = Pin::new(&mut *io);
+                let written = match slices.get(..count).unwrap_or_default() {
+                    [one] => io.poll_write(cx, one),
+                    slices => io.poll_write_vectored(cx, slices),
+                };
                 match ready!(written).map_err(UploadError::Io)? {
                     0 => return Poll::Ready(Err(UploadError::Io(io::ErrorKind::WriteZero.into()))),
                     size => self.advance(size),

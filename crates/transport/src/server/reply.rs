@@ -67,6 +67,8 @@ pub(super) struct Outbox<D> {
     data: Option<D>,
     /// What follows the data.
     tail: &'static [u8],
+    /// The text ends with data that was put behind it, which is waited for like data that was not.
+    joined: bool,
     /// Whether what was written has been flushed.
     flushed: bool,
 }
@@ -89,7 +91,7 @@ impl Framing {
 
 impl<D> Default for Outbox<D> {
     fn default() -> Self {
-        Self { text: Vec::new(), at: 0, data: None, tail: &[], flushed: true }
+        Self { text: Vec::new(), at: 0, data: None, tail: &[], joined: false, flushed: true }
     }
 }
 
@@ -173,17 +175,22 @@ impl<D: Buf> Outbox<D> {
     /// Whether the next piece can be taken up: nothing but a head or the beginning of a chunk is
     /// left.
     pub(super) fn takes_more(&self) -> bool {
-        self.data.is_none() && self.tail.is_empty()
+        self.data.is_none() && self.tail.is_empty() && !self.joined
     }
 
     /// Writes until everything is written, and flushed.
     pub(super) fn poll_write(&mut self, io: &mut dyn Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.join_small();
         while self.at < self.text.len() || !self.takes_more() {
             self.flushed = false;
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = self.slices(&mut slices);
-            let slices = slices.get(..count).unwrap_or_default();
-            match ready!(Pin::new(&mut *io).poll_write_vectored(cx, slices))? {
+            let io = Pin::new(&mut *io);
+            let written = match slices.get(..count).unwrap_or_default() {
+                [one] => io.poll_write(cx, one),
+                slices => io.poll_write_vectored(cx, slices),
+            };
+            match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.advance(written),
             }
@@ -193,6 +200,24 @@ impl<D: Buf> Outbox<D> {
             self.flushed = true;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Puts little data, and what ends its chunk, behind the text before it.
+    fn join_small(&mut self) {
+        if self.at == self.text.len() || self.data.as_ref().is_some_and(|data| data.remaining() > h1::SMALL) {
+            return;
+        }
+        if let Some(mut data) = self.data.take() {
+            while data.has_remaining() {
+                self.text.extend_from_slice(data.chunk());
+                data.advance(data.chunk().len());
+            }
+            self.joined = true;
+        }
+        if !self.tail.is_empty() {
+            self.text.extend_from_slice(self.tail);
+            (self.tail, self.joined) = (&[], true);
+        }
     }
 
     fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
@@ -220,6 +245,7 @@ impl<D: Buf> Outbox<D> {
         let text = size.min(self.text.len() - self.at);
         self.at += text;
         size -= text;
+        self.joined &= self.at < self.text.len();
         if let Some(data) = &mut self.data {
             let some = size.min(data.remaining());
             data.advance(some);
@@ -241,7 +267,7 @@ impl<D: Buf> Outbox<D> {
 
     fn clear(&mut self) {
         self.text.clear();
-        (self.at, self.data, self.tail) = (0, None, &[]);
+        (self.at, self.data, self.tail, self.joined) = (0, None, &[], false);
     }
 }
 

@@ -4,7 +4,10 @@ use std::{
     collections::VecDeque,
     future::{Future, pending},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,8 +36,8 @@ const NOW: u64 = 1_795_701_600;
 struct Played {
     pieces: VecDeque<&'static str>,
     ends: Ends,
-    /// Dropped with it.
-    held: Option<Arc<()>>,
+    /// How many pieces were taken. Dropped with it.
+    held: Option<Arc<AtomicUsize>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,9 @@ impl Body for Played {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        if let Some(taken) = &self.held {
+            taken.fetch_add(1, Ordering::Relaxed);
+        }
         match (self.pieces.pop_front(), self.ends) {
             (Some(piece), _) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece.as_bytes()))))),
             (None, Ends::Well) => Poll::Ready(None),
@@ -281,6 +287,33 @@ async fn an_answer_that_breaks_off_does_so_after_what_came_before() {
 }
 
 #[tokio::test]
+async fn no_more_of_an_answer_is_taken_than_its_client_reads() {
+    // Each piece with its framing is 15 bytes, of which the pipe holds 64 KiB.
+    let taken = Arc::new(AtomicUsize::new(0));
+    let inside = taken.clone();
+    let mut client = client(move |_: Request<Inbound>| {
+        let mut body = Played::new(&["ten bytes."; 8_000], Ends::Well);
+        body.held = Some(inside.clone());
+        async move { Response::new(body) }
+    });
+    client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut before = 0;
+    while before == 0 || taken.load(Ordering::Relaxed) > before {
+        before = taken.load(Ordering::Relaxed);
+        tokio::task::yield_now().await;
+    }
+    assert!(before < 8_000, "the pipe holds all of it");
+    // Each byte that is read lets the connection look whether more can be written.
+    for _ in 0..1_000 {
+        client.io.read_u8().await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let more = taken.load(Ordering::Relaxed) - before;
+    assert!(more <= 1_000 / 15 + 1, "{more} pieces of 15 bytes were taken for 1,000 bytes");
+    assert!(client.until("0\r\n\r\n").await.len() > 15 * 8_000 - 1_000);
+}
+
+#[tokio::test]
 async fn an_answer_of_another_length_than_it_says_is_no_whole_answer() {
     for (length, arrives) in [("4", ""), ("6", "hello")] {
         let mut client = client(async move |_: Request<Inbound>| {
@@ -296,7 +329,7 @@ async fn an_answer_of_another_length_than_it_says_is_no_whole_answer() {
 }
 
 /// Ready once nobody but the test holds it.
-async fn let_go(held: &Arc<()>) {
+async fn let_go<T>(held: &Arc<T>) {
     while Arc::strong_count(held) > 1 {
         tokio::task::yield_now().await;
     }
@@ -314,7 +347,7 @@ async fn a_client_that_leaves_ends_what_is_done_for_it() {
         ("GET /flows HTTP/1.1\r\nhost: x\r\n\r\n", "3\r\none\r\n"),
         ("POST /reads HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf", ""),
     ] {
-        let held = Arc::new(());
+        let held = Arc::new(AtomicUsize::new(0));
         let seen = Arc::new(Mutex::new(0));
         let (inside, count) = (held.clone(), seen.clone());
         let mut client = client(move |request: Request<Inbound>| {
