@@ -29,7 +29,10 @@ pub(crate) fn check(root: &Root, findings: &mut Findings) -> Config {
         auth,
         routing,
         providers: accounts.served,
-        queue: Queue { max_wait: root.queue.max_wait_ms.value.0 },
+        queue: Queue {
+            max_wait: root.queue.max_wait_ms.value.0,
+            cold_prefix_wait: root.queue.cold_prefix_wait_ms.value.0,
+        },
         log: log::log(&root.logging, findings),
     }
 }

@@ -242,6 +242,8 @@ pub struct Limits {
 pub struct Queue {
     /// The longest wait for a key to become ready; zero means that nothing waits.
     pub max_wait: Duration,
+    /// How long a call waits for another one to write the prefix that both have.
+    pub cold_prefix_wait: Duration,
 }
 
 /// What is logged, and where.

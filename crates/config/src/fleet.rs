@@ -31,6 +31,7 @@ impl Config {
             strategy: self.routing.strategy,
             ownership,
             max_wait: self.queue.max_wait,
+            prefix_wait: self.queue.cold_prefix_wait,
         }
     }
 }
@@ -76,6 +77,7 @@ impl Key {
             weight: self.weight,
             caps: Caps { requests: cap(requests), input: cap(input), output: cap(output) },
             group: self.limit_group.clone(),
+            workspace: self.workspace.clone(),
         })
     }
 }

@@ -18,7 +18,10 @@ pub fn effective(config: &Config) -> String {
         "server": server(&config.server, &config.auth),
         "routing": routing(config),
         "providers": config.providers.iter().map(provider).collect::<Vec<_>>(),
-        "queue": { "max_wait_ms": millis(config.queue.max_wait) },
+        "queue": {
+            "max_wait_ms": millis(config.queue.max_wait),
+            "cold_prefix_wait_ms": millis(config.queue.cold_prefix_wait),
+        },
         "logging": log(&config.log),
     }))
 }

@@ -1,6 +1,9 @@
 //! Who really holds limits: organizations, each with a domain for every class of models. Which key belongs to which is
 //! found out from what answers show.
 //!
+//! The workspaces of organizations are kept in the same way, for they may have narrower limits: a call counts against
+//! both.
+//!
 //! Every key begins alone, or with those of its `limit_group`. When two turn out to be of one organization, what is
 //! known of both is put together; what is under way stays outstanding.
 
@@ -44,6 +47,8 @@ pub(crate) struct Accounts {
 pub(crate) struct Account {
     /// As it names itself, once it has.
     pub(crate) organization: Option<String>,
+    /// As the configuration calls it.
+    pub(crate) group: Option<String>,
     /// That something is used up, or that there is no money.
     pub(crate) rests: Rests,
     domains: Vec<(ClassId, Domain)>,
@@ -113,6 +118,7 @@ impl Accounts {
         let account = self.open();
         if let Some(group) = group {
             self.groups.insert(group.to_owned(), account);
+            self.all[account].group = Some(group.to_owned());
         }
         account
     }
@@ -180,6 +186,11 @@ impl Accounts {
 }
 
 impl Account {
+    /// Does nobody call it anything?
+    pub(crate) const fn is_nameless(&self) -> bool {
+        self.organization.is_none() && self.group.is_none()
+    }
+
     pub(crate) fn domains(&self) -> impl Iterator<Item = (ClassId, &Domain)> {
         self.domains.iter().map(|(class, domain)| (*class, domain))
     }

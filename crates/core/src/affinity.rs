@@ -14,7 +14,7 @@ const MOST: usize = 20_000;
 
 /// How long a cache lives after it was used last, unless a call asks for longer
 /// (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
-const LIFETIME: Duration = Duration::from_mins(5);
+pub(crate) const LIFETIME: Duration = Duration::from_mins(5);
 
 /// What it is worth to keep a cache, in nanoseconds of waiting for each cached token: to write a token costs about
 /// five dollars a million more than to read it, and a second of waiting is taken to be worth five cents.
@@ -31,6 +31,41 @@ impl Conversation {
         let part = |hash, part: &&[u8]| fnv1a(fnv1a(hash, part), &[0xff]);
         Self(parts.iter().fold(FNV_OFFSET, part))
     }
+}
+
+/// What becomes of a conversation's prompt cache when a call is granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Stay {
+    /// None is known.
+    #[default]
+    New,
+    /// It goes on where so many of its tokens are cached.
+    Kept {
+        /// Tokens.
+        tokens: u64,
+    },
+    /// It goes elsewhere, where so many of its tokens are written anew.
+    Left {
+        /// Tokens.
+        tokens: u64,
+        /// Why.
+        why: Leaving,
+    },
+}
+
+impl Stay {
+    pub(crate) const fn is_kept(self) -> bool {
+        matches!(self, Self::Kept { .. })
+    }
+}
+
+/// Why a conversation leaves its prompt cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leaving {
+    /// No key that could read it may be asked, for so long or for an unknown time.
+    Unable,
+    /// To wait so long for it would have cost more.
+    Dear(Duration),
 }
 
 /// Where a conversation was last.

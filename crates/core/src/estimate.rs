@@ -134,11 +134,13 @@ pub(crate) struct Estimates {
     output: BTreeMap<usize, Spread>,
     /// Tokens of an answer in a second.
     pace: Spread,
+    /// Prompts of these models are cached.
+    caches: bool,
 }
 
 impl Default for Estimates {
     fn default() -> Self {
-        Self { density: Spread::new(80), output: BTreeMap::new(), pace: Spread::new(95) }
+        Self { density: Spread::new(80), output: BTreeMap::new(), pace: Spread::new(95), caches: false }
     }
 }
 
@@ -172,8 +174,14 @@ impl Estimates {
             .map_or_else(|| unknown_tokens(bytes), |density| bytes.saturating_mul(density) / BYTES)
     }
 
+    /// Was any prompt cached, or read from a cache?
+    pub(crate) const fn caches(&self) -> bool {
+        self.caches
+    }
+
     /// What a prompt turned out to be.
     pub(crate) fn note_prompt(&mut self, size: &Size, usage: &Usage) {
+        self.caches |= usage.cache_write.saturating_add(usage.cache_read) > 0;
         let tokens = usage.uncached_input().saturating_add(usage.cache_read);
         if size.bytes > 0 && tokens > 0 {
             self.density.note(tokens.saturating_mul(BYTES) / size.bytes);

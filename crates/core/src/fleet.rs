@@ -16,6 +16,8 @@ pub struct Fleet {
     pub ownership: Ownership,
     /// How long a call may wait for its turn.
     pub max_wait: Duration,
+    /// How long a call waits for another one to write the prefix that they have in common; zero for not at all.
+    pub prefix_wait: Duration,
 }
 
 impl Fleet {
@@ -57,12 +59,15 @@ pub struct Key {
     pub caps: Caps,
     /// Keys of the same group share their limits: they are of one organization.
     pub group: Option<String>,
+    /// Keys of the same workspace share a prompt cache, and its narrower limits if it has any.
+    pub workspace: Option<String>,
 }
 
 impl Key {
-    /// A key like any other: no caps, no group, of ordinary weight.
+    /// A key like any other: no caps, no group, no workspace, of ordinary weight.
     pub fn new(id: KeyId, label: impl Into<String>) -> Self {
-        Self { id, label: label.into(), priority: 0, weight: 1, caps: Caps::default(), group: None }
+        let (caps, group, workspace) = (Caps::default(), None, None);
+        Self { id, label: label.into(), priority: 0, weight: 1, caps, group, workspace }
     }
 }
 

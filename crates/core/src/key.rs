@@ -13,6 +13,8 @@ pub(crate) struct Standing {
     pub(crate) id: KeyId,
     /// The place of the organization that holds its limits.
     pub(crate) account: usize,
+    /// The place of its workspace there: it may have narrower limits, and it has the prompt cache.
+    pub(crate) workspace: usize,
     /// The operator's own caps, all models together.
     pub(crate) caps: Limits,
     /// What those need who wait to be given this key.
@@ -48,10 +50,11 @@ pub(crate) struct Keys {
 }
 
 impl Standing {
-    pub(crate) fn new(id: KeyId, account: usize) -> Self {
+    pub(crate) fn new(id: KeyId, account: usize, workspace: usize) -> Self {
         Self {
             id,
             account,
+            workspace,
             caps: Limits::default(),
             ahead: Backlog::NONE,
             in_flight: 0,
@@ -87,11 +90,12 @@ impl Standing {
 
 impl Keys {
     /// The place of a key, which is made if it is new.
-    pub(crate) fn place(&mut self, id: KeyId, account: impl FnOnce() -> usize) -> usize {
+    pub(crate) fn place(&mut self, id: KeyId, begin: impl FnOnce() -> (usize, usize)) -> usize {
         if let Some(place) = self.places.get(&id) {
             return *place;
         }
-        let standing = Standing::new(id, account());
+        let (account, workspace) = begin();
+        let standing = Standing::new(id, account, workspace);
         let place = if let Some(place) = self.free.pop() {
             self.all[place] = standing;
             place

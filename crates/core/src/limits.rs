@@ -24,10 +24,15 @@ pub enum Counted {
     Input,
     /// Output tokens, as they are produced.
     Output,
+    /// Both kinds of tokens together, where one limit is for both: that of a workspace may be.
+    Tokens,
 }
 
 /// Everything that is counted, in the order in which it is kept.
-pub(crate) const COUNTED: [Counted; 3] = [Counted::Requests, Counted::Input, Counted::Output];
+pub(crate) const COUNTED: [Counted; N_COUNTED] =
+    [Counted::Requests, Counted::Input, Counted::Output, Counted::Tokens];
+
+const N_COUNTED: usize = 4;
 
 /// Until it is known how much a bucket holds, it is taken to hold what this adds. Providers enforce limits also in
 /// shorter slices than a minute (<https://platform.claude.com/docs/en/api/rate-limits>).
@@ -41,24 +46,25 @@ const ROUNDED: i64 = 500;
 
 /// What one call needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Needs([Flow; 3]);
+pub(crate) struct Needs([Flow; N_COUNTED]);
 
 /// What several calls need together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Backlog([Flows; 3]);
+pub(crate) struct Backlog([Flows; N_COUNTED]);
 
 /// What one holder may use.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Limits([Meter; 3]);
+pub(crate) struct Limits([Meter; N_COUNTED]);
 
 /// What a lease remembers of a holder: how much had been taken of each when it was granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Marks([u64; 3]);
+pub(crate) struct Marks([u64; N_COUNTED]);
 
 impl Needs {
     /// One request, and tokens.
     pub(crate) const fn of(input: u64, output: Flow) -> Self {
-        Self([Flow::at_once(1), Flow::at_once(input), output])
+        let tokens = Flow::at_once(input.saturating_add(output.units));
+        Self([Flow::at_once(1), Flow::at_once(input), output, tokens])
     }
 
     /// The same, with so much input.
@@ -76,13 +82,17 @@ impl Needs {
         self.0[counted as usize]
     }
 
+    /// Of one kind of tokens: those of both kinds follow.
     pub(crate) const fn set(&mut self, counted: Counted, flow: Flow) {
         self.0[counted as usize] = flow;
+        let (input, output) = (self.get(Counted::Input).units, self.get(Counted::Output).units);
+        // An answer is held back whole: where one limit is for both, too much is better than too little.
+        self.0[Counted::Tokens as usize] = Flow::at_once(input.saturating_add(output));
     }
 }
 
 impl Backlog {
-    pub(crate) const NONE: Self = Self([Flows::NONE; 3]);
+    pub(crate) const NONE: Self = Self([Flows::NONE; N_COUNTED]);
 
     pub(crate) const fn of(&self, counted: Counted) -> &Flows {
         &self.0[counted as usize]
@@ -104,6 +114,7 @@ impl Backlog {
 impl Limits {
     /// So many a minute from now on; none for what is not capped.
     pub(crate) fn cap(&mut self, caps: [Option<u64>; 3], now: Time) {
+        // Nobody caps both kinds of tokens together.
         for (meter, cap) in self.0.iter_mut().zip(caps) {
             match cap {
                 Some(rate) => meter.limit(rate, PRIOR_BURST, now),

@@ -129,6 +129,13 @@ impl Meter {
         }
     }
 
+    /// Of what was promised, units are taken, and the rest is promised anew.
+    pub(crate) fn replace(&mut self, promised: Flow, units: u64, rest: Flow, now: Time) {
+        self.release(promised);
+        self.take(units, now);
+        self.promise(rest);
+    }
+
     /// Gives back units that were taken and turned out not to be used. It is never more than full afterwards.
     pub(crate) fn give_back(&mut self, units: u64, now: Time) {
         if let Some(bucket) = &mut self.bucket {

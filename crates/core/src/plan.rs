@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::account::DomainId;
-use crate::affinity::Conversation;
+use crate::affinity::{Conversation, Stay};
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::limits::{Marks, Needs};
+use crate::prefix::{Prefix, Spot};
 use crate::queue::Ticket;
 use crate::quota::Gauge;
 use crate::rest::Probe;
@@ -40,6 +41,8 @@ pub struct Need {
     pub size: Option<Size>,
     /// Which conversation it goes on with, if that is known.
     pub conversation: Option<Conversation>,
+    /// What its prompt begins with, if that is to be cached.
+    pub prefix: Option<Prefix>,
 }
 
 /// How large a call is, as far as that is known before it is answered.
@@ -94,6 +97,7 @@ pub struct Plan {
     pub(crate) whose: Whose,
     pub(crate) size: Option<Size>,
     pub(crate) conversation: Option<Conversation>,
+    pub(crate) prefix: Option<Prefix>,
     pub(crate) pinned: Option<KeyId>,
     /// Who may be asked, in the order of the configuration.
     pub(crate) providers: Vec<ProviderId>,
@@ -110,6 +114,10 @@ pub struct Plan {
     pub(crate) hops: u32,
     /// Its place in the queue, if it waits.
     pub(crate) ticket: Option<Ticket>,
+    /// How long it waits for others to write its prefix, if it has waited for any.
+    pub(crate) gated_until: Option<Time>,
+    /// What becomes of its conversation's prompt cache, as far as was decided.
+    pub(crate) stay: Stay,
 }
 
 /// A key that one call does not ask again.
@@ -157,6 +165,7 @@ impl Fleet {
             whose: need.credential,
             size: need.size,
             conversation: need.conversation,
+            prefix: need.prefix,
             pinned: need.pinned,
             providers,
             wait_until: now + self.max_wait,
@@ -166,6 +175,8 @@ impl Fleet {
             met: Vec::new(),
             hops: 0,
             ticket: None,
+            gated_until: None,
+            stay: Stay::New,
         }
     }
 }
@@ -240,6 +251,9 @@ pub struct Lease {
     /// How often its key had been pardoned by then.
     pub(crate) pardons: u64,
     pub(crate) since: Time,
+    pub(crate) stay: Stay,
+    /// Its prefix where it goes, and whether it is the one that writes it.
+    pub(crate) prefix: Option<(Spot, bool)>,
     pub(crate) used: Usage,
     /// What it is promised of its limits. None without a key.
     pub(crate) book: Option<Book>,
@@ -250,15 +264,18 @@ pub struct Lease {
 pub(crate) struct Book {
     pub(crate) key: usize,
     pub(crate) domain: DomainId,
+    /// The class of its models in the workspace of its key.
+    pub(crate) room: DomainId,
     /// What it may still take.
     pub(crate) needs: Needs,
-    pub(crate) marks: Marks,
+    /// Of its domain, and of its room.
+    pub(crate) marks: (Marks, Marks),
     /// When the provider began to answer.
     pub(crate) begun: Option<Time>,
     /// The request was counted.
     pub(crate) counted: bool,
-    /// What its head said of input, until it is known how much it took.
-    pub(crate) shown: Option<Gauge>,
+    /// What its head said of input, and of all tokens, until it is known how much it took.
+    pub(crate) shown: Option<(Gauge, Gauge)>,
 }
 
 impl Lease {
@@ -275,6 +292,11 @@ impl Lease {
     /// When it was granted.
     pub const fn since(&self) -> Time {
         self.since
+    }
+
+    /// What becomes of its conversation's prompt cache.
+    pub const fn stay(&self) -> Stay {
+        self.stay
     }
 }
 

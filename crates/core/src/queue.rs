@@ -33,6 +33,8 @@ pub(crate) struct Waiter {
     pub(crate) provider: ProviderId,
     /// The place of the key that he will be given.
     pub(crate) key: usize,
+    /// The class of its models in the workspace that the key had when he joined.
+    pub(crate) room: DomainId,
     pub(crate) needs: Needs,
 }
 
@@ -170,6 +172,13 @@ impl Queue {
     /// All who wait for a limit.
     pub(crate) fn tickets(&self) -> Vec<Ticket> {
         self.spots.keys().copied().collect()
+    }
+
+    /// If he waits for a moment, it has come.
+    pub(crate) fn hasten(&mut self, ticket: Ticket) {
+        if let Some(until) = self.pauses.get_mut(&ticket) {
+            *until = Time::EPOCH;
+        }
     }
 
     /// He waits for nothing but the next look.

@@ -75,6 +75,7 @@ impl Quota {
             Counted::Requests => &self.requests,
             Counted::Input => &self.input,
             Counted::Output => &self.output,
+            Counted::Tokens => &self.tokens,
         }
     }
 

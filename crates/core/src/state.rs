@@ -5,6 +5,7 @@
 
 mod books;
 mod exhaust;
+mod gate;
 mod home;
 mod inventory;
 mod lines;
@@ -21,6 +22,7 @@ use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::key::Keys;
 use crate::owner::Owners;
 use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Step, Subject, Whose};
+use crate::prefix::Prefixes;
 use crate::queue::{Queue, Ticket, Woken};
 use crate::quota::Quota;
 use crate::rest::Probe;
@@ -32,7 +34,7 @@ use crate::verdict::{Fault, Next, Reason, Toll, Verdict};
 use self::home::AtHome;
 use self::survey::{Choice, Scratch};
 
-pub use self::report::{Count, KeyReport, LimitReport, ProviderReport, Report};
+pub use self::report::{Around, Count, Holder, KeyReport, LimitReport, ProviderReport, Report};
 
 /// All that was learned.
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ pub struct State {
     /// The places of each provider's keys, in the order of the fleet.
     pools: Vec<Vec<usize>>,
     accounts: Accounts,
+    /// The parts of accounts, each with narrower limits, if it has any.
+    workspaces: Accounts,
     classes: Classes,
     estimates: BTreeMap<crate::account::ClassId, Estimates>,
     /// What the headers of each key's answers said last.
@@ -53,6 +57,7 @@ pub struct State {
     woken: Vec<Ticket>,
     owners: Owners,
     affinity: Affinity,
+    prefixes: Prefixes,
     events: Vec<Event>,
     /// Room for those who may be chosen, kept so that no choice allocates any.
     scratch: Scratch,
@@ -85,13 +90,10 @@ impl State {
         if let Some(ticket) = plan.ticket
             && let Some(choice) = self.answer_call(plan, ticket, now)
         {
-            return Ask::Granted(self.grant(plan, choice, now));
+            return self.let_go(plan, choice, now);
         }
         match self.at_home(plan, &needs, now) {
-            AtHome::Now(choice) => {
-                self.leave(plan);
-                return Ask::Granted(self.grant(plan, choice, now));
-            }
+            AtHome::Now(choice) => return self.let_go(plan, choice, now),
             AtHome::Soon(ticket, until) => return Ask::Wait { ticket, until },
             AtHome::Away => {}
         }
@@ -106,8 +108,7 @@ impl State {
         };
         self.scratch = scratch;
         if let Some(choice) = chosen {
-            self.leave(plan);
-            return Ask::Granted(self.grant(plan, choice, now));
+            return self.let_go(plan, choice, now);
         }
         // It is worth waiting for a key that will be ready; and who waits may be a probe before that.
         let patient = survey.ready.is_some_and(|ready| ready <= plan.wait_until);
@@ -144,8 +145,8 @@ impl State {
             let organization = quota.organization.clone().or_else(|| known.organization.take());
             *known = Quota { organization, ..quota.clone() };
         }
-        if let (Some(organization), Some(book)) = (&quota.organization, &lease.book) {
-            self.identify(book.key, organization, now);
+        if let Some(book) = &lease.book {
+            self.identify(book.key, quota, now);
         }
         self.correct(lease, quota, now);
     }
@@ -223,8 +224,18 @@ impl State {
         Done { key, pardons: self.keys.get(key).map_or(0, |standing| standing.pardons) }
     }
 
+    /// It may go, unless it is better to wait until another one has written what both begin with.
+    fn let_go(&mut self, plan: &mut Plan, choice: Choice, now: Time) -> Ask {
+        self.leave(plan);
+        match self.gate(plan, &choice, now) {
+            Some((ticket, until)) => Ask::Wait { ticket, until },
+            None => Ask::Granted(self.grant(plan, choice, now)),
+        }
+    }
+
     fn grant(&mut self, plan: &mut Plan, choice: Choice, now: Time) -> Lease {
-        plan.ticket = None;
+        let prefix = self.mark(plan, &choice, now);
+        let stay = self.settle_stay(plan, &choice);
         let class = plan.class.clone();
         let mut lease = Lease {
             provider: choice.provider,
@@ -236,6 +247,8 @@ impl State {
             account_probe: Probe::No,
             pardons: 0,
             since: now,
+            stay,
+            prefix,
             used: Usage::ZERO,
             book: None,
         };
@@ -262,6 +275,7 @@ impl State {
 
     fn end(&mut self, mut lease: Lease) {
         let Some(key) = lease.key else { return };
+        self.mark_ended(&lease);
         self.close_book(&mut lease);
         if let Some(standing) = self.keys.get_mut(key) {
             standing.end(lease.probe);
@@ -324,13 +338,21 @@ impl State {
         }
     }
 
-    /// An answer names the organization that holds the limits of a key.
-    fn identify(&mut self, place: usize, organization: &str, now: Time) {
-        let account = self.accounts.now(self.keys.at(place).account);
-        match self.accounts.identify(account, organization, now) {
-            Found::Known | Found::Named => {}
-            Found::Same(into) => self.queue.move_all(account, into),
-            Found::Moved(into) => self.keys.at_mut(place).account = into,
+    /// An answer names the organization that holds the limits of a key, and its workspace there.
+    fn identify(&mut self, place: usize, quota: &Quota, now: Time) {
+        if let Some(organization) = &quota.organization {
+            let account = self.accounts.now(self.keys.at(place).account);
+            match self.accounts.identify(account, organization, now) {
+                Found::Known | Found::Named => {}
+                Found::Same(into) => self.queue.move_all(account, into),
+                Found::Moved(into) => self.keys.at_mut(place).account = into,
+            }
+        }
+        if let Some(workspace) = &quota.workspace {
+            let known = self.workspaces.now(self.keys.at(place).workspace);
+            if let Found::Moved(into) = self.workspaces.identify(known, workspace, now) {
+                self.keys.at_mut(place).workspace = into;
+            }
         }
     }
 }

@@ -9,6 +9,9 @@ mod standing;
 #[path = "attempts/queue.rs"]
 mod queue;
 
+#[path = "attempts/prefixes.rs"]
+mod prefixes;
+
 #[path = "attempts/books.rs"]
 mod books;
 

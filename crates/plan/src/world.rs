@@ -269,6 +269,7 @@ impl<'a> World<'a> {
                 foretold: self.setting.foretold.then_some(foretold),
             }),
             conversation: conversation.map(|conversation| Conversation(conversation as u64)),
+            prefix: None,
         }
     }
 

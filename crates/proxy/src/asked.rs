@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use http::Method;
 use http::uri::{self, Authority, PathAndQuery};
-use relay_core::{Class, Conversation, Need, Size, Subject, Whose};
+use relay_core::{Class, Conversation, Need, Prefix, Size, Subject, Whose};
 use relay_headers::{Headers, Request};
 use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
 use relay_transport::RequestBody;
@@ -207,15 +207,25 @@ impl Asked {
             credential: whose,
             size: self.size(),
             conversation: self.conversation(),
+            prefix: self
+                .call()
+                .filter(|_| self.purpose == Purpose::Messages)
+                .and_then(|call| call.prefix)
+                .map(Prefix),
         }
     }
 
     /// Which conversation it goes on with. Subagents have prompts of their own, and so each is one of its own.
     fn conversation(&self) -> Option<Conversation> {
         let call = self.call().filter(|_| self.purpose == Purpose::Messages)?;
-        let session = self.headers.get(SESSION).or_else(|| call.session.as_deref().map(str::as_bytes))?;
+        let client = self.client.name.as_bytes();
+        let Some(session) = self.headers.get(SESSION).or(call.session.as_deref().map(str::as_bytes)) else {
+            // Who says no session goes on with all who begin alike.
+            let model = call.model.as_deref().unwrap_or_default().as_bytes();
+            return Some(Conversation::of(&[client, model, &call.prefix?.to_le_bytes()]));
+        };
         let agent = self.headers.get(AGENT).unwrap_or_default();
-        Some(Conversation::of(&[self.client.name.as_bytes(), session, agent]))
+        Some(Conversation::of(&[client, session, agent]))
     }
 
     /// How large it is, if it counts against the limits of its models.

@@ -142,6 +142,7 @@ fn providers(relay: &Relay, snapshot: &Snapshot) -> Value {
                 "cache_write_tokens": key.totals.usage.cache_write,
                 "cache_read_tokens": key.totals.usage.cache_read,
                 "organization": key.organization,
+                "workspace": key.workspace,
                 "held": held,
                 "limits": key.limits.iter().map(limit).collect::<Vec<_>>(),
             })
@@ -173,8 +174,14 @@ fn limit(limit: &relay_core::LimitReport) -> Value {
         relay_core::Counted::Requests => "requests",
         relay_core::Counted::Input => "uncached_input_tokens",
         relay_core::Counted::Output => "output_tokens",
+        relay_core::Counted::Tokens => "tokens",
+    };
+    let holder = match limit.holder {
+        relay_core::Holder::Organization => "organization",
+        relay_core::Holder::Workspace => "workspace",
     };
     json!({
+        "holder": holder,
         "model_class": limit.class.as_str(),
         "counted": counted,
         "per_minute": limit.per_minute,

@@ -54,6 +54,7 @@ struct Record {
     attempts: usize,
     met: String,
     waited: Duration,
+    moved: String,
     status: u16,
     first_byte: Option<Duration>,
     end: End,
@@ -81,6 +82,7 @@ impl Exchange {
                 attempts: 0,
                 met: String::new(),
                 waited: Duration::ZERO,
+                moved: String::new(),
                 status: 0,
                 first_byte: None,
                 end: End::Left,
@@ -155,9 +157,15 @@ impl Exchange {
         }
     }
 
-    /// An attempt begins, after a wait for its turn.
-    pub(crate) fn note_attempt(&self, provider: &str, key: &str, waited: Duration) {
+    /// How long it has waited for its turn.
+    pub(crate) fn waited(&self) -> Duration {
+        self.record().waited
+    }
+
+    /// An attempt begins, after a wait for its turn. `moved` says why its conversation left its cache, if it did.
+    pub(crate) fn note_attempt(&self, provider: &str, key: &str, waited: Duration, moved: Option<String>) {
         let mut record = self.record();
+        record.moved = moved.unwrap_or_default();
         record.attempts += 1;
         record.waited += waited;
         record.names.set_asked(provider, key);
@@ -218,6 +226,7 @@ impl Drop for Exchange {
             attempts: record.attempts,
             met: &record.met,
             waited: record.waited,
+            moved: &record.moved,
             first_byte: record.first_byte,
             ended,
             duration: ended.since(self.arrived),

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use relay_core::{
-    Ask, Class, Count, Event, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State, Step,
-    Ticket, Time, Usage, Verdict,
+    Around, Ask, Class, Count, Event, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State,
+    Stay, Step, Ticket, Time, Usage, Verdict,
 };
 use relay_telemetry::happening;
 use tokio::sync::oneshot;
@@ -150,6 +150,12 @@ impl Live {
         self.lock().state.count(provider, class, now)
     }
 
+    /// The limits around a call.
+    pub(crate) fn around(&self, held: &Held) -> Around {
+        let now = self.now();
+        held.lease.as_deref().map_or_else(Around::default, |lease| self.lock().state.around(lease, now))
+    }
+
     /// Takes over a new configuration.
     pub(crate) fn reconcile(&self, fleet: &Fleet) {
         self.lock().fleet = fleet.clone();
@@ -257,6 +263,11 @@ impl Held {
     /// With which key; none for the client's own credential.
     pub(crate) fn key(&self) -> Option<KeyId> {
         self.lease.as_deref().and_then(Lease::key)
+    }
+
+    /// What becomes of its conversation's prompt cache.
+    pub(crate) fn stay(&self) -> Stay {
+        self.lease.as_deref().map_or(Stay::New, Lease::stay)
     }
 
     /// Tokens used so far.

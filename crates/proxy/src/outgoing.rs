@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Method;
 use http_body::{Body, Frame, SizeHint};
-use relay_core::{Class, Strategy};
+use relay_core::{Around, Class, Counted, Leaving, Stay, Strategy};
 use relay_headers::{Header, Headers, Names, Response, Value};
 use relay_telemetry::happening::End;
 
@@ -17,9 +17,8 @@ use crate::flush::Chunk;
 use crate::late::Late;
 use crate::live::Held;
 use crate::reject::{REQUEST_ID, Reject};
-use crate::relay::{Committed, Journey, Relay};
+use crate::relay::{Committed, Journey};
 use crate::slots::Slot;
-use crate::snapshot::Snapshot;
 use crate::stream::{Aborted, Flow};
 
 /// The body of every answer.
@@ -136,7 +135,7 @@ pub(crate) fn page(body: Bytes, exchange: &Arc<Exchange>) -> Response<Outgoing> 
 
 /// A provider's answer, header for header.
 pub(crate) fn reply(journey: &Journey, slot: Slot, committed: Committed) -> Response<Outgoing> {
-    let Journey { relay, snapshot, exchange, class, .. } = journey;
+    let Journey { relay, exchange, .. } = journey;
     let Committed { mut reply, held } = committed;
     let (status, mut headers) = (reply.status, std::mem::take(&mut reply.headers));
     clean(&mut headers);
@@ -149,8 +148,10 @@ pub(crate) fn reply(journey: &Journey, slot: Slot, committed: Committed) -> Resp
         headers.remove("content-length");
         stream_headers(&mut headers);
     }
-    explain(relay, snapshot, &mut headers, class, held.as_ref());
-    let flow = Flow::new(&relay.live, exchange, reply, held, snapshot.server.ping_every);
+    if let Some(held) = &held {
+        explain(journey, &mut headers, held);
+    }
+    let flow = Flow::new(&relay.live, exchange, reply, held, journey.snapshot.server.ping_every);
     Response { status, headers, body: Outgoing::flow(flow, exchange, slot) }
 }
 
@@ -212,10 +213,12 @@ fn stream_headers(headers: &mut Headers) {
     }
 }
 
-/// Who answered, and, if asked for, why.
-fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut Headers, class: &Class, held: Option<&Held>) {
-    let Some(upstream) = held.and_then(Held::provider).and_then(|id| snapshot.upstream(id)) else { return };
-    if let Some(held) = held.filter(|held| held.key().is_some()) {
+/// Who answered, how long that was waited for, whether a conversation left its cache; and, if asked for, what else
+/// there is to know of the choice.
+fn explain(journey: &Journey, headers: &mut Headers, held: &Held) {
+    let Journey { relay, snapshot, exchange, class, .. } = journey;
+    let Some(upstream) = held.provider().and_then(|id| snapshot.upstream(id)) else { return };
+    if held.key().is_some() {
         let count = relay.live.count(upstream.id, class);
         if let Ok(label) = Value::new(upstream.label(held).as_bytes()) {
             headers.add("x-cc-relay-key-id", label);
@@ -223,11 +226,54 @@ fn explain(relay: &Relay, snapshot: &Snapshot, headers: &mut Headers, class: &Cl
         headers.add("x-cc-relay-keys-total", count.total as u64);
         headers.add("x-cc-relay-keys-available", count.available as u64);
     }
-    if snapshot.explains {
-        if let Ok(name) = Value::new(upstream.name.as_bytes()) {
-            headers.add("x-cc-relay-provider", name);
-        }
-        headers.add("x-cc-relay-strategy", Value::fixed(strategy_name(snapshot.fleet.strategy)));
+    let waited = exchange.waited();
+    if !waited.is_zero() {
+        headers.add("x-cc-relay-queue-wait-ms", u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
+    }
+    if let Some(words) = stay_words(held.stay(), snapshot.explains)
+        && let Ok(words) = Value::new(words.as_bytes())
+    {
+        headers.add("x-cc-relay-conversation", words);
+    }
+    if !snapshot.explains {
+        return;
+    }
+    if let Ok(name) = Value::new(upstream.name.as_bytes()) {
+        headers.add("x-cc-relay-provider", name);
+    }
+    headers.add("x-cc-relay-strategy", Value::fixed(strategy_name(snapshot.fleet.strategy)));
+    explain_limits(&relay.live.around(held), class, headers);
+}
+
+/// Whose limits it counts against, and what is left of them.
+fn explain_limits(around: &Around, class: &Class, headers: &mut Headers) {
+    let holder = around.holder.as_deref().unwrap_or("unknown");
+    if let Ok(domain) = Value::new(format!("{holder}/{}", class.as_str()).as_bytes()) {
+        headers.add("x-cc-relay-limit-domain", domain);
+    }
+    for (counted, left) in &around.remaining {
+        let name = match counted {
+            Counted::Requests => "x-cc-relay-remaining-requests",
+            Counted::Input => "x-cc-relay-remaining-input-tokens",
+            Counted::Output => "x-cc-relay-remaining-output-tokens",
+            Counted::Tokens => "x-cc-relay-remaining-tokens",
+        };
+        headers.add(name, *left);
+    }
+}
+
+/// What became of a conversation's prompt cache, if it left it, or if it is asked for.
+pub(crate) fn stay_words(stay: Stay, always: bool) -> Option<String> {
+    match stay {
+        Stay::New => None,
+        Stay::Kept { tokens } => always.then(|| format!("kept {tokens} cached tokens")),
+        Stay::Left { tokens, why } => Some(match why {
+            Leaving::Unable => format!("left {tokens} cached tokens: no key that reads them can serve"),
+            Leaving::Dear(wait) => {
+                let (seconds, tenths) = (wait.as_secs(), wait.subsec_millis() / 100);
+                format!("left {tokens} cached tokens: they would have cost a wait of {seconds}.{tenths} s")
+            }
+        }),
     }
 }
 

@@ -171,7 +171,8 @@ impl Journey {
                 // A reload took it between the plan and now: this request's view has not got it.
                 return Err(Reject::Nobody);
             };
-            self.exchange.note_attempt(&upstream.name, upstream.label(&held), waited);
+            let moved = outgoing::stay_words(held.stay(), false);
+            self.exchange.note_attempt(&upstream.name, upstream.label(&held), waited, moved);
 
             // Ask.
             let Answer { verdict, reply, detail } = attempt(self, upstream, &mut held).await;

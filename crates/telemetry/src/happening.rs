@@ -36,6 +36,8 @@ pub struct Finished<'a> {
     pub met: &'a str,
     /// How long it waited for a key.
     pub waited: Duration,
+    /// Why its conversation left its prompt cache, if it did.
+    pub moved: &'a str,
     /// From its arrival to the first byte of the answer.
     pub first_byte: Option<Duration>,
     /// When that was.
@@ -114,6 +116,9 @@ impl Fields for Finished<'_> {
         pen.field(name!("attempts")).count(self.attempts);
         pen.field(name!("met")).words(self.met);
         pen.field(name!("waited_ms")).millis(self.waited);
+        if !self.moved.is_empty() {
+            pen.field(name!("moved")).words(self.moved);
+        }
         if let Some(first_byte) = self.first_byte {
             pen.field(name!("first_byte_ms")).millis(first_byte);
         }
@@ -193,6 +198,7 @@ mod tests {
         attempts: 2,
         met: "",
         waited: Duration::ZERO,
+        moved: "",
         first_byte: Some(Duration::from_micros(812_340)),
         ended: Time::EPOCH,
         duration: Duration::from_micros(3_123_456),

@@ -22,6 +22,7 @@ fn finish(request_id: &str, status: u16) {
         attempts: 0,
         met: "",
         waited: Duration::ZERO,
+        moved: "",
         first_byte: None,
         ended: Time::EPOCH + Duration::from_millis(1_763_719_322_456),
         duration: Duration::ZERO,

@@ -37,17 +37,22 @@ pub struct Call {
     pub files: Vec<String>,
     /// `container`, or its `id`.
     pub container: Option<String>,
+    /// Told apart by this from others: the tools and the system prompt of a call that asks for them to be cached.
+    /// Equal ones have equal numbers; unequal ones may, in rare cases, for only parts of long ones are looked at.
+    pub prefix: Option<u64>,
     /// The length of the body in bytes.
     pub len: usize,
 }
 
-/// Every distinct `"file_id": "…"` in a body, at whatever level, in order. Found among the strings that are
-/// passed on the walk over the body, because a look for them alone costs more than the walk.
-struct Files<'a> {
+/// Every distinct `"file_id": "…"` in a body, at whatever level, in order, and whether there is a `cache_control`.
+/// Found among the strings that are passed on the walk over the body, because a look for them alone costs more than
+/// the walk.
+struct Keys<'a> {
     body: &'a [u8],
     /// How many keys of that name were looked at.
     looked_at: usize,
-    found: Vec<String>,
+    files: Vec<String>,
+    caches: bool,
 }
 
 impl Call {
@@ -59,8 +64,9 @@ impl Call {
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         let mut call = Self::opaque(body.len());
         let mut members = scan::members(body)?;
-        let mut files = Files::of(body);
-        while let Some(member) = members.next_showing(&mut |string| files.see(string)) {
+        let mut keys = Keys::of(body);
+        let (mut tools, mut system) = (0..0, 0..0);
+        while let Some(member) = members.next_showing(&mut |string| keys.see(string)) {
             let member = member?;
             let value = member.value;
             match member.name().as_deref() {
@@ -73,10 +79,15 @@ impl Call {
                 Some(b"metadata") => call.session = session(value),
                 Some(b"thinking") => call.thinking = is_thinking(value),
                 Some(b"container") => call.container = container(value),
+                Some(b"tools") => tools = value.span(),
+                Some(b"system") => system = value.span(),
                 _ => {}
             }
         }
-        call.files = files.found;
+        call.files = keys.files;
+        if keys.caches && !(tools.is_empty() && system.is_empty()) {
+            call.prefix = Some(sample(sample(0, &body[tools]), &body[system]));
+        }
         Ok(call)
     }
 
@@ -108,18 +119,40 @@ fn container(container: Value<'_>) -> Option<String> {
     container.get("id").unwrap_or(container).as_str().map(Cow::into_owned)
 }
 
-impl<'a> Files<'a> {
+/// Goes on with a number that stands for a text: for its length, and for parts of it that lie evenly in it.
+fn sample(seed: u64, text: &[u8]) -> u64 {
+    /// So many parts are looked at, of so many bytes each: a long text costs no more than 2 KiB.
+    const PARTS: usize = 64;
+    const PART: usize = 32;
+    /// Odd, and with bits all over it: 2^64 divided by the golden ratio.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(SPREAD).rotate_left(29);
+    let step = (text.len() / PARTS).max(PART);
+    let parts = text.chunks(step).map(|chunk| &chunk[..chunk.len().min(PART)]);
+    let words = parts.flat_map(|part| part.chunks(8)).map(|bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    });
+    words.fold(mix(seed, text.len() as u64), mix)
+}
+
+impl<'a> Keys<'a> {
     fn of(body: &'a [u8]) -> Self {
-        Self { body, looked_at: 0, found: Vec::new() }
+        Self { body, looked_at: 0, files: Vec::new(), caches: false }
     }
 
     /// Sees the string at that place. It is a key if it is called one and a colon follows. One that is itself
     /// written with escapes (`"file\u005fid"`) is none.
     #[inline]
     fn see(&mut self, string: Range<usize>) {
-        const KEY: &[u8] = b"\"file_id\"";
-        if string.len() == KEY.len() && self.body[string.clone()] == *KEY {
+        const FILE: &[u8] = b"\"file_id\"";
+        const CACHE: &[u8] = b"\"cache_control\"";
+        if string.len() == FILE.len() && self.body[string.clone()] == *FILE {
             self.look_behind(string.end);
+        } else if string.len() == CACHE.len() && self.body[string] == *CACHE {
+            // As a value it is so rare that it does no harm to take it for a key.
+            self.caches = true;
         }
     }
 
@@ -132,8 +165,8 @@ impl<'a> Files<'a> {
         let id = scan::string_after_colon(self.body, key_end)
             .filter(|id| id.span().len() <= MAX_FILE_ID)
             .and_then(Value::as_str);
-        if let Some(id) = id.filter(|id| !self.found.iter().any(|known| known == id)) {
-            self.found.push(id.into_owned());
+        if let Some(id) = id.filter(|id| !self.files.iter().any(|known| known == id)) {
+            self.files.push(id.into_owned());
         }
     }
 }
@@ -163,6 +196,7 @@ mod tests {
             thinking: true,
             files: Vec::new(),
             container: None,
+            prefix: None,
             len: body.len(),
         };
         assert_eq!(call, expect);
@@ -203,6 +237,29 @@ mod tests {
         assert_eq!(call.model.as_deref(), Some("b"));
         assert_eq!(&body[call.model_span.unwrap()], "\"b\"");
         assert!(!call.stream);
+    }
+
+    #[test]
+    fn a_prefix_is_told_apart_by_its_tools_and_its_system_prompt_if_it_is_to_be_cached() {
+        let of = |tools: &str, system: &str, rest: &str| {
+            read(&format!(r#"{{"tools":[{{"name":"{tools}"}}],"system":"{system}",{rest}}}"#)).prefix
+        };
+        let cached = r#""messages":[{"content":[{"cache_control":{"type":"ephemeral"}}]}]"#;
+        let one = of("t", "s", cached);
+        assert!(one.is_some());
+        assert_eq!(of("t", "s", r#""messages":[]"#), None, "nothing is to be cached");
+        let automatic = r#""cache_control":{"type":"ephemeral"},"messages":[]"#;
+        assert_eq!(of("t", "s", automatic), one);
+        assert_ne!(of("t", "other", cached), one);
+        assert_ne!(of("other", "s", cached), one);
+        assert_ne!(of("s", "t", cached), one);
+        assert_eq!(read(r#"{"cache_control":{},"messages":[]}"#).prefix, None, "there is no prefix");
+        // Wherever a long one differs for more than a little, it is seen.
+        let long = "abcdefgh".repeat(10_000);
+        for at in [0, 1_000, 40_000, 76_000] {
+            let other = format!("{}{}{}", &long[..at], "x".repeat(2_000), &long[at + 2_000..]);
+            assert_ne!(of("t", &long, cached), of("t", &other, cached), "{at}");
+        }
     }
 
     #[test]

@@ -91,8 +91,8 @@ section! {
         weight: Whole<0, MOST> => "1";
         /// Keys of the same group share their limits from the start. Those that turn out to be of one organization do so in any case.
         limit_group: Text => "team-a";
-        /// The workspace the key belongs to.
-        workspace: Text => "default", inert;
+        /// The workspace the key belongs to. Keys of the same workspace share a prompt cache, and its narrower limits if it has any. Answers of Anthropic's name it; where they do not, name it here.
+        workspace: Text => "default";
     }
 }
 

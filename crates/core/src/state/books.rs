@@ -4,7 +4,7 @@ use crate::account::{ClassId, DomainId};
 use crate::estimate::{self, Estimates};
 use crate::fleet::{Class, KeyId};
 use crate::flow::Flow;
-use crate::limits::{COUNTED, Counted, Needs};
+use crate::limits::{COUNTED, Counted, Limits, Needs};
 use crate::plan::{Book, Foretold, Lease, Plan};
 use crate::quota::{Gauge, Quota};
 use crate::time::Time;
@@ -38,18 +38,25 @@ impl State {
     }
 
     /// Promises somebody what he needs, with that key.
-    pub(super) fn promise(&mut self, key: usize, domain: DomainId, needs: &Needs, now: Time) {
+    pub(super) fn promise(
+        &mut self,
+        (key, domain, room): (usize, DomainId, DomainId),
+        needs: &Needs,
+        now: Time,
+    ) {
         let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
         held.limits.promise(needs);
         held.begin(now);
+        self.workspaces.get_mut(room.account).domain_mut(room.class).limits.promise(needs);
         self.keys.at_mut(key).caps.promise(needs);
     }
 
     /// Takes a promise back.
-    pub(super) fn release(&mut self, key: usize, domain: DomainId, needs: &Needs) {
+    pub(super) fn release(&mut self, (key, domain, room): (usize, DomainId, DomainId), needs: &Needs) {
         let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
         held.limits.release(needs);
         held.end();
+        self.workspaces.get_mut(room.account).domain_mut(room.class).limits.release(needs);
         self.keys.at_mut(key).caps.release(needs);
         self.queue.touch(self.resolve(domain));
     }
@@ -57,36 +64,45 @@ impl State {
     /// The book of a lease that is granted now.
     pub(super) fn open_book(&mut self, key: usize, choice: &Choice, now: Time) -> Book {
         let Choice { domain, needs, .. } = *choice;
-        self.promise(key, domain, &needs, now);
-        let marks = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks();
-        Book { key, domain, needs, marks, begun: None, counted: false, shown: None }
+        let room = self.room(key, domain.class);
+        self.promise((key, domain, room), &needs, now);
+        let of_domain = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks();
+        let of_room = self.workspaces.get_mut(room.account).domain_mut(room.class).limits.marks();
+        let marks = (of_domain, of_room);
+        Book { key, domain, room, needs, marks, begun: None, counted: false, shown: None }
     }
 
     /// Takes units of something out of what was promised; `rest` is what may still be taken.
     fn take(&mut self, book: &mut Book, counted: Counted, units: u64, rest: Flow, now: Time) {
-        let promised = book.needs.get(counted);
-        let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
-        let caps = &mut self.keys.at_mut(book.key).caps;
-        for limits in [&mut held.limits, caps] {
-            let meter = limits.of_mut(counted);
-            meter.release(promised);
-            meter.take(units, now);
-            meter.promise(rest);
-        }
+        let (promised, tokens) = (book.needs.get(counted), book.needs.get(Counted::Tokens));
         book.needs.set(counted, rest);
+        for limits in self.holders(book) {
+            limits.of_mut(counted).replace(promised, units, rest, now);
+            if counted != Counted::Requests {
+                limits.of_mut(Counted::Tokens).replace(tokens, units, book.needs.get(Counted::Tokens), now);
+            }
+        }
         if units.saturating_add(rest.units) < promised.units {
             self.queue.touch(self.resolve(book.domain));
         }
     }
 
-    /// Gives back units that turned out not to have been taken.
+    /// All limits that a call counts against: of its organization, of its workspace there, and of its key.
+    fn holders(&mut self, book: &Book) -> [&mut Limits; 3] {
+        let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
+        let room = self.workspaces.get_mut(book.room.account).domain_mut(book.room.class);
+        [&mut held.limits, &mut room.limits, &mut self.keys.at_mut(book.key).caps]
+    }
+
+    /// Gives back tokens that turned out not to have been taken.
     fn give_back(&mut self, book: &Book, counted: Counted, units: u64, now: Time) {
         if units == 0 {
             return;
         }
-        let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
-        held.limits.of_mut(counted).give_back(units, now);
-        self.keys.at_mut(book.key).caps.of_mut(counted).give_back(units, now);
+        for limits in self.holders(book) {
+            limits.of_mut(counted).give_back(units, now);
+            limits.of_mut(Counted::Tokens).give_back(units, now);
+        }
         self.queue.touch(self.resolve(book.domain));
     }
 
@@ -118,10 +134,14 @@ impl State {
             }
             self.take(&mut book, Counted::Input, has.saturating_sub(had), Flow::default(), now);
             self.give_back(&book, Counted::Input, had.saturating_sub(has), now);
-            if let Some(gauge) = book.shown.take() {
-                self.compare(&book, Counted::Input, &gauge, (0, has), (lease.since, now));
+            if let Some((input, tokens)) = book.shown.take() {
+                self.compare(&book, Counted::Input, &input, (0, has), (lease.since, now));
+                self.compare(&book, Counted::Tokens, &tokens, (0, has), (lease.since, now));
             }
-            book.begun.get_or_insert(now);
+            if book.begun.is_none() {
+                book.begun = Some(now);
+                self.mark_begun(lease, now);
+            }
             if let (Some(conversation), Some(key)) = (lease.conversation, lease.key) {
                 let at = (lease.provider, key, &lease.class);
                 self.affinity.settle(conversation, at, (&after, size.bytes), now);
@@ -153,7 +173,7 @@ impl State {
     /// What it was promised and did not take is there for others.
     pub(super) fn close_book(&mut self, lease: &mut Lease) {
         if let Some(book) = lease.book.take() {
-            self.release(book.key, book.domain, &book.needs);
+            self.release((book.key, book.domain, book.room), &book.needs);
         }
     }
 
@@ -162,7 +182,7 @@ impl State {
     pub(super) fn correct(&mut self, lease: &mut Lease, quota: &Quota, now: Time) {
         let Some(book) = &mut lease.book else { return };
         if book.begun.is_none() && lease.size.is_some() {
-            book.shown = Some(quota.input);
+            book.shown = Some((quota.input, quota.tokens));
         }
         let (book, asked) = (*book, lease.since);
         let request = book.needs.get(Counted::Requests).units;
@@ -170,11 +190,13 @@ impl State {
         self.compare(&book, Counted::Output, &quota.output, (0, 0), (asked, now));
         if book.shown.is_none() {
             self.compare(&book, Counted::Input, &quota.input, (0, 0), (asked, now));
+            self.compare(&book, Counted::Tokens, &quota.tokens, (0, 0), (asked, now));
         }
     }
 
-    /// Moves a level to where an answer shows it. Of what was taken since the call was granted, and of what is still
-    /// to be taken, so much is its own.
+    /// Moves a level to where an answer shows it: of its organization; of all tokens together, that of the narrowest
+    /// limit there is, which is the workspace's. Of what was taken since the call was granted, and of what is still to
+    /// be taken, so much is its own.
     fn compare(
         &mut self,
         book: &Book,
@@ -183,10 +205,14 @@ impl State {
         (own, taken): (u64, u64),
         (asked, now): (Time, Time),
     ) {
-        let merged = self.accounts.now(book.domain.account) != book.domain.account;
-        let held = self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class);
-        // Of an account that turned out to be another, the marks are of other counts.
-        let since = held.limits.since(counted, &book.marks).saturating_sub(taken);
+        let ((holders, at), marks) = match counted {
+            Counted::Tokens => ((&mut self.workspaces, book.room), &book.marks.1),
+            _ => ((&mut self.accounts, book.domain), &book.marks.0),
+        };
+        let merged = holders.now(at.account) != at.account;
+        let held = holders.get_mut(at.account).domain_mut(at.class);
+        // Of one that turned out to be another, the marks are of other counts.
+        let since = held.limits.since(counted, marks).saturating_sub(taken);
         let since = Some(since).filter(|_| !merged);
         held.limits.learn(counted, gauge, (own, since), (asked, now));
         self.queue.touch(self.resolve(book.domain));

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::account::DomainId;
+use crate::affinity::{Leaving, Stay};
+use crate::fleet::ProviderId;
 use crate::limits::Needs;
 use crate::plan::{Plan, Whose};
 use crate::queue::{Spot, Ticket};
@@ -20,57 +23,138 @@ pub(super) enum AtHome {
     Away,
 }
 
+/// What a conversation has in a prompt cache.
+#[derive(Clone, Copy)]
+struct Cache {
+    provider: ProviderId,
+    tokens: u64,
+    /// How long it is worth to wait for it.
+    worth: Duration,
+}
+
 impl State {
     /// Does a call go on where its conversation was?
     pub(super) fn at_home(&mut self, plan: &mut Plan, needs: &Needs, now: Time) -> AtHome {
         let home = plan.conversation.and_then(|conversation| self.affinity.home(conversation));
         let Some(home) = home.filter(|_| plan.whose == Whose::Pool) else { return AtHome::Away };
-        let (provider, warm, worth) =
-            (home.provider, home.warm(&plan.class, now), home.worth(&plan.class, now));
-        let (prompt, bytes) = (home.prompt, home.bytes);
-        let allowed = plan.providers.contains(&provider) && !plan.left.contains(&provider);
-        let Some(key) = self.keys.place_of(home.key).filter(|_| allowed && warm > 0) else {
-            return AtHome::Away;
-        };
-        if !self.fleet.provider(provider).is_some_and(|listed| listed.has(self.keys.at(key).id)) {
+        let tokens = home.warm(&plan.class, now);
+        let cache = Cache { provider: home.provider, tokens, worth: home.worth(&plan.class, now) };
+        let (key, prompt, bytes) = (home.key, home.prompt, home.bytes);
+        plan.stay = Stay::New;
+        if tokens == 0 {
             return AtHome::Away;
         }
+        plan.stay = Stay::Left { tokens, why: Leaving::Unable };
+        let allowed = plan.providers.contains(&cache.provider) && !plan.left.contains(&cache.provider);
+        let Some(key) = self.keys.place_of(key).filter(|_| allowed) else { return AtHome::Away };
         let class = self.classes.id(&plan.class);
-        let domain = self.domain(key, class);
         // What was added since, and what was not cached then. Where a history was cut, it is as for anybody else.
         let added =
             plan.size.and_then(|size| size.bytes.checked_sub(bytes)).map(|bytes| self.tokens(class, bytes));
-        let input = added.map(|added| (prompt - warm.min(prompt)).saturating_add(added));
+        let input = added.map(|added| (prompt - tokens.min(prompt)).saturating_add(added));
         let needs = input.map_or(*needs, |input| needs.with_input(input));
+        let domain = self.domain(key, class);
         if let Some(ticket) = plan.ticket
             && let Some(Spot::Line(waits_for, rank)) = self.queue.spot(ticket)
             && waits_for == domain
         {
             let at = self.expected(domain, rank, now);
-            return if is_worth(plan, at, worth, now) { AtHome::Soon(ticket, at) } else { AtHome::Away };
+            return if is_worth(plan, &cache, at, now) { AtHome::Soon(ticket, at) } else { AtHome::Away };
         }
-        match self.look(plan, (provider, key, domain), &needs, now) {
-            Look::Able => AtHome::Now(Choice { provider, key: Some(key), domain, needs }),
-            Look::Later(at) if is_worth(plan, at, worth, now) => {
-                let later = Later { at, cost: 0, provider, key, domain };
+        let look = self.look_in(plan, (cache.provider, key, domain), &needs, now);
+        match look {
+            Look::Able => {
+                plan.stay = Stay::Kept { tokens };
+                AtHome::Now(Choice { provider: cache.provider, key: Some(key), domain, needs })
+            }
+            Look::Later(at) if is_worth(plan, &cache, at, now) => {
+                let later = Later { at, cost: 0, provider: cache.provider, key, domain };
                 self.leave(plan);
                 let ticket = self.join(plan, &later, &needs);
                 plan.ticket = Some(ticket);
                 AtHome::Soon(ticket, at)
             }
-            Look::Rests { ready: Some(ready), next } if is_worth(plan, ready, worth, now) => {
+            _ => self.at_neighbours(plan, &cache, (key, domain), &needs, &look, now),
+        }
+    }
+
+    /// A key that reads the same cache serves as well.
+    fn at_neighbours(
+        &mut self,
+        plan: &mut Plan,
+        cache: &Cache,
+        (home, domain): (usize, DomainId),
+        needs: &Needs,
+        look: &Look,
+        now: Time,
+    ) -> AtHome {
+        let provider = cache.provider;
+        let place = self.fleet.providers.iter().position(|listed| listed.id == provider);
+        let pool = place.map_or(&[][..], |place| &self.pools[place]);
+        let near = pool.iter().copied().filter(|key| *key != home).find(|key| {
+            self.shares_cache(*key, home)
+                && matches!(self.look(plan, (provider, *key, domain), needs, now), Look::Able)
+        });
+        if let Some(key) = near {
+            plan.stay = Stay::Kept { tokens: cache.tokens };
+            return AtHome::Now(Choice { provider, key: Some(key), domain, needs: *needs });
+        }
+        match *look {
+            Look::Rests { ready: Some(ready), next } if is_worth(plan, cache, ready, now) => {
                 self.leave(plan);
                 let until = next.unwrap_or(ready);
                 let ticket = self.queue.pause(until);
                 plan.ticket = Some(ticket);
                 AtHome::Soon(ticket, until)
             }
-            Look::Later(_) | Look::Rests { .. } | Look::Passed => AtHome::Away,
+            _ => AtHome::Away,
         }
+    }
+
+    /// How it stands with a key, if its provider still has it.
+    fn look_in(
+        &self,
+        plan: &Plan,
+        (provider, key, domain): (ProviderId, usize, DomainId),
+        needs: &Needs,
+        now: Time,
+    ) -> Look {
+        let id = self.keys.at(key).id;
+        if self.fleet.provider(provider).is_some_and(|listed| listed.has(id)) {
+            self.look(plan, (provider, key, domain), needs, now)
+        } else {
+            Look::Passed
+        }
+    }
+
+    /// Whoever leaves a cache and is given a key that reads it after all has kept it.
+    pub(super) fn settle_stay(&self, plan: &Plan, choice: &Choice) -> Stay {
+        let home = plan.conversation.and_then(|conversation| self.affinity.home(conversation));
+        let place = home.and_then(|home| self.keys.place_of(home.key));
+        match (plan.stay, choice.key, place) {
+            (Stay::Left { tokens, .. }, Some(key), Some(home)) if self.shares_cache(key, home) => {
+                Stay::Kept { tokens }
+            }
+            (stay, ..) => stay,
+        }
+    }
+
+    /// Do two keys read the same cache? Those of one workspace do; where nobody speaks of workspaces, those of one
+    /// organization (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
+    fn shares_cache(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (self.keys.at(one), self.keys.at(other));
+        let known = |workspace: usize| !self.workspaces.get(workspace).is_nameless();
+        let workspaces = self.workspaces.now(one.workspace) == self.workspaces.now(other.workspace);
+        self.accounts.now(one.account) == self.accounts.now(other.account)
+            && (workspaces || !known(one.workspace) && !known(other.workspace))
     }
 }
 
 /// Is it worth to wait until then?
-fn is_worth(plan: &Plan, at: Time, worth: Duration, now: Time) -> bool {
-    at <= plan.wait_until && at.since(now) <= worth
+fn is_worth(plan: &mut Plan, cache: &Cache, at: Time, now: Time) -> bool {
+    let wait = at.since(now);
+    let worth = at <= plan.wait_until && wait <= cache.worth;
+    let tokens = cache.tokens;
+    plan.stay = if worth { Stay::Kept { tokens } } else { Stay::Left { tokens, why: Leaving::Dear(wait) } };
+    worth
 }

@@ -32,8 +32,10 @@ impl State {
 
     /// The place of a key, with the caps that it has now.
     fn take_in(&mut self, key: &Key, now: Time) -> usize {
-        let accounts = &mut self.accounts;
-        let place = self.keys.place(key.id, || accounts.begin(key.group.as_deref()));
+        let (accounts, workspaces) = (&mut self.accounts, &mut self.workspaces);
+        let place = self.keys.place(key.id, || {
+            (accounts.begin(key.group.as_deref()), workspaces.begin(key.workspace.as_deref()))
+        });
         let Caps { requests, input, output } = key.caps;
         self.keys.at_mut(place).caps.cap([requests, input, output], now);
         place

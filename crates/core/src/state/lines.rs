@@ -21,6 +21,18 @@ const MOST: usize = 64;
 /// When it is looked again at what will never be, as things stand.
 const NEVER: Duration = Duration::from_hours(1);
 
+/// What those need who come before somebody: of a domain, of the workspace of a key, and of the key.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead<'a> {
+    pub(super) domain: &'a Backlog,
+    pub(super) room: &'a Backlog,
+    pub(super) key: &'a Backlog,
+}
+
+impl Ahead<'_> {
+    const NOBODY: Self = Self { domain: &Backlog::NONE, room: &Backlog::NONE, key: &Backlog::NONE };
+}
+
 impl State {
     /// May a call go with that key now, as if nobody waited?
     pub(super) fn admits(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> bool {
@@ -28,22 +40,26 @@ impl State {
         let held = self.accounts.get(domain.account).domain(domain.class);
         let dared = |held: &Domain| needs.is_nothing() || caps.is_limited() || held.dares(now) <= now;
         let admitted = |held: &Domain| held.limits.admits(needs, &Backlog::NONE, now) && dared(held);
-        caps.admits(needs, &Backlog::NONE, now) && held.is_none_or(admitted)
+        let room = self.workspaces.get(self.keys.at(key).workspace).domain(domain.class);
+        caps.admits(needs, &Backlog::NONE, now)
+            && held.is_none_or(admitted)
+            && room.is_none_or(|room| room.limits.admits(needs, &Backlog::NONE, now))
     }
 
-    /// When a call may go with that key, behind those who wait already or as if nobody did. None if never.
+    /// When a call may go with that key, behind those. None if never.
     pub(super) fn moment(
         &self,
         (key, domain): (usize, DomainId),
         needs: &Needs,
-        ahead: Option<(&Backlog, &Backlog)>,
+        ahead: Ahead<'_>,
         now: Time,
     ) -> Option<Time> {
-        let none = &Backlog::NONE;
-        let (of_domain, of_key) = ahead.unwrap_or((none, none));
-        let at = self.keys.at(key).caps.admissible_at(needs, of_key, now)?;
+        let mut at = self.keys.at(key).caps.admissible_at(needs, ahead.key, now)?;
+        if let Some(room) = self.workspaces.get(self.keys.at(key).workspace).domain(domain.class) {
+            at = at.max(room.limits.admissible_at(needs, ahead.room, now)?);
+        }
         let Some(held) = self.accounts.get(domain.account).domain(domain.class) else { return Some(at) };
-        let at = at.max(held.limits.admissible_at(needs, of_domain, now)?);
+        let at = at.max(held.limits.admissible_at(needs, ahead.domain, now)?);
         // What is not counted is not dared either.
         let dared =
             if needs.is_nothing() || self.keys.at(key).caps.is_limited() { now } else { held.dares(now) };
@@ -58,8 +74,14 @@ impl State {
         needs: &Needs,
         now: Time,
     ) -> Option<Time> {
-        let held = self.accounts.get(domain.account).domain(domain.class);
-        let ahead = held.map(|held| (&held.ahead, &self.keys.at(key).ahead));
+        let standing = self.keys.at(key);
+        let mut ahead = Ahead { key: &standing.ahead, ..Ahead::NOBODY };
+        if let Some(held) = self.accounts.get(domain.account).domain(domain.class) {
+            ahead.domain = &held.ahead;
+        }
+        if let Some(room) = self.workspaces.get(standing.workspace).domain(domain.class) {
+            ahead.room = &room.ahead;
+        }
         self.moment((key, domain), needs, ahead, now)
     }
 
@@ -70,15 +92,9 @@ impl State {
         let mut ahead = Backlog::NONE;
         let mut next = None;
         for (place, (rank, waiter)) in line.iter().enumerate() {
-            // Whoever still waits before him, for this key.
-            let mut of_key = Backlog::NONE;
-            if self.keys.at(waiter.key).caps.is_limited() {
-                let before = line[..place].iter().filter(|(rank, _)| self.queue.waits(domain, *rank));
-                for (_, other) in before.filter(|(_, other)| other.key == waiter.key) {
-                    of_key.add(&other.needs);
-                }
-            }
-            let at = self.moment((waiter.key, domain), &waiter.needs, Some((&ahead, &of_key)), now);
+            let (room, key) = self.narrower(domain, &line[..place], waiter);
+            let ahead_of_him = Ahead { domain: &ahead, room: &room, key: &key };
+            let at = self.moment((waiter.key, domain), &waiter.needs, ahead_of_him, now);
             if at.is_some_and(|at| at <= now) {
                 self.call(domain, (*rank, *waiter), now, woken);
             } else {
@@ -93,16 +109,37 @@ impl State {
         }
     }
 
+    /// What those need who still wait before somebody in the same line: for his workspace, and for his key.
+    fn narrower(&self, domain: DomainId, before: &[(Rank, Waiter)], waiter: &Waiter) -> (Backlog, Backlog) {
+        let (mut of_room, mut of_key) = (Backlog::NONE, Backlog::NONE);
+        let room = waiter.room;
+        let narrow = self.workspaces.get(room.account).domain(room.class);
+        let narrow = narrow.is_some_and(|held| held.limits.is_limited());
+        if narrow || self.keys.at(waiter.key).caps.is_limited() {
+            for (_, other) in before.iter().filter(|(rank, _)| self.queue.waits(domain, *rank)) {
+                if other.room == room {
+                    of_room.add(&other.needs);
+                }
+                if other.key == waiter.key {
+                    of_key.add(&other.needs);
+                }
+            }
+        }
+        (of_room, of_key)
+    }
+
     fn call(&mut self, domain: DomainId, (rank, waiter): (Rank, Waiter), now: Time, woken: &mut Vec<Ticket>) {
         self.queue.call(domain, rank);
         self.step_out(domain, &waiter);
-        self.promise(waiter.key, domain, &waiter.needs, now);
+        self.promise((waiter.key, domain, waiter.room), &waiter.needs, now);
         woken.push(rank.1);
     }
 
     /// He does not wait in the line of that domain any more.
     fn step_out(&mut self, domain: DomainId, waiter: &Waiter) {
+        let room = waiter.room;
         self.accounts.get_mut(domain.account).domain_mut(domain.class).ahead.remove(&waiter.needs);
+        self.workspaces.get_mut(room.account).domain_mut(room.class).ahead.remove(&waiter.needs);
         self.keys.at_mut(waiter.key).ahead.remove(&waiter.needs);
     }
 
@@ -132,7 +169,8 @@ impl State {
         let waiter = self.queue.line(domain).and_then(|line| line.waiting.get(&rank));
         let before = self.queue.before(domain, rank);
         let at = waiter.and_then(|waiter| {
-            self.moment((waiter.key, domain), &waiter.needs, Some((&before, &Backlog::NONE)), now)
+            let ahead = Ahead { domain: &before, ..Ahead::NOBODY };
+            self.moment((waiter.key, domain), &waiter.needs, ahead, now)
         });
         at.unwrap_or(now + NEVER)
     }
@@ -140,10 +178,12 @@ impl State {
     /// A place in the line of a domain.
     pub(super) fn join(&mut self, plan: &Plan, later: &Later, needs: &Needs) -> Ticket {
         let Later { provider, key, domain, .. } = *later;
+        let room = self.room(key, domain.class);
         self.accounts.get_mut(domain.account).domain_mut(domain.class).ahead.add(needs);
+        self.workspaces.get_mut(room.account).domain_mut(room.class).ahead.add(needs);
         self.keys.at_mut(key).ahead.add(needs);
         let rank = u64::from(plan.size.is_some_and(|size| size.background));
-        self.queue.join(domain, rank, Waiter { provider, key, needs: *needs })
+        self.queue.join(domain, rank, Waiter { provider, key, room, needs: *needs })
     }
 
     /// If it waited and has been called: with what it goes now. If it still stands in a line, it stays there.
@@ -158,7 +198,7 @@ impl State {
             Some(Spot::Line(..)) => None,
             Some(Spot::Called(domain, waiter)) => {
                 self.leave(plan);
-                let Waiter { provider, key, needs } = waiter;
+                let Waiter { provider, key, needs, .. } = waiter;
                 let id = self.keys.at(key).id;
                 let wanted = !plan.done.contains(&self.as_it_is(id))
                     && plan.pinned.is_none_or(|pinned| pinned == id)
@@ -193,7 +233,9 @@ impl State {
         match self.queue.leave(ticket) {
             None => {}
             Some((Spot::Line(domain, _), waiter)) => self.step_out(domain, &waiter),
-            Some((Spot::Called(domain, _), waiter)) => self.release(waiter.key, domain, &waiter.needs),
+            Some((Spot::Called(domain, _), waiter)) => {
+                self.release((waiter.key, domain, waiter.room), &waiter.needs);
+            }
         }
     }
 

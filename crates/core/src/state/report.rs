@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::fleet::{Class, KeyId, ProviderId};
-use crate::key::Totals;
+use crate::key::{Standing, Totals};
 use crate::limits::{COUNTED, Counted};
+use crate::plan::Lease;
 use crate::quota::Quota;
 use crate::rest::{Readiness, Unready};
 use crate::time::Time;
@@ -46,13 +47,27 @@ pub struct KeyReport {
     pub quota: Option<Quota>,
     /// The organization that holds its limits, once an answer has named it.
     pub organization: Option<String>,
-    /// The limits that are known, of its organization's; those that keys share are told with each of them.
+    /// Its workspace there, once an answer has named it.
+    pub workspace: Option<String>,
+    /// The limits that are known, of its organization's and of its workspace's; those that keys share are told with
+    /// each of them.
     pub limits: Vec<LimitReport>,
+}
+
+/// Who holds a limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// The organization.
+    Organization,
+    /// A part of it.
+    Workspace,
 }
 
 /// One limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LimitReport {
+    /// Whose it is.
+    pub holder: Holder,
     /// Of which models.
     pub class: Class,
     /// What is counted.
@@ -63,6 +78,16 @@ pub struct LimitReport {
     pub burst: Duration,
     /// How many are neither used nor promised; 0 in debt.
     pub available: u64,
+}
+
+/// The limits around a call that was granted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Around {
+    /// Who holds them: the organization as it names itself, or its group in the configuration.
+    pub holder: Option<String>,
+    /// How much is left of each that is limited, for anybody: neither used nor promised, by the narrowest of those
+    /// that hold.
+    pub remaining: Vec<(Counted, u64)>,
 }
 
 /// How many keys a provider has, and how many of them could serve now.
@@ -96,14 +121,37 @@ impl State {
         Count { total: provider.keys.len(), available: provider.keys.iter().filter(ready).count() }
     }
 
-    fn report_limits(&self, account: usize, now: Time) -> Vec<LimitReport> {
-        let domains = self.accounts.get(account).domains();
-        let all = domains
-            .flat_map(|(class, domain)| COUNTED.map(|counted| (class, domain.limits.of(counted), counted)));
-        let known = all.filter_map(|(class, meter, counted)| {
+    /// The limits around a call.
+    pub fn around(&self, lease: &Lease, now: Time) -> Around {
+        let Some(book) = &lease.book else { return Around::default() };
+        let account = self.accounts.get(book.domain.account);
+        let domain = account.domain(book.domain.class);
+        let room = self.workspaces.get(book.room.account).domain(book.room.class);
+        let holders = domain.into_iter().chain(room).map(|held| &held.limits);
+        let holders: Vec<_> = holders.chain([&self.keys.at(book.key).caps]).collect();
+        let least = |counted: Counted| {
+            let left = holders.iter().filter_map(|limits| limits.of(counted).available(now)).min()?;
+            Some((counted, left))
+        };
+        let holder = account.organization.clone().or_else(|| account.group.clone());
+        Around { holder, remaining: COUNTED.into_iter().filter_map(least).collect() }
+    }
+
+    fn report_limits(&self, standing: &Standing, now: Time) -> Vec<LimitReport> {
+        let accounts = [
+            (Holder::Organization, self.accounts.get(standing.account)),
+            (Holder::Workspace, self.workspaces.get(standing.workspace)),
+        ];
+        let domains = accounts.into_iter().flat_map(|(holder, account)| {
+            account.domains().map(move |(class, domain)| (holder, class, domain))
+        });
+        let all = domains.flat_map(|(holder, class, domain)| {
+            COUNTED.map(|counted| (holder, class, domain.limits.of(counted), counted))
+        });
+        let known = all.filter_map(|(holder, class, meter, counted)| {
             let (per_minute, burst) = meter.rate().zip(meter.burst())?;
-            let class = self.classes.name(class);
-            Some(LimitReport { class, counted, per_minute, burst, available: meter.available(now)? })
+            let (class, available) = (self.classes.name(class), meter.available(now)?);
+            Some(LimitReport { holder, class, counted, per_minute, burst, available })
         });
         known.collect()
     }
@@ -124,7 +172,8 @@ impl State {
             held: held.unwrap_or_default(),
             quota: self.quotas.get(&id).cloned(),
             organization: standing.and_then(|it| self.accounts.get(it.account).organization.clone()),
-            limits: standing.map_or_else(Vec::new, |it| self.report_limits(it.account, now)),
+            workspace: standing.and_then(|it| self.workspaces.get(it.workspace).organization.clone()),
+            limits: standing.map_or_else(Vec::new, |it| self.report_limits(it, now)),
         }
     }
 }

@@ -266,12 +266,19 @@ impl State {
         let standing = self.keys.at(key);
         let own = standing.caps.cost(needs, &standing.ahead, now);
         let held = self.accounts.get(domain.account).domain(domain.class);
-        own.saturating_add(held.map_or(0, |held| held.limits.cost(needs, &held.ahead, now)))
+        let room = self.workspaces.get(standing.workspace).domain(domain.class);
+        let holders = held.into_iter().chain(room);
+        holders.fold(own, |sum, held| sum.saturating_add(held.limits.cost(needs, &held.ahead, now)))
     }
 
     /// The domain that holds the limits of a key for a class.
     pub(super) fn domain(&self, key: usize, class: ClassId) -> DomainId {
         DomainId { account: self.accounts.now(self.keys.at(key).account), class }
+    }
+
+    /// The same in its workspace.
+    pub(super) fn room(&self, key: usize, class: ClassId) -> DomainId {
+        DomainId { account: self.workspaces.now(self.keys.at(key).workspace), class }
     }
 
     /// May a key be used, as far as anything is held against it or its organization?

@@ -58,6 +58,7 @@ pub(crate) fn call() -> Need {
         credential: Whose::Pool,
         size: None,
         conversation: None,
+        prefix: None,
     }
 }
 

@@ -58,6 +58,7 @@ fn sized(n_providers: usize, n_keys: usize) -> impl Generate<Value = Fleet> {
         strategy,
         ownership: Ownership::default(),
         max_wait,
+        prefix_wait: Duration::from_secs(3),
     })
 }
 
@@ -96,5 +97,6 @@ pub(crate) fn square(among_providers: Strategy, among_keys: Strategy) -> Fleet {
         strategy: among_providers,
         ownership: Ownership::default(),
         max_wait: Duration::ZERO,
+        prefix_wait: Duration::ZERO,
     }
 }

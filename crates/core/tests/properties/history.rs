@@ -100,6 +100,7 @@ impl Wish {
             credential: self.credential,
             size: None,
             conversation: None,
+            prefix: None,
         }
     }
 }

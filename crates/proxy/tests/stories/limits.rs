@@ -127,3 +127,146 @@ async fn a_conversation_whose_key_rests_for_long_goes_elsewhere_and_stays_there(
     assert_eq!(relay.keys("a"), ["sk-a-1", "sk-a-1", "sk-a-2", "sk-a-2"]);
     assert!(began.elapsed() < Duration::from_secs(1), "ten cached tokens are not worth waiting for");
 }
+
+/// An answer of a workspace of `org-one` that may use 60,000 tokens a minute, and has so many left.
+fn told_by(workspace: &str, remaining: &str) -> Reply {
+    let headers = [
+        ("request-id", "req_up"),
+        ("anthropic-organization-id", "org-one"),
+        ("anthropic-workspace-id", workspace),
+        ("anthropic-ratelimit-tokens-limit", "60000"),
+        ("anthropic-ratelimit-tokens-remaining", remaining),
+    ];
+    replies::json(200, &headers, &replies::message_body("hello"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_with_a_narrower_limit_holds_back_its_own_keys_and_no_others() {
+    let script = ["0", "6000", "6000", "6000"].into_iter().zip(["narrow", "wide", "wide", "narrow"]);
+    let script = script.map(|(remaining, workspace)| told_by(workspace, remaining));
+    let relay = story().provider_with("a", 2, script).start().await;
+    for _ in 0..3 {
+        assert_eq!(relay.ask_whole("hi").await.status, 200);
+    }
+    assert_eq!(relay.keys("a"), ["sk-a-1", "sk-a-2", "sk-a-2"]);
+    let page: serde_json::Value =
+        serde_json::from_slice(&relay.send(get("/v1/providers")).await.body()).unwrap();
+    let keys = page["data"][0]["keys"].as_array().unwrap();
+    assert_eq!(keys[0]["organization"], keys[1]["organization"]);
+    assert_eq!([&keys[0]["workspace"], &keys[1]["workspace"]], ["narrow", "wide"]);
+    let limit = &keys[0]["limits"][0];
+    assert_eq!([&limit["holder"], &limit["counted"]], ["workspace", "tokens"]);
+    assert_eq!([&limit["per_minute"], &limit["available"]], [60_000, 0]);
+    // It is refilled, and takes its turn again.
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(relay.ask_whole("hi").await.status, 200);
+    assert_eq!(relay.keys("a")[3], "sk-a-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_whose_key_is_refused_goes_on_with_another_of_its_workspace() {
+    let script = [
+        told_by("one", "60000"),
+        told_by("two", "60000"),
+        told_by("one", "60000"),
+        replies::dead_key(),
+        told_by("one", "60000"),
+        told_by("one", "60000"),
+    ];
+    let relay = story().provider_with("a", 3, script).with("routing: { debug: true }").start().await;
+    for session in ["s", "t", "u"] {
+        assert_eq!(relay.send(of(session, None)).await.status, 200);
+    }
+    let answer = relay.send(of("s", None)).await;
+    assert_eq!(answer.header("x-cc-relay-conversation"), Some("kept 10 cached tokens"));
+    assert_eq!(relay.keys("a"), ["sk-a-1", "sk-a-2", "sk-a-3", "sk-a-1", "sk-a-3"]);
+    assert_eq!(relay.send(of("s", None)).await.status, 200);
+    assert_eq!(relay.keys("a")[5], "sk-a-3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_one_workspace_as_it_is_configured_share_a_cache() {
+    let script = (0..2).map(|_| replies::message("hello"));
+    let script = script.chain([replies::dead_key(), replies::message("hello")]);
+    let keys = ["a", "b", "a"]
+        .map(|workspace| format!("{{ key: sk-{workspace}-%, workspace: {workspace}, limit_group: g }}"));
+    let keys: Vec<_> =
+        keys.iter().zip(1..).map(|(key, place)| key.replace('%', &place.to_string())).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let relay = story().provider_of("a", &keys, script).start().await;
+    assert_eq!(relay.send(of("s", None)).await.status, 200);
+    assert_eq!(relay.send(of("t", None)).await.status, 200);
+    assert_eq!(relay.send(of("s", None)).await.status, 200);
+    assert_eq!(relay.keys("a"), ["sk-a-1", "sk-b-2", "sk-a-1", "sk-a-3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_says_how_long_it_waited_and_why_its_conversation_moved() {
+    let limited = |remaining| {
+        let headers = [
+            ("anthropic-organization-id", "org-one"),
+            ("anthropic-ratelimit-requests-limit", "60"),
+            ("anthropic-ratelimit-requests-remaining", remaining),
+        ];
+        replies::json(200, &headers, &replies::message_body("hello"))
+    };
+    let script = [limited("0"), limited("0"), limited("1")];
+    let relay = story().provider_with("a", 1, script).with("routing: { debug: true }").start().await;
+    let first = relay.send(of("s", None)).await;
+    assert_eq!(first.header("x-cc-relay-queue-wait-ms"), None);
+    assert_eq!(first.header("x-cc-relay-conversation"), None);
+    assert_eq!(first.header("x-cc-relay-limit-domain"), Some("org-one/claude-opus-5-5"));
+    assert_eq!(first.header("x-cc-relay-remaining-requests"), Some("0"));
+    // Ten cached tokens are worth a millisecond.
+    let second = relay.send(of("s", None)).await;
+    assert_eq!(second.header("x-cc-relay-queue-wait-ms"), Some("1000"));
+    assert_eq!(second.header("x-cc-relay-conversation"), Some("kept 10 cached tokens"));
+
+    let script = [limited("0"), replies::message("hello"), replies::message("hello")];
+    let relay = story().provider_with("a", 2, script).start().await;
+    assert_eq!(relay.send(of("s", None)).await.status, 200);
+    let moved = relay.send(of("s", None)).await;
+    let words = "left 10 cached tokens: they would have cost a wait of 1.0 s";
+    assert_eq!(moved.header("x-cc-relay-conversation"), Some(words));
+    assert_eq!(moved.header("x-cc-relay-limit-domain"), None);
+    assert_eq!(relay.keys("a"), ["sk-a-1", "sk-a-2"]);
+}
+
+/// A call with a system prompt that is to be cached.
+fn prompted(system: &str) -> Request<Bytes> {
+    let body = format!(
+        r#"{{"model":"claude-opus-5-5","max_tokens":16,"messages":[],"system":[{{"type":"text","text":"{system}","cache_control":{{"type":"ephemeral"}}}}]}}"#
+    );
+    let mut request = ask("hi", Manner::Whole);
+    request.headers_mut().remove("content-length");
+    *request.body_mut() = body.into();
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_calls_that_begin_alike_the_second_waits_until_the_first_has_written_what_they_share() {
+    let slow = || replies::after(Duration::from_secs(2), replies::message("hello"));
+    let script = [replies::message("hello"), slow(), replies::message("hello"), slow(), slow()];
+    let relay = story().provider_with("a", 1, script).start().await;
+    // Now it is known that prompts are cached there.
+    assert_eq!(relay.send(prompted("other")).await.status, 200);
+    let began = Instant::now();
+    let timed = async |request| (relay.send(request).await.status, began.elapsed().as_secs());
+    let (first, second) = tokio::join!(timed(prompted("same")), timed(prompted("same")));
+    assert_eq!([first, second].map(|(status, _)| status), [200, 200]);
+    assert_eq!([first.1, second.1], [2, 2]);
+    // Now it is warm, and nobody waits.
+    let (third, fourth) = tokio::join!(timed(prompted("same")), timed(prompted("same")));
+    assert_eq!([third.1, fourth.1], [4, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_names_no_session_stays_where_what_he_begins_with_is_cached() {
+    let script = (0..6).map(|_| replies::message("hello"));
+    let relay = story().provider_with("a", 2, script).start().await;
+    for system in ["one", "two", "one", "two", "one", "two"] {
+        assert_eq!(relay.send(prompted(system)).await.status, 200);
+    }
+    let (one, two) = ("sk-a-1", "sk-a-2");
+    assert_eq!(relay.keys("a"), [one, two, one, two, one, two]);
+}

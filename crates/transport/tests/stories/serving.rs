@@ -292,7 +292,7 @@ async fn no_more_of_an_answer_is_taken_than_its_client_reads() {
     let taken = Arc::new(AtomicUsize::new(0));
     let inside = taken.clone();
     let mut client = client(move |_: Request<Inbound>| {
-        let mut body = Played::new(&["ten bytes."; 8_000], Ends::Well);
+        let mut body = Played::new(&vec!["ten bytes."; 8_000], Ends::Well);
         body.held = Some(inside.clone());
         async move { Response::new(body) }
     });
