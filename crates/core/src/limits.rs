@@ -172,9 +172,8 @@ impl Limits {
         Marks(self.0.each_ref().map(Meter::taken))
     }
 
-    /// What an answer's head says of one of these limits. The call was asked at `asked`; it is still to be charged with
-    /// `own`, which the provider has counted already; and `since` has been charged to others since it was granted, if
-    /// that is known.
+    /// What an answer's head says of one of these limits. The call was asked at `asked`, and `since` has been taken by
+    /// others since it was granted, if that is known.
     ///
     /// The level that it shows is of some moment between `asked` and `now`, and rounded; so it proves an upper and a
     /// lower end, and the level is moved into what lies between. What was taken since the call was granted may or may
@@ -183,11 +182,11 @@ impl Limits {
         &mut self,
         counted: Counted,
         gauge: &Gauge,
-        (own, since): (u64, Option<u64>),
+        since: Option<u64>,
         (asked, now): (Time, Time),
     ) {
         let rounded = if counted == Counted::Requests { 0 } else { ROUNDED };
-        self.of_mut(counted).learn(&Shown { gauge, rounded, own, since, asked }, now);
+        self.of_mut(counted).learn(&Shown { gauge, rounded, since, asked }, now);
     }
 
     /// How much was taken of something since then.

@@ -268,11 +268,14 @@ pub(crate) struct Book {
     pub(crate) room: DomainId,
     /// What it may still take.
     pub(crate) needs: Needs,
-    /// Of its domain, and of its room.
+    /// What was taken of its request and of its prompt: at first what they were thought to be.
+    pub(crate) request: u64,
+    pub(crate) input: u64,
+    /// Of its domain, and of its room, when that had been taken.
     pub(crate) marks: (Marks, Marks),
     /// When the provider began to answer.
     pub(crate) begun: Option<Time>,
-    /// The request was counted.
+    /// It is known what the provider counted.
     pub(crate) counted: bool,
     /// What its head said of input, and of all tokens, until it is known how much it took.
     pub(crate) shown: Option<(Gauge, Gauge)>,
@@ -292,6 +295,21 @@ impl Lease {
     /// When it was granted.
     pub const fn since(&self) -> Time {
         self.since
+    }
+
+    /// What an answer says it used, as far as that can be: a limit must not be thought to be used up for years because
+    /// a provider cannot count.
+    pub(crate) fn plausible(&self, usage: Usage) -> Usage {
+        /// Ten times the longest context there is, in tokens.
+        const MOST: u64 = 10_000_000;
+        let output = self.size.and_then(|size| size.max_tokens).unwrap_or(MOST);
+        let Usage { input, cache_write, cache_read, .. } = usage;
+        Usage {
+            input: input.min(MOST),
+            output: usage.output.min(output),
+            cache_write: cache_write.min(MOST),
+            cache_read: cache_read.min(MOST),
+        }
     }
 
     /// What becomes of its conversation's prompt cache.

@@ -181,6 +181,15 @@ impl Queue {
         }
     }
 
+    /// Of those who wait longest for the same class elsewhere, the first who is not the next to go there.
+    pub(crate) fn elsewhere(&self, domain: DomainId) -> Option<Ticket> {
+        let others = self.lines.iter().filter(|(other, _)| other.class == domain.class && **other != domain);
+        let (_, line) = others.max_by_key(|(_, line)| line.moment)?;
+        let mut ranks = line.waiting.keys();
+        let first = ranks.next();
+        ranks.next().or(first).map(|rank| rank.1)
+    }
+
     /// He waits for nothing but the next look.
     pub(crate) fn wait_on(&mut self, ticket: Ticket) {
         self.pauses.insert(ticket, Time::EPOCH);

@@ -13,6 +13,9 @@ use crate::verdict::{Extent, Reason};
 /// raised, windows reset early, and users of other relays found keys benched for days that worked.
 pub const LONGEST_UNPROBED: Duration = Duration::from_mins(5);
 
+/// No quota is gone for longer: the longest window that any provider has is a week.
+pub(crate) const LONGEST_REST: Duration = Duration::from_hours(24 * 7);
+
 /// A barred key is asked again by one call after this long; each failure doubles it, up to
 /// [`LONGEST_UNPROBED`]. Long enough not to look like an attack on the account, short enough that
 /// a key repaired at the provider returns while the operator still watches.
@@ -135,6 +138,7 @@ impl Rests {
     pub(crate) fn cool(&mut self, class: &Class, until: Time, now: Time) -> Time {
         let scope = Scope::Spent(class.clone());
         let known = self.rests.get(&scope).copied();
+        let until = until.min(now + LONGEST_REST);
         let until = match known {
             Some(Rest { cause: Cause::Cooling { until: known }, .. }) => known.max(until),
             _ => until,

@@ -23,7 +23,7 @@ use crate::key::Keys;
 use crate::owner::Owners;
 use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Step, Subject, Whose};
 use crate::prefix::Prefixes;
-use crate::queue::{Queue, Ticket, Woken};
+use crate::queue::{Queue, Spot, Ticket, Woken};
 use crate::quota::Quota;
 use crate::rest::Probe;
 use crate::select::Select;
@@ -110,6 +110,13 @@ impl State {
         if let Some(choice) = chosen {
             return self.let_go(plan, choice, now);
         }
+        // Who stands in a line is not behind himself.
+        if let Some(ticket) = plan.ticket
+            && let Some(Spot::Line(domain, rank)) = self.queue.spot(ticket)
+        {
+            let at = Some(self.expected(domain, rank, now));
+            survey.note(at, at);
+        }
         // It is worth waiting for a key that will be ready; and who waits may be a probe before that.
         let patient = survey.ready.is_some_and(|ready| ready <= plan.wait_until);
         if let Some(until) = survey.next.filter(|_| patient && plan.met.len() < MOST_ATTEMPTS) {
@@ -179,6 +186,7 @@ impl State {
 
     /// Tokens used so far, by a reply that still flows.
     pub fn charge(&mut self, lease: &mut Lease, usage: Usage, now: Time) {
+        let usage = lease.plausible(usage);
         if let Some(standing) = lease.key.and_then(|key| self.keys.get_mut(key)) {
             standing.charge(lease.used, usage);
         }
@@ -288,19 +296,23 @@ impl State {
     /// The key of a lease works. If it was a probe, it has done its duty and is given back, though its
     /// reply still flows; that it is given back once more when the lease ends does no harm.
     fn prove(&mut self, lease: &Lease) {
-        if let Some(key) = lease.key
-            && let Some(standing) = self.keys.get_mut(key)
-        {
-            standing.totals.served += 1;
-            if let Some(book) = &lease.book {
-                self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class).succeed();
+        let Some(key) = lease.key else { return };
+        if let Some(book) = &lease.book {
+            let domain = self.resolve(book.domain);
+            let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
+            held.succeed();
+            if !held.limits.is_limited() {
+                // More is dared now.
+                self.queue.touch(domain);
             }
-            let own = standing.rests.prove(&lease.class, lease.since, lease.probe);
-            let rests = &mut self.accounts.get_mut(standing.account).rests;
-            let shared = rests.prove(&lease.class, lease.since, lease.account_probe);
-            if own || shared {
-                self.announce_back(key);
-            }
+        }
+        let Some(standing) = self.keys.get_mut(key) else { return };
+        standing.totals.served += 1;
+        let own = standing.rests.prove(&lease.class, lease.since, lease.probe);
+        let rests = &mut self.accounts.get_mut(standing.account).rests;
+        let shared = rests.prove(&lease.class, lease.since, lease.account_probe);
+        if own || shared {
+            self.announce_back(key);
         }
     }
 

@@ -172,13 +172,13 @@ impl Verdict {
     /// The table.
     pub const fn effect(self) -> Effect {
         let (fault, key, spends, pulse, next) = match self {
-            Self::Served => (Fault::Nobody, Toll::Proven, Spends::Request, Pulse::Success, Next::Commit),
+            Self::Served => (Fault::Nobody, Toll::Proven, Spends::Prompt, Pulse::Success, Next::Commit),
             Self::Refused => (Fault::Client, Toll::Nothing, Spends::Request, Pulse::Success, Next::Stop),
             Self::Unfit => (Fault::Nobody, Toll::Nothing, Spends::Request, Pulse::Nothing, Next::Provider),
             Self::Spent { until } | Self::Throttled { until } => {
                 (Fault::Domain, Toll::Cools(until), Spends::Nothing, Pulse::Nothing, Next::KeyOrWait)
             }
-            Self::AboutThisCall => (Fault::Nobody, Toll::Nothing, Spends::Nothing, Pulse::Nothing, Next::Hop),
+            Self::AboutThisCall => (Fault::Nobody, Toll::Nothing, Spends::Request, Pulse::Nothing, Next::Hop),
             Self::OutOfMoney => {
                 let toll = Toll::Barred(Reason::OutOfMoney, Extent::Key);
                 (Fault::Domain, toll, Spends::Nothing, Pulse::Nothing, Next::Key)
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn the_table_of_verdicts() {
         let table = [
-            (Verdict::Served, Fault::Nobody, Toll::Proven, Spends::Request, Pulse::Success, Next::Commit),
+            (Verdict::Served, Fault::Nobody, Toll::Proven, Spends::Prompt, Pulse::Success, Next::Commit),
             (Verdict::Refused, Fault::Client, Toll::Nothing, Spends::Request, Pulse::Success, Next::Stop),
             (Verdict::Unfit, Fault::Nobody, Toll::Nothing, Spends::Request, Pulse::Nothing, Next::Provider),
             (
@@ -265,7 +265,7 @@ mod tests {
                 Verdict::AboutThisCall,
                 Fault::Nobody,
                 Toll::Nothing,
-                Spends::Nothing,
+                Spends::Request,
                 Pulse::Nothing,
                 Next::Hop,
             ),

@@ -46,6 +46,11 @@ const SHORT_PAUSE: Duration = Duration::from_secs(5);
 /// window in which every published limit is stated.
 const UNSAID: Duration = Duration::from_mins(1);
 
+/// A 429 that says nothing of limits and does not ask to be sent again, as those of many compatible providers, is taken
+/// to mean "too fast". One of Anthropic's about a single request asks for it, or says no more than "Error"
+/// (observed; there is no documentation). So a key that says so to everything is not asked for everything.
+const BARE_PAUSE: Duration = Duration::from_secs(5);
+
 /// What an answer means.
 pub(crate) fn judge(head: &Head<'_>, piece: Piece<'_>, now: Time) -> Verdict {
     match (head.status.as_u16(), piece) {
@@ -89,7 +94,12 @@ fn too_many(refusal: &Refusal, quota: &Quota, now: Time) -> Verdict {
         return Verdict::OutOfMoney;
     }
     if !quota.speaks_of_limits() {
-        return Verdict::AboutThisCall;
+        let asks_again = quota.should_retry == Some(true);
+        return if asks_again || refusal.message.as_deref() == Some("Error") {
+            Verdict::AboutThisCall
+        } else {
+            Verdict::Throttled { until: now + BARE_PAUSE }
+        };
     }
     let said = quota.retry_after.map(|pause| now + pause);
     match (quota.says_spent(), quota.retry_after) {
@@ -143,7 +153,7 @@ mod tests {
             (409, Verdict::Refused),
             (413, Verdict::Refused),
             (422, Verdict::Refused),
-            (429, Verdict::AboutThisCall),
+            (429, Verdict::Throttled { until: NOW + BARE_PAUSE }),
             (500, Verdict::Broken(Breakage::Status)),
             (502, Verdict::Broken(Breakage::Status)),
             (503, Verdict::Overloaded { until: None }),
@@ -176,6 +186,8 @@ mod tests {
         assert_eq!(judged(429, &Quota::default(), Piece::Body(cap)), Verdict::OutOfMoney);
         let asked_to_retry = Quota { should_retry: Some(true), ..Quota::default() };
         assert_eq!(judged(429, &asked_to_retry, Piece::Nothing), Verdict::AboutThisCall);
+        let bare = br#"{"type":"error","error":{"type":"rate_limit_error","message":"Error"}}"#;
+        assert_eq!(judged(429, &Quota::default(), Piece::Body(bare)), Verdict::AboutThisCall);
     }
 
     #[test]
@@ -183,7 +195,7 @@ mod tests {
         let event = |kind: &str| format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"m"}}}}"#);
         let table = [
             ("overloaded_error", Verdict::Overloaded { until: None }),
-            ("rate_limit_error", Verdict::AboutThisCall),
+            ("rate_limit_error", Verdict::Throttled { until: NOW + BARE_PAUSE }),
             ("authentication_error", Verdict::KeyBad(Extent::Key)),
             ("invalid_request_error", Verdict::Refused),
             ("api_error", Verdict::Broken(Breakage::Status)),

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
+use http::uri::Authority;
 use relay_config::checked::{Auth, UnknownKey};
 use relay_core::Time;
 use relay_headers::Headers;
@@ -93,9 +94,22 @@ pub(crate) fn client(auth: &Auth, pool: Pool, headers: &Headers) -> Result<Clien
 /// Is it a web page from elsewhere that asks, by way of the user's browser? A relay that asks nobody who he is, because
 /// only this machine can reach it, can be reached by every page that the user looks at.
 fn is_foreign(headers: &Headers) -> bool {
-    let Some(origin) = headers.get("origin") else { return false };
+    let Some(origin) = headers.get("origin") else { return is_renamed(headers) };
     let uri = Uri::try_from(origin).ok();
     !uri.as_ref().and_then(Uri::host).is_some_and(is_here)
+}
+
+/// Was it reached by a name of the public internet? Whoever owns one can give it this machine's address, and his page is
+/// then no stranger to the browser. Addresses are fine, and so are names that nobody outside can own.
+fn is_renamed(headers: &Headers) -> bool {
+    /// Reserved for private use (RFC 6761, RFC 6762, RFC 8375, and ICANN's decision of July 2024 on `.internal`).
+    const PRIVATE: [&str; 5] = ["localhost", "local", "test", "internal", "arpa"];
+    let host = headers.get("host").and_then(|host| Authority::try_from(host).ok());
+    let Some(name) = host.as_ref().map(|host| host.host().trim_end_matches('.')) else { return false };
+    let top = name.rsplit_once('.').map(|(_, top)| top);
+    let public = top.is_some_and(|top| !PRIVATE.iter().any(|private| top.eq_ignore_ascii_case(private)));
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    public && !address
 }
 
 /// Does a host name mean this machine?
@@ -239,6 +253,29 @@ mod tests {
             headers.set(X_API_KEY, Value::fixed("key"));
             assert!(client(&auth(&[("me", "key")]), Pool::Stocked, &headers).is_ok(), "who knows a key may");
             headers.remove(X_API_KEY);
+        }
+    }
+
+    #[test]
+    fn a_page_that_gave_its_own_name_this_machines_address_is_not_let_in_either() {
+        let open = auth(&[]);
+        let mut headers = Headers::default();
+        for (host, foreign) in [
+            ("127.0.0.1:8787", false),
+            ("192.168.1.7:8787", false),
+            ("[::1]:8787", false),
+            ("localhost:8787", false),
+            ("relay", false),
+            ("relay.local", false),
+            ("host.docker.internal:8787", false),
+            ("evil.example:8787", true),
+            ("evil.example.", true),
+            ("127.0.0.1.evil.example", true),
+        ] {
+            headers.set("host", Value::new(host.as_bytes()).unwrap());
+            assert_eq!(client(&open, Pool::Stocked, &headers) == Err(Reject::Foreign), foreign, "{host}");
+            let meant = Auth { open: true, ..open.clone() };
+            assert!(client(&meant, Pool::Stocked, &headers).is_ok(), "{host}");
         }
     }
 

@@ -14,7 +14,7 @@ use relay_wire::call::Call;
 
 use crate::admit::Client;
 use crate::body::{self, Arriving, Fate, Fault, Limited};
-use crate::decode::{self, Coded};
+use crate::decode::{self, Coded, Copied};
 use crate::live::Live;
 use crate::reject::Reject;
 use crate::snapshot::Snapshot;
@@ -55,7 +55,7 @@ enum Load {
         /// As it came.
         body: Bytes,
         /// Decoded, if it came compressed: what `call` was read from.
-        decoded: Option<Bytes>,
+        decoded: Option<Copied>,
     },
     /// Passed on as it comes, once.
     Stream { body: Mutex<Option<Limited>>, fate: Fate, limit: u64 },
@@ -113,7 +113,9 @@ impl Asked {
     /// The text of its body, if it was looked at.
     pub(crate) fn text(&self) -> Option<&Bytes> {
         match &self.load {
-            Load::Message { body, decoded, .. } => Some(decoded.as_ref().unwrap_or(body)),
+            Load::Message { body, decoded, .. } => {
+                Some(decoded.as_ref().map_or(body, |copied| &copied.bytes))
+            }
             Load::Stream { .. } | Load::Empty => None,
         }
     }
@@ -275,7 +277,9 @@ impl Asked {
     /// The same for an adapter.
     pub(crate) fn ask(&self) -> Ask<'_> {
         let call = match &self.load {
-            Load::Message { call, body, decoded } => Some((call, decoded.as_ref().unwrap_or(body))),
+            Load::Message { call, body, decoded } => {
+                Some((call, decoded.as_ref().map_or(body, |copied| &copied.bytes)))
+            }
             Load::Stream { .. } | Load::Empty => None,
         };
         Ask { path: &self.path, headers: &self.headers, call }
@@ -308,7 +312,7 @@ async fn message(headers: &Headers, body: Arriving, limit: u64) -> Result<Load, 
         Coded::Plain | Coded::Unknown => None,
         Coded::Known(coding) => decode::whole_aside(coding, &body, limit).await,
     };
-    let seen = decoded.as_ref().unwrap_or(&body);
+    let seen = decoded.as_ref().map_or(&body, |copied| &copied.bytes);
     // What cannot be read is forwarded all the same: the provider's own words about it are the real ones.
     let call = Call::read(seen).unwrap_or_else(|_| Call::opaque(body.len()));
     Ok(Load::Message { call, body, decoded })

@@ -24,6 +24,9 @@ use crate::watch::{Events, Opening, Watch};
 /// of proxies in between, some thousands.
 const MOST_READ: usize = 256 << 10;
 
+/// The most of a stream that is read to see how it begins, in bytes. No real first event has as many.
+const MOST_UNBEGUN: usize = 1 << 20;
+
 /// How long the rest of a refusal is waited for once its head is there. What it is says the status; the next key is
 /// worth more than the last word.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
@@ -142,6 +145,10 @@ impl Reply {
             if !self.read_chunk().await? {
                 return Ok(None);
             }
+            if self.first.iter().map(Bytes::len).sum::<usize>() > MOST_UNBEGUN {
+                // Whatever it is, it is no error.
+                return Ok(Some(Opening::Begun));
+            }
         }
     }
 
@@ -169,6 +176,13 @@ impl Reply {
 
     /// Does it say so itself, in the words of the API? Then it is what a client of that provider would have heard.
     pub(crate) fn says(&self, why: Exhausted) -> bool {
+        if let Watch::Stream(events) = &self.watch
+            && let Some(Opening::Error(data)) = Events::opening(events)
+        {
+            let kind = relay_wire::refusal::read(data).kind;
+            let overloaded = kind.as_deref() == Some("overloaded_error");
+            return kind.is_some() && overloaded == (why == Exhausted::Overloaded);
+        }
         let overloaded = matches!(self.status.as_u16(), 503 | 529);
         let status = match why {
             Exhausted::Overloaded => overloaded,

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use relay_headers::Headers;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A content coding that can be undone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,11 +146,29 @@ pub(crate) fn whole(coding: Coding, body: &[u8], most: u64) -> Option<Bytes> {
     Decoder::up_to(coding, most).ok()?.push(body).ok()
 }
 
-/// The same, on another thread, for it may take long: whoever serves this client serves others too.
-pub(crate) async fn whole_aside(coding: Coding, body: &Bytes, most: u64) -> Option<Bytes> {
+/// A decoded copy, and its part of what all copies may take.
+pub(crate) struct Copied {
+    pub(crate) bytes: Bytes,
+    _room: Option<SemaphorePermit<'static>>,
+}
+
+/// What all decoded copies together may take, in KiB. A few bytes of a hundred clients can say gigabytes.
+static ROOM: Semaphore = Semaphore::const_new(ROOM_KIB);
+const ROOM_KIB: usize = 256 << 10;
+
+/// The same, on another thread, for it may take long: whoever serves this client serves others too. Where there is no
+/// room, it waits.
+pub(crate) async fn whole_aside(coding: Coding, body: &Bytes, most: u64) -> Option<Copied> {
+    let kib = |bytes: u64| usize::try_from(bytes.div_ceil(1024)).unwrap_or(ROOM_KIB).min(ROOM_KIB);
+    // Nobody closes it.
+    let mut room = ROOM.acquire_many(u32::try_from(kib(most)).unwrap_or(u32::MAX)).await.ok()?;
     let body = body.clone();
     // It does not panic; if it did, the body would be forwarded unseen.
-    tokio::task::spawn_blocking(move || whole(coding, &body, most)).await.ok()?
+    let decoded = tokio::task::spawn_blocking(move || whole(coding, &body, most)).await.ok()?;
+    let bytes = decoded?;
+    // Until it was decoded, it could have been as long as that.
+    let room = room.split(kib(bytes.len() as u64));
+    Some(Copied { bytes, _room: room })
 }
 
 #[cfg(test)]
@@ -207,6 +226,22 @@ mod tests {
         let Inner::Gzip(decoder) = &mut decoder.inner else { panic!("it is gzip") };
         assert!(decoder.get_mut().bytes.capacity() <= 2 * MOST);
         assert_eq!(whole(Coding::Gzip, &bomb, 8 << 20).map(|bytes| bytes.len()), Some(8 * MOST));
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_there_is_no_room_for_waits_until_there_is() {
+        const ALL: u64 = (ROOM_KIB as u64) << 10;
+        let body = Bytes::from(encoded("gzip"));
+        let first = whole_aside(Coding::Gzip, &body, ALL).await.unwrap();
+        assert_eq!(&first.bytes[..], TEXT);
+        // It holds next to nothing of it now, but that is not all of it.
+        let mut second = std::pin::pin!(whole_aside(Coding::Gzip, &body, ALL));
+        let waits = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(second.as_mut().poll(context).is_pending())
+        });
+        assert!(waits.await);
+        drop(first);
+        assert_eq!(&second.await.unwrap().bytes[..], TEXT);
     }
 
     #[test]

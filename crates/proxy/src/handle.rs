@@ -65,7 +65,7 @@ impl Handle {
         let begun = Begun { stamps, commands: Commands::after(&printed, &config), at };
         let keyring = Keyring::written(&config).with(&files).with(&printed);
         let snapshot = Snapshot::build(&config, &keyring, transport.clone())?;
-        let live = Arc::new(Live::new(clock));
+        let live = Live::new(clock, tasks.clone());
         live.reconcile(&snapshot.fleet);
         announce(&config, &snapshot);
         let relay = Arc::new(Relay {

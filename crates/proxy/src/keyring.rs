@@ -61,7 +61,10 @@ impl Keyring {
     /// The secrets that are written in the configuration.
     pub(crate) fn written(config: &Config) -> Self {
         let written = sources(config).filter_map(|(place, source)| match source {
-            KeySource::Value(secret) => Some((place, secret.clone())),
+            // An empty one is of a variable that is empty: it is not there.
+            KeySource::Value(secret) => {
+                Some((place, secret.clone())).filter(|(_, secret)| !secret.is_empty())
+            }
             KeySource::File(_) | KeySource::Command(_) => None,
         });
         Self { secrets: written.collect(), clients: BTreeMap::new() }

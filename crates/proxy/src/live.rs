@@ -4,7 +4,7 @@
 //! here decides anything.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use relay_core::{
@@ -12,9 +12,10 @@ use relay_core::{
     Stay, Step, Ticket, Time, Usage, Verdict,
 };
 use relay_telemetry::happening;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::clock::{Clock, Dice};
+use crate::tasks::Tasks;
 
 /// The state, shared by every request.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub(crate) struct Live {
     inner: Mutex<Inner>,
     clock: Arc<Clock>,
     dice: Dice,
+    tasks: Tasks,
+    /// Heard by the one who calls those whose moment has come: the next moment is sooner than he thinks.
+    sooner: Notify,
+    me: Weak<Self>,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +34,10 @@ struct Inner {
     state: State,
     fleet: Fleet,
     wakers: BTreeMap<Ticket, oneshot::Sender<()>>,
+    /// When the next of those who wait may go; nothing while nobody waits.
+    next: Option<Time>,
+    /// When it is looked again who may go, if somebody looks.
+    looks: Option<Time>,
 }
 
 /// The right to one attempt. It gives itself back when it is dropped, with what was used so far.
@@ -52,8 +61,11 @@ pub(crate) enum Onward {
 }
 
 impl Live {
-    pub(crate) fn new(clock: Arc<Clock>) -> Self {
-        Self { inner: Mutex::default(), clock, dice: Dice::seeded() }
+    pub(crate) fn new(clock: Arc<Clock>, tasks: Tasks) -> Arc<Self> {
+        Arc::new_cyclic(|me| {
+            let (inner, sooner, dice) = (Mutex::default(), Notify::new(), Dice::seeded());
+            Self { inner, clock, dice, tasks, sooner, me: me.clone() }
+        })
     }
 
     pub(crate) fn clock(&self) -> &Arc<Clock> {
@@ -107,8 +119,43 @@ impl Live {
             }
         };
         // It may have given something up that others wait for.
-        inner.wake(now);
+        self.wake(&mut inner, now);
         asked
+    }
+
+    /// Wakes whose turn has come, and sees to it that the next ones are woken in time.
+    fn wake(&self, inner: &mut Inner, now: Time) {
+        inner.wake(now);
+        match (inner.next, inner.looks) {
+            (Some(next), Some(looks)) if next < looks => self.sooner.notify_one(),
+            (Some(next), None) => {
+                // Not where the last of it is dropped with its runtime: then nobody waits any more.
+                if let (Some(me), Ok(runtime)) = (self.me.upgrade(), tokio::runtime::Handle::try_current()) {
+                    inner.looks = Some(next);
+                    self.tasks.spawn_on(&runtime, "queue", me.call_on_time());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Calls those who wait when their moments come, until nobody waits.
+    async fn call_on_time(self: Arc<Self>) {
+        /// What never comes is looked at now and then.
+        const SELDOM: Duration = Duration::from_mins(1);
+        loop {
+            let moment = {
+                let (mut inner, now) = (self.lock(), self.now());
+                inner.wake(now);
+                inner.looks = inner.next.map(|next| next.max(now + TICK).min(now + SELDOM));
+                let Some(looks) = inner.looks else { return };
+                self.clock.instant(looks)
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(moment) => {}
+                () = self.sooner.notified() => {}
+            }
+        }
     }
 
     /// What the head of an answer tells about limits.
@@ -184,7 +231,7 @@ impl Live {
     fn change<T>(&self, now: Time, change: impl FnOnce(&mut State) -> T) -> T {
         let mut inner = self.lock();
         let result = change(&mut inner.state);
-        inner.wake(now);
+        self.wake(&mut inner, now);
         let events = inner.state.take_events();
         if events.is_empty() {
             return result;
@@ -204,9 +251,14 @@ enum Asked {
     Exhausted(Exhausted),
 }
 
+/// The shortest time from one look at who may go to the next.
+const TICK: Duration = Duration::from_millis(1);
+
 impl Inner {
     fn wake(&mut self, now: Time) {
-        for ticket in self.state.wake(now).tickets {
+        let woken = self.state.wake(now);
+        self.next = woken.next;
+        for ticket in woken.tickets {
             if let Some(waker) = self.wakers.remove(&ticket) {
                 // Nobody listens any more if the client left in this very moment.
                 let _ = waker.send(());
@@ -240,7 +292,7 @@ impl Place {
             _ = woken => {}
             () = tokio::time::sleep_until(moment) => {
                 let now = self.live.now();
-                self.live.lock().wake(now);
+                self.live.wake(&mut self.live.lock(), now);
             }
         }
     }
@@ -248,9 +300,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let now = self.live.now();
         let mut inner = self.live.lock();
         inner.wakers.remove(&self.ticket);
         inner.state.cancel(self.ticket);
+        // Those behind him move up.
+        self.live.wake(&mut inner, now);
     }
 }
 

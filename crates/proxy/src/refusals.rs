@@ -86,6 +86,12 @@ impl Refusals {
         self.commands.send_replace(Looked::FOR_EVER);
     }
 
+    /// No key that could serve a call is accepted: the last look may have been before one was renewed.
+    pub(crate) async fn look_again(&self) -> bool {
+        self.note();
+        self.settled().await
+    }
+
     /// Waits until the refusals up to now have been followed up. False if they have been, or are not for the
     /// time being: asking again is then of no use.
     pub(crate) async fn settled(&self) -> bool {

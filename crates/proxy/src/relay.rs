@@ -164,7 +164,9 @@ impl Journey {
             let (mut held, waited) = match live.ask(&mut plan).await {
                 Ok(granted) => granted,
                 // A key that was refused may have been renewed where it comes from.
-                Err(Exhausted::Barred) if std::mem::take(&mut hopes) && refusals.settled().await => continue,
+                Err(Exhausted::Barred) if std::mem::take(&mut hopes) && refusals.look_again().await => {
+                    continue;
+                }
                 Err(why) => return self.exhausted(why, words),
             };
             let Some(upstream) = held.provider().and_then(|id| self.snapshot.upstream(id)) else {

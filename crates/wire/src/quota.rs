@@ -206,7 +206,16 @@ impl<'a> Head<'a> {
         let wait = || {
             let text = self.retry_after?;
             let date = || Some(self.local(http_date(text)?).since(self.now));
-            decimal(text, Duration::from_secs(1)).or_else(date)
+            let seconds = decimal(text, Duration::from_secs(1));
+            // Some write a moment where a wait belongs; and what is neither is nothing.
+            let moment = |seconds: &Duration| seconds.as_secs() > LAST_WAIT;
+            match seconds.filter(moment) {
+                Some(_) => {
+                    let wait = self.wait_or_moment(text)?.since(self.now);
+                    (wait.as_secs() <= LAST_WAIT).then_some(wait)
+                }
+                None => seconds.or_else(date),
+            }
         };
         millis.or_else(wait)
     }

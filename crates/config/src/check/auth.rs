@@ -19,6 +19,9 @@ struct Clients {
 
 pub(super) fn auth(server: &raw::server::Server, findings: &mut Findings) -> Auth {
     let raw = &server.auth;
+    for field in [&raw.api_key, &server.api_key, &raw.bearer_secret] {
+        refuse_emptied(field, findings);
+    }
     let mut clients = Clients::default();
     if let Some((spot, secret)) = api_key(server, findings) {
         clients.add("default", secret, spot, findings);
@@ -87,6 +90,19 @@ fn api_key<'a>(server: &'a raw::server::Server, findings: &mut Findings) -> Opti
         }
         (None, Some(secret)) => Some((&old.spot, secret)),
         (None, None) => None,
+    }
+}
+
+/// A secret from a variable that is empty would open the door that it was to lock.
+fn refuse_emptied(field: &Field<Hidden>, findings: &mut Findings) {
+    let emptied = field.get().filter(|hidden| hidden.secret.is_empty() && !hidden.defaulted);
+    if let Some(variable) = emptied.and_then(|hidden| hidden.variable.as_deref()) {
+        findings
+            .problem(
+                &field.spot,
+                format!("environment variable `{variable}` is empty: nobody would be asked for it"),
+            )
+            .hint(format!("set it, or write `${{{variable}:-}}` if that is meant"));
     }
 }
 

@@ -129,13 +129,21 @@ fn without_source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findin
                 &entry.key.spot,
                 format!("environment variable `{variable}` is empty: this key is left out"),
             )
-            .hint(format!("write `${{{variable}:-}}` if that is meant"));
+            .hint(format!("set it, or write `${{{variable}:-}}` if the client's own credential is meant"));
+        // It stands for a key that is not there, and not for the credential of whoever asks.
+        return entry
+            .key
+            .get()
+            .map_or(Source::Keyless, |hidden| Source::Known(KeySource::Value(hidden.secret.clone())));
     }
     Source::Keyless
 }
 
 /// The same secret twice would be one key with two limits.
 fn refuse_twins(source: &KeySource, spot: &Spot, keys: &[(Key, String)], findings: &mut Findings) {
+    if matches!(source, KeySource::Value(secret) if secret.is_empty()) {
+        return;
+    }
     let Some((_, twin)) = keys.iter().find(|(key, _)| key.source == *source) else { return };
     let what = match source {
         KeySource::Value(secret) => format!("is the same key as `{twin}` (<{}>)", secret.label()),

@@ -74,7 +74,7 @@ section! {
         key_file: FilePath => "/run/secrets/anthropic";
         /// A command, run by the shell, that prints the secret. It is run again when the key is refused, at most every 30 s; a call that nobody else can serve waits for it.
         key_command: Text => "pass show anthropic";
-        /// Requests a minute, of all models together; 0 means no cap of your own. What the provider's answers say of limits holds beside it.
+        /// Messages a minute, of all models together; 0 means no cap of your own. What the provider's answers say of limits holds beside it.
         rpm_limit: Whole<0, MOST> = 0_u64;
         /// Uncached input tokens a minute, of all models together; 0 means no cap of your own.
         itpm_limit: Whole<0, MOST> = 0_u64;
@@ -89,7 +89,7 @@ section! {
         priority: Whole<0, 2> => "1";
         /// Its share, under strategies that look at it; 0 counts as 1.
         weight: Whole<0, MOST> => "1";
-        /// Keys of the same group share their limits from the start. Those that turn out to be of one organization do so in any case.
+        /// Keys of the same group share the limits that answers tell of, from the start; the caps above stay each key's own. Keys that turn out to be of one organization share them in any case.
         limit_group: Text => "team-a";
         /// The workspace the key belongs to. Keys of the same workspace share a prompt cache, and its narrower limits if it has any. Answers of Anthropic's name it; where they do not, name it here.
         workspace: Text => "default";

@@ -15,9 +15,7 @@ pub(super) struct Shown<'a> {
     pub(super) gauge: &'a Gauge,
     /// How far the level may be off, in units.
     pub(super) rounded: i64,
-    /// What the call itself is still to be charged with; it is in the level already.
-    pub(super) own: u64,
-    /// What was charged since the call was granted, if that is known.
+    /// What others took since the call was granted, if that is known.
     pub(super) since: Option<u64>,
     pub(super) asked: Time,
 }
@@ -25,11 +23,11 @@ pub(super) struct Shown<'a> {
 impl Meter {
     pub(super) fn learn(&mut self, shown: &Shown<'_>, now: Time) {
         let is_new = self.rate().is_none();
-        if let Some(limit) = shown.gauge.limit {
+        // To be allowed nothing at all is no limit that anybody could wait for.
+        if let Some(limit) = shown.gauge.limit.filter(|limit| *limit > 0) {
             self.limit(limit, PRIOR_BURST, now);
         }
         let (Some(rate), Some(remaining)) = (self.rate(), shown.gauge.remaining) else { return };
-        let own = signed(shown.own);
         let (least, most) = (
             signed(remaining).saturating_sub(shown.rounded),
             signed(remaining).saturating_add(shown.rounded),
@@ -39,10 +37,10 @@ impl Meter {
             self.fit(rate, (least, most), (reset.since(shown.asked), reset.since(now)), now);
         }
         // What others of ours are promised may be in the level already, and was refilled since.
-        let promised = signed(self.promised().at(0)).saturating_sub(own).max(0);
+        let promised = signed(self.promised().at(0));
         let refilled = refill(rate, now.since(shown.asked));
-        self.lower(most.saturating_add(own).saturating_add(promised).saturating_add(refilled), now);
-        let proven = shown.since.map(|since| least.saturating_add(own).saturating_sub(signed(since)));
+        self.lower(most.saturating_add(promised).saturating_add(refilled), now);
+        let proven = shown.since.map(|since| least.saturating_sub(signed(since)));
         match proven {
             // Nothing was known of it, so it is as low as it may be.
             _ if is_new => self.lower(proven.unwrap_or_default(), now),

@@ -58,18 +58,24 @@ impl State {
         held.end();
         self.workspaces.get_mut(room.account).domain_mut(room.class).limits.release(needs);
         self.keys.at_mut(key).caps.release(needs);
-        self.queue.touch(self.resolve(domain));
+        self.freed(self.resolve(domain));
     }
 
-    /// The book of a lease that is granted now.
+    /// The book of a lease that is granted now. Its request and its prompt are taken at once, as the provider does when
+    /// it gets them: what they take is refilled while it works. The answer is only promised.
     pub(super) fn open_book(&mut self, key: usize, choice: &Choice, now: Time) -> Book {
         let Choice { domain, needs, .. } = *choice;
         let room = self.room(key, domain.class);
         self.promise((key, domain, room), &needs, now);
+        let (request, input) = (needs.get(Counted::Requests).units, needs.get(Counted::Input).units);
+        let (marks, begun, counted, shown) = Default::default();
+        let mut book = Book { key, domain, room, needs, request, input, marks, begun, counted, shown };
+        self.take(&mut book, Counted::Requests, request, Flow::default(), now);
+        self.take(&mut book, Counted::Input, input, Flow::default(), now);
         let of_domain = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks();
         let of_room = self.workspaces.get_mut(room.account).domain_mut(room.class).limits.marks();
-        let marks = (of_domain, of_room);
-        Book { key, domain, room, needs, marks, begun: None, counted: false, shown: None }
+        book.marks = (of_domain, of_room);
+        book
     }
 
     /// Takes units of something out of what was promised; `rest` is what may still be taken.
@@ -83,7 +89,7 @@ impl State {
             }
         }
         if units.saturating_add(rest.units) < promised.units {
-            self.queue.touch(self.resolve(book.domain));
+            self.freed(self.resolve(book.domain));
         }
     }
 
@@ -94,30 +100,44 @@ impl State {
         [&mut held.limits, &mut room.limits, &mut self.keys.at_mut(book.key).caps]
     }
 
-    /// Gives back tokens that turned out not to have been taken.
+    /// Gives back units that turned out not to have been taken.
     fn give_back(&mut self, book: &Book, counted: Counted, units: u64, now: Time) {
         if units == 0 {
             return;
         }
         for limits in self.holders(book) {
             limits.of_mut(counted).give_back(units, now);
-            limits.of_mut(Counted::Tokens).give_back(units, now);
+            if counted != Counted::Requests {
+                limits.of_mut(Counted::Tokens).give_back(units, now);
+            }
         }
-        self.queue.touch(self.resolve(book.domain));
+        self.freed(self.resolve(book.domain));
+    }
+
+    /// Something came free at a domain: those who wait for it look again. If nobody does, somebody who waits elsewhere
+    /// does.
+    pub(super) fn freed(&mut self, domain: DomainId) {
+        self.queue.touch(domain);
+        if self.queue.line(domain).is_none()
+            && let Some(ticket) = self.queue.elsewhere(domain)
+            && !self.woken.contains(&ticket)
+        {
+            self.woken.push(ticket);
+        }
     }
 
     /// What an answer costs the limits, whatever becomes of it.
     pub(super) fn spend(&mut self, lease: &mut Lease, spends: Spends, now: Time) {
         let Some(mut book) = lease.book.filter(|book| !book.counted) else { return };
-        if spends != Spends::Nothing {
-            let request = book.needs.get(Counted::Requests).units;
-            self.take(&mut book, Counted::Requests, request, Flow::default(), now);
-            book.counted = true;
+        if spends == Spends::Nothing {
+            let request = std::mem::take(&mut book.request);
+            self.give_back(&book, Counted::Requests, request, now);
         }
-        if spends == Spends::Prompt {
-            let input = book.needs.get(Counted::Input).units;
-            self.take(&mut book, Counted::Input, input, Flow::default(), now);
+        if spends != Spends::Prompt {
+            let input = std::mem::take(&mut book.input);
+            self.give_back(&book, Counted::Input, input, now);
         }
+        book.counted = true;
         lease.book = Some(book);
     }
 
@@ -127,16 +147,18 @@ impl State {
         let (before, after) = (lease.used, usage);
         let prompt = |usage: &Usage| (usage.uncached_input(), usage.cache_read);
         if prompt(&before) != prompt(&after) {
-            let (had, has) = (before.uncached_input(), after.uncached_input());
+            let has = after.uncached_input();
+            let more = has.saturating_sub(book.input);
             if book.begun.is_none() {
                 let class = self.resolve(book.domain).class;
                 self.estimates.entry(class).or_default().note_prompt(&size, &after);
             }
-            self.take(&mut book, Counted::Input, has.saturating_sub(had), Flow::default(), now);
-            self.give_back(&book, Counted::Input, had.saturating_sub(has), now);
+            self.take(&mut book, Counted::Input, more, Flow::default(), now);
+            self.give_back(&book, Counted::Input, book.input.saturating_sub(has), now);
+            book.input = has;
             if let Some((input, tokens)) = book.shown.take() {
-                self.compare(&book, Counted::Input, &input, (0, has), (lease.since, now));
-                self.compare(&book, Counted::Tokens, &tokens, (0, has), (lease.since, now));
+                self.compare(&book, Counted::Input, &input, more, (lease.since, now));
+                self.compare(&book, Counted::Tokens, &tokens, more, (lease.since, now));
             }
             if book.begun.is_none() {
                 book.begun = Some(now);
@@ -185,24 +207,22 @@ impl State {
             book.shown = Some((quota.input, quota.tokens));
         }
         let (book, asked) = (*book, lease.since);
-        let request = book.needs.get(Counted::Requests).units;
-        self.compare(&book, Counted::Requests, &quota.requests, (request, 0), (asked, now));
-        self.compare(&book, Counted::Output, &quota.output, (0, 0), (asked, now));
+        self.compare(&book, Counted::Requests, &quota.requests, 0, (asked, now));
+        self.compare(&book, Counted::Output, &quota.output, 0, (asked, now));
         if book.shown.is_none() {
-            self.compare(&book, Counted::Input, &quota.input, (0, 0), (asked, now));
-            self.compare(&book, Counted::Tokens, &quota.tokens, (0, 0), (asked, now));
+            self.compare(&book, Counted::Input, &quota.input, 0, (asked, now));
+            self.compare(&book, Counted::Tokens, &quota.tokens, 0, (asked, now));
         }
     }
 
     /// Moves a level to where an answer shows it: of its organization; of all tokens together, that of the narrowest
-    /// limit there is, which is the workspace's. Of what was taken since the call was granted, and of what is still to
-    /// be taken, so much is its own.
+    /// limit there is, which is the workspace's. Of what was taken since the call was granted, so much is its own.
     fn compare(
         &mut self,
         book: &Book,
         counted: Counted,
         gauge: &Gauge,
-        (own, taken): (u64, u64),
+        own: u64,
         (asked, now): (Time, Time),
     ) {
         let ((holders, at), marks) = match counted {
@@ -212,9 +232,9 @@ impl State {
         let merged = holders.now(at.account) != at.account;
         let held = holders.get_mut(at.account).domain_mut(at.class);
         // Of one that turned out to be another, the marks are of other counts.
-        let since = held.limits.since(counted, marks).saturating_sub(taken);
+        let since = held.limits.since(counted, marks).saturating_sub(own);
         let since = Some(since).filter(|_| !merged);
-        held.limits.learn(counted, gauge, (own, since), (asked, now));
+        held.limits.learn(counted, gauge, since, (asked, now));
         self.queue.touch(self.resolve(book.domain));
     }
 

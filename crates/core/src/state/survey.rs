@@ -219,9 +219,12 @@ impl State {
             let look = self.look(plan, (provider.id, key, domain), needs, now);
             matches!(look, Look::Able).then(|| {
                 let Key { priority, weight, .. } = provider.keys[index];
-                let load = u64::from(self.keys.at(key).in_flight) * SHARES / u64::from(weight.max(1));
+                let standing = self.keys.at(key);
+                let share = |count: u64| count.saturating_mul(SHARES) / u64::from(weight.max(1));
+                let load = share(u64::from(standing.in_flight));
                 let cost = self.cost(key, domain, needs, now);
-                ((Reverse(priority), cost, load, index), key)
+                // Those that are alike take turns.
+                ((Reverse(priority), cost, load, share(standing.totals.leases), index), key)
             })
         };
         let best = if pool.len() <= SMALL {

@@ -198,3 +198,26 @@ async fn a_committed_stream_is_never_tried_again() {
     assert_eq!(answer.body_text(), replies::MESSAGE_START);
     assert_eq!(relay.asked(), ["a"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_says_in_its_first_event_is_the_answer_if_nobody_has_a_better_one() {
+    for kind in ["api_error", "overloaded_error"] {
+        let event = replies::error_event(kind);
+        let relay = story().provider("a", (0..40).map(|_| replies::events([&*event]))).start().await;
+        let answer = relay.ask("hi").await;
+        assert_eq!(answer.status, 200, "{kind}");
+        assert!(answer.body_text().ends_with(&event), "{kind}: {}", answer.body_text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_event_without_end_is_passed_on_and_not_kept() {
+    let piece = "x".repeat(64 << 10);
+    let begun = ["event: message_start\ndata: {\"type\":\"message_start\",\"long\":\""];
+    let pieces = begun.into_iter().chain((0..20).map(|_| piece.as_str()));
+    let relay = story().provider("a", [replies::events_then(pieces, [Step::Hang])]).start().await;
+    let mut client = relay.client().await;
+    let mut flowing =
+        client.begin(ask("hi", Manner::Stream)).await.expect("it begins before its first event ends");
+    assert!(flowing.next().await.is_some_and(|chunk| chunk.is_ok()));
+}

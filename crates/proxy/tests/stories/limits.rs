@@ -1,9 +1,12 @@
 //! Limits are kept before anybody is refused for them: caps of the operator's own, and what answers tell of others.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
+use relay_testkit::story::Told;
 use relay_testkit::story::{Manner, ask, get};
 use relay_testkit::{Reply, replies, story};
 use tokio::time::Instant;
@@ -64,7 +67,7 @@ async fn a_call_that_would_wait_too_long_is_told_when_to_come_and_is_served_then
 
 #[tokio::test(start_paused = true)]
 async fn two_keys_of_one_organization_are_found_out_by_their_first_answers_and_share_its_limits() {
-    let script = [told("org-one", "59"), told("org-one", "58"), told("org-two", "59")];
+    let script = [told("org-one", "59"), told("org-one", "58"), told("org-two", "3")];
     let relay = story().provider_with("a", 3, script).start().await;
     for _ in 0..3 {
         assert_eq!(relay.ask_whole("hi").await.status, 200);
@@ -269,4 +272,155 @@ async fn who_names_no_session_stays_where_what_he_begins_with_is_cached() {
     }
     let (one, two) = ("sk-a-1", "sk-a-2");
     assert_eq!(relay.keys("a"), [one, two, one, two, one, two]);
+}
+
+/// All of them at once, and what each gave.
+async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (future, done) in futures.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(given) = future.as_mut().poll(context) {
+                *done = Some(given);
+            }
+        }
+        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// A call, and when it was answered with what, in tenths of a second after that moment.
+async fn timed(relay: &Told, began: Instant) -> (u16, u128) {
+    let status = relay.ask_whole("hi").await.status.as_u16();
+    (status, began.elapsed().as_millis() / 100)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_in_the_line_is_not_refused_because_its_turn_comes_later_than_was_foretold() {
+    let slow = || replies::after(Duration::from_secs(3), replies::message("hello"));
+    let relay = story()
+        .provider_of("a", &["{ key: sk-a-1, rpm_limit: 60 }"], (0..12).map(|_| slow()))
+        .with("queue: { max_wait_ms: 4000 }")
+        .start()
+        .await;
+    let began = Instant::now();
+    let calls = (0..12).map(|_| timed(&relay, began));
+    let answers = all(calls).await;
+    let served: Vec<_> = answers.iter().filter(|(status, _)| *status == 200).map(|(_, at)| *at).collect();
+    // Six go at once, then one a second, and each takes three seconds.
+    assert_eq!(served, [30, 30, 30, 30, 30, 30, 40, 50, 60, 70], "{answers:?}");
+    assert!(
+        answers[10..].iter().all(|answer| *answer == (429, 0)),
+        "who came last is told so at once: {answers:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_some_who_wait_leave_those_behind_them_move_up() {
+    let script = (0..12).map(|_| replies::message("hello"));
+    let relay = story().provider_of("a", &["{ key: sk-a-1, rpm_limit: 60 }"], script).start().await;
+    let began = Instant::now();
+    for _ in 0..6 {
+        assert_eq!(timed(&relay, began).await, (200, 0));
+    }
+    let impatient = (0..10).map(|_| tokio::time::timeout(Duration::from_millis(500), timed(&relay, began)));
+    let impatient = all(impatient);
+    let patient = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        all((0..3).map(|_| timed(&relay, began))).await
+    };
+    let (left, patient) = tokio::join!(impatient, patient);
+    assert!(left.iter().all(Result::is_err));
+    assert_eq!(patient, [(200, 10), (200, 20), (200, 30)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_one_key_goes_with_another_one_that_is_free_sooner() {
+    let script = (0..4).map(|_| replies::message("hello"));
+    let keys = ["{ key: sk-a-1, rpm_limit: 6 }", "{ key: sk-a-2, rpm_limit: 6 }"];
+    let relay = story().provider_of("a", &keys, script).start().await;
+    let began = Instant::now();
+    for _ in 0..2 {
+        assert_eq!(timed(&relay, began).await, (200, 0));
+    }
+    // The one waits for the first key, another for the second, and leaves; the third came behind the first.
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::timeout(Duration::from_secs(2), timed(&relay, began)).await.is_err()
+    };
+    let third = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        timed(&relay, began).await
+    };
+    let (first, second, third) = tokio::join!(timed(&relay, began), second, third);
+    assert_eq!((first, second, third), ((200, 100), true, (200, 100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_true_while_calls_are_under_way_that_nobody_has_begun_to_answer() {
+    let slow = || replies::after(Duration::from_secs(5), replies::message("hello"));
+    let relay = story()
+        .provider_of("a", &["{ key: sk-a-1, rpm_limit: 60 }"], (0..7).map(|_| slow()))
+        .with("queue: { max_wait_ms: 0 }")
+        .start()
+        .await;
+    let began = Instant::now();
+    let all = all((0..6).map(|_| timed(&relay, began)));
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let refused = relay.ask_whole("hi").await;
+        assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, Some("1")));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        timed(&relay, began).await
+    };
+    let (_, late) = tokio::join!(all, late);
+    assert_eq!(late, (200, 61));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_nothing_is_no_limit() {
+    let nothing = [
+        ("anthropic-ratelimit-requests-limit", "0"),
+        ("anthropic-ratelimit-requests-remaining", "0"),
+        ("anthropic-ratelimit-input-tokens-limit", "0"),
+    ];
+    let script = [replies::json(200, &nothing, &replies::message_body("hello")), replies::message("hello")];
+    let relay = story().provider_with("a", 1, script).start().await;
+    for _ in 0..2 {
+        assert_eq!(relay.ask_whole("hi").await.status, 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_refuses_without_a_word_about_limits_rests_and_the_next_one_is_asked() {
+    let mut script: Vec<_> = (0..2).map(|_| replies::error(429, "rate_limit_error")).collect();
+    script.extend((0..4).map(|_| replies::message("hello")));
+    let relay = story().provider_with("a", 3, script).start().await;
+    for _ in 0..4 {
+        assert_eq!(relay.ask_whole("hi").await.status, 200);
+    }
+    let (one, two, three) = ("sk-a-1", "sk-a-2", "sk-a-3");
+    assert_eq!(relay.keys("a"), [one, two, three, three, three, three]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_cannot_count_uses_up_no_limit_for_years() {
+    let absurd = replies::message_body("hello")
+        .replace("\"output_tokens\":7", "\"output_tokens\":18446744073709551615");
+    let script = [replies::json(200, &[], &absurd), replies::message("hello")];
+    let relay = story()
+        .provider_of("a", &["{ key: sk-a-1, otpm_limit: 60000 }"], script)
+        .with("queue: { max_wait_ms: 600000 }")
+        .start()
+        .await;
+    for _ in 0..2 {
+        assert_eq!(relay.ask_whole("hi").await.status, 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_key_rests_for_longer_than_a_week() {
+    let relay = story().provider("a", [replies::spent("30000000")]).start().await;
+    assert_eq!(relay.ask_whole("hi").await.header("retry-after"), Some("604800"));
 }

@@ -87,7 +87,8 @@ async fn a_dead_key_never_looks_like_the_clients_own_fault() {
 
 #[tokio::test(start_paused = true)]
 async fn a_429_about_the_call_rests_nothing_and_hops_once() {
-    let relay = story().provider_with("a", 3, [replies::error(429, "rate_limit_error")]).start().await;
+    let about_it = replies::error_with(429, "rate_limit_error", &[("x-should-retry", "true")]);
+    let relay = story().provider_with("a", 3, [about_it]).start().await;
     let answer = relay.ask("hi").await;
     assert_eq!(answer.status, 429);
     assert_eq!(answer.header("retry-after"), None, "none is invented");
