@@ -144,14 +144,15 @@ impl Meter {
         }
     }
 
-    /// It is limited to `rate` a minute from now on. A bucket that is not known yet is taken to be full, and to hold
-    /// what `burst` adds.
+    /// It is limited to `rate` a minute from now on. A bucket that is not known yet is taken to be full; and one whose
+    /// rate is another is another. It is taken to hold what `burst` adds.
     pub(crate) fn limit(&mut self, rate: u64, burst: Duration, now: Time) {
         match &mut self.bucket {
             None => self.bucket = Some(Bucket::full(rate, burst, now)),
             Some(bucket) if bucket.rate != rate => {
                 bucket.refill(now);
-                bucket.rate = rate;
+                (bucket.rate, bucket.capacity) = (rate, capacity(rate, burst));
+                bucket.level = bucket.level.min(bucket.capacity);
             }
             Some(_) => {}
         }
@@ -492,7 +493,10 @@ mod tests {
         meter.raise(-7, START);
         assert_eq!(meter.available(START + Duration::from_secs(1)), Some(5));
         meter.set_burst(millis(60_000), START);
-        meter.limit(1_200, millis(1), START + Duration::from_secs(1));
+        meter.limit(1_200, millis(6_000), START + Duration::from_secs(1));
         assert_eq!(meter.available(START + Duration::from_secs(2)), Some(25));
+        assert_eq!(meter.available(START + Duration::from_secs(60)), Some(120), "it is another bucket");
+        meter.limit(60, millis(6_000), START + Duration::from_secs(60));
+        assert_eq!(meter.available(START + Duration::from_secs(60)), Some(6));
     }
 }
