@@ -65,10 +65,10 @@ impl Meter {
 
     /// May this be promised now, behind what is `ahead` of it?
     pub(crate) fn admits(&self, flow: Flow, ahead: &Flows, now: Time) -> bool {
-        let Some(bucket) = &self.bucket else { return true };
+        let Some(bucket) = self.bucket_for(flow) else { return true };
         let level = bucket.level_at(now);
         // Most often there is enough of it whatever the pace.
-        let all = self.promised.units().saturating_add(ahead.units()).saturating_add(flow.units.max(1));
+        let all = self.promised.units().saturating_add(ahead.units()).saturating_add(flow.units);
         if parts(all) <= level {
             return true;
         }
@@ -79,7 +79,7 @@ impl Meter {
     /// The first moment, not before `now`, at which this may be promised behind what is `ahead`, if all goes as was
     /// promised and nobody else comes. None if that will never be.
     pub(crate) fn admissible_at(&self, flow: Flow, ahead: &Flows, now: Time) -> Option<Time> {
-        let Some(bucket) = &self.bucket else { return Some(now) };
+        let Some(bucket) = self.bucket_for(flow) else { return Some(now) };
         let level = bucket.level_at(now);
         let (first, most) = (bucket.need(flow, 0), parts(flow.units));
         let (mut wait, mut below) = (0, None);
@@ -206,6 +206,11 @@ impl Meter {
         }
     }
 
+    /// What limits a flow, if anything does. Whoever takes nothing waits for nobody, and not for a debt to be repaid.
+    fn bucket_for(&self, flow: Flow) -> Option<&Bucket> {
+        self.bucket.as_ref().filter(|_| flow.units > 0)
+    }
+
     /// What will be left at one of the moments ahead, in parts.
     fn slack(&self, bucket: &Bucket, level: i128, ahead: &Flows, index: usize) -> i128 {
         let promised = self.promised.at(index).saturating_add(ahead.at(index));
@@ -264,7 +269,7 @@ impl Bucket {
     /// wants more than there can be, all that there can be: otherwise it would starve.
     fn need(&self, flow: Flow, millis: u64) -> i128 {
         let most = self.capacity + nanoseconds(millis) * i128::from(self.rate);
-        parts(flow.after(millis).max(flow.units.min(1))).min(most)
+        parts(flow.after(millis)).min(most)
     }
 
     /// How long before a moment a flow may begin that must not have taken more than that by then, in nanoseconds.
