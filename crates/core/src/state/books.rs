@@ -58,7 +58,7 @@ impl State {
         held.end();
         self.workspaces.get_mut(room.account).domain_mut(room.class).limits.release(needs);
         self.keys.at_mut(key).caps.release(needs);
-        self.queue.touch(self.resolve(domain));
+        self.queue.touch(self.resolve(domain).account);
     }
 
     /// The book of a lease that is granted now.
@@ -83,7 +83,7 @@ impl State {
             }
         }
         if units.saturating_add(rest.units) < promised.units {
-            self.queue.touch(self.resolve(book.domain));
+            self.queue.touch(self.resolve(book.domain).account);
         }
     }
 
@@ -103,7 +103,7 @@ impl State {
             limits.of_mut(counted).give_back(units, now);
             limits.of_mut(Counted::Tokens).give_back(units, now);
         }
-        self.queue.touch(self.resolve(book.domain));
+        self.queue.touch(self.resolve(book.domain).account);
     }
 
     /// What an answer costs the limits, whatever becomes of it.
@@ -215,7 +215,7 @@ impl State {
         let since = held.limits.since(counted, marks).saturating_sub(taken);
         let since = Some(since).filter(|_| !merged);
         held.limits.learn(counted, gauge, (own, since), (asked, now));
-        self.queue.touch(self.resolve(book.domain));
+        self.queue.touch(self.resolve(book.domain).account);
     }
 
     /// It refused for want of capacity.
