@@ -294,6 +294,8 @@ impl State {
             standing.totals.served += 1;
             if let Some(book) = &lease.book {
                 self.accounts.get_mut(book.domain.account).domain_mut(book.domain.class).succeed();
+                // More is dared from now on.
+                self.queue.touch(self.accounts.now(book.domain.account));
             }
             let own = standing.rests.prove(&lease.class, lease.since, lease.probe);
             let rests = &mut self.accounts.get_mut(standing.account).rests;
@@ -345,7 +347,11 @@ impl State {
             match self.accounts.identify(account, organization, now) {
                 Found::Known | Found::Named => {}
                 Found::Same(into) => self.queue.move_all(account, into),
-                Found::Moved(into) => self.keys.at_mut(place).account = into,
+                Found::Moved(into) => {
+                    self.keys.at_mut(place).account = into;
+                    // Whoever waits for it waits for the limits of others.
+                    self.dissolve();
+                }
             }
         }
         if let Some(workspace) = &quota.workspace {

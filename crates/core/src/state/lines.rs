@@ -201,14 +201,9 @@ impl State {
             Some(Spot::Called(domain, waiter)) => {
                 self.leave(plan);
                 let Waiter { provider, key, needs, .. } = waiter;
-                let id = self.keys.at(key).id;
-                let wanted = !plan.done.contains(&self.as_it_is(id))
-                    && plan.pinned.is_none_or(|pinned| pinned == id)
-                    && !plan.left.contains(&provider)
-                    && plan.resting(provider, Some(id), now).is_none();
                 let ready =
                     matches!(self.readiness(key, &plan.class, now), Readiness::Ready | Readiness::Probe);
-                (wanted && ready).then_some(Choice {
+                ready.then_some(Choice {
                     provider,
                     key: Some(key),
                     domain: self.resolve(domain),
