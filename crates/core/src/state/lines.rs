@@ -203,12 +203,7 @@ impl State {
                 let Waiter { provider, key, needs, .. } = waiter;
                 let ready =
                     matches!(self.readiness(key, &plan.class, now), Readiness::Ready | Readiness::Probe);
-                ready.then_some(Choice {
-                    provider,
-                    key: Some(key),
-                    domain: self.resolve(domain),
-                    needs,
-                })
+                ready.then_some(Choice { provider, key: Some(key), domain: self.resolve(domain), needs })
             }
             None => {
                 // It waited for a moment.
