@@ -11,8 +11,12 @@ mod world;
 mod admission;
 #[path = "limits/books.rs"]
 mod books;
+#[path = "limits/choice.rs"]
+mod choice;
 #[path = "limits/headers.rs"]
 mod headers;
+#[path = "limits/homes.rs"]
+mod homes;
 #[path = "limits/lines.rs"]
 mod lines;
 #[path = "limits/moments.rs"]
