@@ -56,9 +56,10 @@ pub(crate) struct Backlog([Flows; N_COUNTED]);
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Limits([Meter; N_COUNTED]);
 
-/// What a lease remembers of a holder: how much had been taken of each when it was granted.
+/// What a lease remembers of a holder: how much had been taken of each when it was granted, and how much of that the
+/// provider may not have seen by then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Marks([u64; N_COUNTED]);
+pub(crate) struct Marks([(u64, u64); N_COUNTED]);
 
 impl Needs {
     /// One request, and tokens.
@@ -169,11 +170,11 @@ impl Limits {
 
     /// What was taken so far.
     pub(crate) fn marks(&self) -> Marks {
-        Marks(self.0.each_ref().map(Meter::taken))
+        Marks(self.0.each_ref().map(|meter| (meter.taken(), meter.unseen())))
     }
 
-    /// What an answer's head says of one of these limits. The call was asked at `asked`, and `since` has been taken by
-    /// others since it was granted, if that is known.
+    /// What an answer's head says of one of these limits. The call was asked at `asked`, and `since` was taken by
+    /// others and may not be in it yet, if that is known.
     ///
     /// The level that it shows is of some moment between `asked` and `now`, and rounded; so it proves an upper and a
     /// lower end, and the level is moved into what lies between. What was taken since the call was granted may or may
@@ -189,9 +190,13 @@ impl Limits {
         self.of_mut(counted).learn(&Shown { gauge, rounded, since, asked }, now);
     }
 
-    /// How much was taken of something since then.
-    pub(crate) fn since(&self, counted: Counted, marks: &Marks) -> u64 {
-        self.of(counted).taken().saturating_sub(marks.0[counted as usize])
+    /// How much was taken of something since then but `own`, and how much before that may have come to the provider
+    /// after it.
+    pub(crate) fn since(&self, counted: Counted, marks: &Marks, own: u64) -> u64 {
+        let (taken, unseen) = marks.0[counted as usize];
+        let meter = self.of(counted);
+        let since = meter.taken().saturating_sub(taken).saturating_sub(own);
+        since.saturating_add(unseen.min(meter.unseen()))
     }
 
     /// It refused for want of capacity, although it was thought to have enough.

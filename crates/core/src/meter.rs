@@ -21,6 +21,8 @@ pub(crate) struct Meter {
     promised: Flows,
     /// All that was ever taken, in units.
     taken: u64,
+    /// So much of that is of calls of which the provider has shown no sign yet: it may not have counted them.
+    unseen: u64,
 }
 
 /// A token bucket.
@@ -58,6 +60,22 @@ impl Meter {
         self.taken
     }
 
+    /// What was taken for calls of which the provider has shown no sign yet.
+    pub(crate) const fn unseen(&self) -> u64 {
+        self.unseen
+    }
+
+    /// Units are taken for a call that is sent.
+    pub(crate) fn send(&mut self, units: u64, now: Time) {
+        self.take(units, now);
+        self.unseen = self.unseen.saturating_add(units);
+    }
+
+    /// The provider has shown a sign of it, or never will.
+    pub(crate) const fn see(&mut self, units: u64) {
+        self.unseen = self.unseen.saturating_sub(units);
+    }
+
     /// What is promised.
     pub(crate) const fn promised(&self) -> &Flows {
         &self.promised
@@ -65,10 +83,10 @@ impl Meter {
 
     /// May this be promised now, behind what is `ahead` of it?
     pub(crate) fn admits(&self, flow: Flow, ahead: &Flows, now: Time) -> bool {
-        let Some(bucket) = &self.bucket else { return true };
+        let Some(bucket) = self.bucket_for(flow) else { return true };
         let level = bucket.level_at(now);
         // Most often there is enough of it whatever the pace.
-        let all = self.promised.units().saturating_add(ahead.units()).saturating_add(flow.units.max(1));
+        let all = self.promised.units().saturating_add(ahead.units()).saturating_add(flow.units);
         if parts(all) <= level {
             return true;
         }
@@ -79,7 +97,7 @@ impl Meter {
     /// The first moment, not before `now`, at which this may be promised behind what is `ahead`, if all goes as was
     /// promised and nobody else comes. None if that will never be.
     pub(crate) fn admissible_at(&self, flow: Flow, ahead: &Flows, now: Time) -> Option<Time> {
-        let Some(bucket) = &self.bucket else { return Some(now) };
+        let Some(bucket) = self.bucket_for(flow) else { return Some(now) };
         let level = bucket.level_at(now);
         let (first, most) = (bucket.need(flow, 0), parts(flow.units));
         let (mut wait, mut below) = (0, None);
@@ -136,22 +154,38 @@ impl Meter {
         self.promise(rest);
     }
 
-    /// Gives back units that were taken and turned out not to be used. It is never more than full afterwards.
-    pub(crate) fn give_back(&mut self, units: u64, now: Time) {
+    /// When it is full, if nothing more is taken; nothing without a limit.
+    pub(crate) fn fills_at(&self, now: Time) -> Option<Time> {
+        let bucket = self.bucket.as_ref()?;
+        Some(now + Duration::from_nanos(bucket.refills(bucket.capacity - bucket.level_at(now))))
+    }
+
+    /// Gives back units that were taken and turned out not to be used. Had they not been taken, it would have been full
+    /// from `full` on, and not have been refilled: so much of them is not given back. It is never more than full
+    /// afterwards.
+    pub(crate) fn give_back(&mut self, units: u64, full: Time, now: Time) {
         if let Some(bucket) = &mut self.bucket {
             bucket.refill(now);
-            bucket.level = bucket.capacity.min(bucket.level.saturating_add(parts(units)));
+            let elapsed = i128::try_from(now.since(full).as_nanos()).unwrap_or(i128::MAX);
+            let refilled = elapsed.saturating_mul(i128::from(bucket.rate));
+            let back = parts(units).saturating_sub(refilled).max(0);
+            bucket.level = bucket.capacity.min(bucket.level.saturating_add(back));
         }
     }
 
-    /// It is limited to `rate` a minute from now on. A bucket that is not known yet is taken to be full, and to hold
-    /// what `burst` adds.
+    /// It is limited to `rate` a minute from now on. A bucket that is not known yet is taken to be full; and one whose
+    /// rate is another is another. It is taken to hold what `burst` adds.
     pub(crate) fn limit(&mut self, rate: u64, burst: Duration, now: Time) {
         match &mut self.bucket {
-            None => self.bucket = Some(Bucket::full(rate, burst, now)),
+            None => {
+                let mut bucket = Bucket::full(rate, burst, now);
+                bucket.level -= parts(self.unseen);
+                self.bucket = Some(bucket);
+            }
             Some(bucket) if bucket.rate != rate => {
                 bucket.refill(now);
-                bucket.rate = rate;
+                (bucket.rate, bucket.capacity) = (rate, capacity(rate, burst));
+                bucket.level = bucket.level.min(bucket.capacity);
             }
             Some(_) => {}
         }
@@ -192,17 +226,29 @@ impl Meter {
     pub(crate) fn absorb(&mut self, other: &Self, now: Time) {
         self.promised.join(&other.promised);
         self.taken = self.taken.saturating_add(other.taken);
+        // What either has under way is in its own level, and not in the other's.
+        let (own, others) = (parts(self.unseen), parts(other.unseen));
+        self.unseen = self.unseen.saturating_add(other.unseen);
         match (&mut self.bucket, &other.bucket) {
-            (_, None) => {}
-            (None, Some(theirs)) => self.bucket = Some(theirs.clone()),
+            (None, None) => {}
+            (Some(ours), None) => ours.level -= others,
+            (None, Some(theirs)) => {
+                let level = theirs.level - own;
+                self.bucket = Some(Bucket { level, ..theirs.clone() });
+            }
             (Some(ours), Some(theirs)) => {
-                let level = ours.level_at(now).min(theirs.level_at(now));
+                let level = (ours.level_at(now) - others).min(theirs.level_at(now) - own);
                 if theirs.at > ours.at {
                     ours.clone_from(theirs);
                 }
                 (ours.level, ours.at) = (level.min(ours.capacity), now);
             }
         }
+    }
+
+    /// What limits a flow, if anything does. Whoever takes nothing waits for nobody, and not for a debt to be repaid.
+    fn bucket_for(&self, flow: Flow) -> Option<&Bucket> {
+        self.bucket.as_ref().filter(|_| flow.units > 0)
     }
 
     /// What will be left at one of the moments ahead, in parts.
@@ -263,7 +309,7 @@ impl Bucket {
     /// wants more than there can be, all that there can be: otherwise it would starve.
     fn need(&self, flow: Flow, millis: u64) -> i128 {
         let most = self.capacity + nanoseconds(millis) * i128::from(self.rate);
-        parts(flow.after(millis).max(flow.units.min(1))).min(most)
+        parts(flow.after(millis)).min(most)
     }
 
     /// How long before a moment a flow may begin that must not have taken more than that by then, in nanoseconds.
@@ -492,7 +538,10 @@ mod tests {
         meter.raise(-7, START);
         assert_eq!(meter.available(START + Duration::from_secs(1)), Some(5));
         meter.set_burst(millis(60_000), START);
-        meter.limit(1_200, millis(1), START + Duration::from_secs(1));
+        meter.limit(1_200, millis(6_000), START + Duration::from_secs(1));
         assert_eq!(meter.available(START + Duration::from_secs(2)), Some(25));
+        assert_eq!(meter.available(START + Duration::from_secs(60)), Some(120), "it is another bucket");
+        meter.limit(60, millis(6_000), START + Duration::from_secs(60));
+        assert_eq!(meter.available(START + Duration::from_secs(60)), Some(6));
     }
 }

@@ -271,7 +271,13 @@ pub(crate) struct Book {
     /// What was taken of its request and of its prompt: at first what they were thought to be.
     pub(crate) request: u64,
     pub(crate) input: u64,
-    /// Of its domain, and of its room, when that had been taken.
+    /// What its prompt was thought to be when it was sent.
+    pub(crate) sent: u64,
+    /// When the first of the buckets would have been full, had it not been sent: of requests, and of its prompt.
+    pub(crate) full: (Time, Time),
+    /// So much was taken when it was sent, until the provider has shown a sign of it.
+    pub(crate) unseen: (u64, u64),
+    /// Of its domain, and of its room, before that had been taken.
     pub(crate) marks: (Marks, Marks),
     /// When the provider began to answer.
     pub(crate) begun: Option<Time>,

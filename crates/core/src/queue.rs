@@ -78,11 +78,15 @@ impl Queue {
         ticket
     }
 
-    /// A place in the line of a domain, whose first may go at that moment.
-    pub(crate) fn join(&mut self, domain: DomainId, rank: u64, waiter: Waiter) -> Ticket {
+    /// A place in the line of a domain for somebody who may go at that moment, behind all who wait.
+    pub(crate) fn join(&mut self, domain: DomainId, rank: u64, waiter: Waiter, moment: Time) -> Ticket {
         let ticket = self.issue();
         let rank = Rank(rank, ticket);
-        self.lines.entry(domain).or_default().waiting.insert(rank, waiter);
+        let line = self.lines.entry(domain).or_default();
+        // Whoever comes before others may go earlier than that.
+        let is_last = line.waiting.last_key_value().is_none_or(|(last, _)| *last < rank);
+        line.moment = if is_last { line.moment.min(moment) } else { Time::EPOCH };
+        line.waiting.insert(rank, waiter);
         self.spots.insert(ticket, Spot::Line(domain, rank));
         ticket
     }
@@ -111,9 +115,9 @@ impl Queue {
     }
 
     fn step_out(&mut self, domain: DomainId, rank: Rank) -> Option<Waiter> {
+        self.touch(domain.account);
         let line = self.lines.get_mut(&domain)?;
         let waiter = line.waiting.remove(&rank);
-        line.moment = Time::EPOCH;
         if line.waiting.is_empty() {
             self.lines.remove(&domain);
         }
@@ -124,9 +128,9 @@ impl Queue {
         self.lines.get(&domain)
     }
 
-    /// Does somebody of that rank still stand in that line?
-    pub(crate) fn waits(&self, domain: DomainId, rank: Rank) -> bool {
-        self.lines.get(&domain).is_some_and(|line| line.waiting.contains_key(&rank))
+    /// The lines of all classes of an account.
+    pub(crate) fn lines_of(&self, account: usize) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(move |(domain, _)| domain.account == account).map(|(_, line)| line)
     }
 
     /// When the first in a line may go.
@@ -136,9 +140,10 @@ impl Queue {
         }
     }
 
-    /// Something changed at a domain: whoever waits for it may look again.
-    pub(crate) fn touch(&mut self, domain: DomainId) {
-        self.expect(domain, Time::EPOCH);
+    /// Something changed at an account: whoever waits for it or for one of its keys may look again.
+    pub(crate) fn touch(&mut self, account: usize) {
+        let lines = self.lines.iter_mut().filter(|(domain, _)| domain.account == account);
+        lines.for_each(|(_, line)| line.moment = Time::EPOCH);
     }
 
     /// The domains whose first may go by now.

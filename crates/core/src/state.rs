@@ -303,7 +303,7 @@ impl State {
             held.succeed();
             if !held.limits.is_limited() {
                 // More is dared now.
-                self.queue.touch(domain);
+                self.queue.touch(domain.account);
             }
         }
         let Some(standing) = self.keys.get_mut(key) else { return };
@@ -357,7 +357,11 @@ impl State {
             match self.accounts.identify(account, organization, now) {
                 Found::Known | Found::Named => {}
                 Found::Same(into) => self.queue.move_all(account, into),
-                Found::Moved(into) => self.keys.at_mut(place).account = into,
+                Found::Moved(into) => {
+                    self.keys.at_mut(place).account = into;
+                    // Whoever waits for it waits for the limits of others.
+                    self.dissolve();
+                }
             }
         }
         if let Some(workspace) = &quota.workspace {

@@ -44,8 +44,9 @@ impl Meter {
         match proven {
             // Nothing was known of it, so it is as low as it may be.
             _ if is_new => self.lower(proven.unwrap_or_default(), now),
-            Some(proven) => self.raise(proven, now),
-            None => {}
+            // Whoever shows nothing left may owe any amount.
+            Some(proven) if remaining > 0 => self.raise(proven, now),
+            _ => {}
         }
     }
 

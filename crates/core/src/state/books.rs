@@ -68,14 +68,63 @@ impl State {
         let room = self.room(key, domain.class);
         self.promise((key, domain, room), &needs, now);
         let (request, input) = (needs.get(Counted::Requests).units, needs.get(Counted::Input).units);
-        let (marks, begun, counted, shown) = Default::default();
-        let mut book = Book { key, domain, room, needs, request, input, marks, begun, counted, shown };
-        self.take(&mut book, Counted::Requests, request, Flow::default(), now);
-        self.take(&mut book, Counted::Input, input, Flow::default(), now);
         let of_domain = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks();
         let of_room = self.workspaces.get_mut(room.account).domain_mut(room.class).limits.marks();
-        book.marks = (of_domain, of_room);
+        let (marks, unseen) = ((of_domain, of_room), (request, input));
+        let (begun, counted, shown) = Default::default();
+        let mut book = Book {
+            key,
+            domain,
+            room,
+            needs,
+            request,
+            input,
+            sent: input,
+            full: (now, now),
+            unseen,
+            marks,
+            begun,
+            counted,
+            shown,
+        };
+        let tokens = needs.get(Counted::Tokens);
+        book.full = self.fills_at(&book, now);
+        book.needs.set(Counted::Requests, Flow::default());
+        book.needs.set(Counted::Input, Flow::default());
+        for limits in self.holders(&book) {
+            for (counted, units) in [(Counted::Requests, request), (Counted::Input, input)] {
+                limits.of_mut(counted).release(Flow::at_once(units));
+                limits.of_mut(counted).send(units, now);
+            }
+            let both = limits.of_mut(Counted::Tokens);
+            both.release(tokens);
+            both.send(input, now);
+            both.promise(book.needs.get(Counted::Tokens));
+        }
         book
+    }
+
+    /// When the first of its buckets is full, if nothing more is taken: of requests, and of prompts. Where nothing is
+    /// limited, now.
+    fn fills_at(&mut self, book: &Book, now: Time) -> (Time, Time) {
+        let holders = self.holders(book);
+        let first = |counted: &[Counted]| {
+            let fills = holders.iter().flat_map(|limits| {
+                counted.iter().filter_map(|counted| limits.of(*counted).fills_at(now))
+            });
+            fills.min().unwrap_or(now)
+        };
+        (first(&[Counted::Requests]), first(&[Counted::Input, Counted::Tokens]))
+    }
+
+    /// The provider has shown a sign of it, or never will.
+    fn seen(&mut self, book: &mut Book) {
+        let (request, input) = std::mem::take(&mut book.unseen);
+        for limits in self.holders(book) {
+            limits.of_mut(Counted::Requests).see(request);
+            limits.of_mut(Counted::Input).see(input);
+            limits.of_mut(Counted::Tokens).see(input);
+        }
     }
 
     /// Takes units of something out of what was promised; `rest` is what may still be taken.
@@ -105,10 +154,16 @@ impl State {
         if units == 0 {
             return;
         }
+        let full = match counted {
+            Counted::Requests => book.full.0,
+            Counted::Input => book.full.1,
+            // It was taken a moment ago, at most.
+            Counted::Output | Counted::Tokens => now,
+        };
         for limits in self.holders(book) {
-            limits.of_mut(counted).give_back(units, now);
+            limits.of_mut(counted).give_back(units, full, now);
             if counted != Counted::Requests {
-                limits.of_mut(Counted::Tokens).give_back(units, now);
+                limits.of_mut(Counted::Tokens).give_back(units, full, now);
             }
         }
         self.freed(self.resolve(book.domain));
@@ -117,7 +172,7 @@ impl State {
     /// Something came free at a domain: those who wait for it look again. If nobody does, somebody who waits elsewhere
     /// does.
     pub(super) fn freed(&mut self, domain: DomainId) {
-        self.queue.touch(domain);
+        self.queue.touch(domain.account);
         if self.queue.line(domain).is_none()
             && let Some(ticket) = self.queue.elsewhere(domain)
             && !self.woken.contains(&ticket)
@@ -157,8 +212,10 @@ impl State {
             self.give_back(&book, Counted::Input, book.input.saturating_sub(has), now);
             book.input = has;
             if let Some((input, tokens)) = book.shown.take() {
-                self.compare(&book, Counted::Input, &input, more, (lease.since, now));
-                self.compare(&book, Counted::Tokens, &tokens, more, (lease.since, now));
+                // As much as was thought when it was sent, and what it has more.
+                let own = book.sent.saturating_add(more);
+                self.compare(&book, Counted::Input, &input, own, (lease.since, now));
+                self.compare(&book, Counted::Tokens, &tokens, own, (lease.since, now));
             }
             if book.begun.is_none() {
                 book.begun = Some(now);
@@ -194,7 +251,8 @@ impl State {
 
     /// What it was promised and did not take is there for others.
     pub(super) fn close_book(&mut self, lease: &mut Lease) {
-        if let Some(book) = lease.book.take() {
+        if let Some(mut book) = lease.book.take() {
+            self.seen(&mut book);
             self.release((book.key, book.domain, book.room), &book.needs);
         }
     }
@@ -206,13 +264,15 @@ impl State {
         if book.begun.is_none() && lease.size.is_some() {
             book.shown = Some((quota.input, quota.tokens));
         }
-        let (book, asked) = (*book, lease.since);
-        self.compare(&book, Counted::Requests, &quota.requests, 0, (asked, now));
+        let (mut book, asked) = (*book, lease.since);
+        self.compare(&book, Counted::Requests, &quota.requests, book.request, (asked, now));
         self.compare(&book, Counted::Output, &quota.output, 0, (asked, now));
         if book.shown.is_none() {
-            self.compare(&book, Counted::Input, &quota.input, 0, (asked, now));
-            self.compare(&book, Counted::Tokens, &quota.tokens, 0, (asked, now));
+            self.compare(&book, Counted::Input, &quota.input, book.sent, (asked, now));
+            self.compare(&book, Counted::Tokens, &quota.tokens, book.sent, (asked, now));
         }
+        self.seen(&mut book);
+        lease.book = Some(book);
     }
 
     /// Moves a level to where an answer shows it: of its organization; of all tokens together, that of the narrowest
@@ -232,10 +292,9 @@ impl State {
         let merged = holders.now(at.account) != at.account;
         let held = holders.get_mut(at.account).domain_mut(at.class);
         // Of one that turned out to be another, the marks are of other counts.
-        let since = held.limits.since(counted, marks).saturating_sub(own);
-        let since = Some(since).filter(|_| !merged);
+        let since = Some(held.limits.since(counted, marks, own)).filter(|_| !merged);
         held.limits.learn(counted, gauge, since, (asked, now));
-        self.queue.touch(self.resolve(book.domain));
+        self.queue.touch(self.resolve(book.domain).account);
     }
 
     /// It refused for want of capacity.

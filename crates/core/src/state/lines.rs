@@ -96,8 +96,8 @@ impl State {
         let line: Vec<_> = line.take(MOST).map(|(rank, waiter)| (*rank, *waiter)).collect();
         let mut ahead = Backlog::NONE;
         let mut next = None;
-        for (place, (rank, waiter)) in line.iter().enumerate() {
-            let (room, key) = self.narrower(domain, &line[..place], waiter);
+        for (rank, waiter) in &line {
+            let (room, key) = self.narrower(domain, *rank, waiter);
             let ahead_of_him = Ahead { domain: &ahead, room: &room, key: &key };
             let at = self.moment((waiter.key, domain), &waiter.needs, ahead_of_him, now);
             if at.is_some_and(|at| at <= now) {
@@ -114,14 +114,15 @@ impl State {
         }
     }
 
-    /// What those need who still wait before somebody in the same line: for his workspace, and for his key.
-    fn narrower(&self, domain: DomainId, before: &[(Rank, Waiter)], waiter: &Waiter) -> (Backlog, Backlog) {
+    /// What those need who still wait before somebody: for his workspace, and for his key, whatever models they ask for.
+    fn narrower(&self, domain: DomainId, rank: Rank, waiter: &Waiter) -> (Backlog, Backlog) {
         let (mut of_room, mut of_key) = (Backlog::NONE, Backlog::NONE);
         let room = waiter.room;
         let narrow = self.workspaces.get(room.account).domain(room.class);
         let narrow = narrow.is_some_and(|held| held.limits.is_limited());
         if narrow || self.keys.at(waiter.key).caps.is_limited() {
-            for (_, other) in before.iter().filter(|(rank, _)| self.queue.waits(domain, *rank)) {
+            let lines = self.queue.lines_of(domain.account);
+            for (_, other) in lines.flat_map(|line| line.waiting.range(..rank).take(MOST)) {
                 if other.room == room {
                     of_room.add(&other.needs);
                 }
@@ -183,7 +184,8 @@ impl State {
         let waiter = self.queue.line(domain).and_then(|line| line.waiting.get(&rank));
         let before = self.queue.before(domain, rank);
         let at = waiter.and_then(|waiter| {
-            let ahead = Ahead { domain: &before, ..Ahead::NOBODY };
+            let (room, key) = self.narrower(domain, rank, waiter);
+            let ahead = Ahead { domain: &before, room: &room, key: &key };
             self.moment((waiter.key, domain), &waiter.needs, ahead, now)
         });
         at.unwrap_or(now + NEVER)
@@ -191,13 +193,13 @@ impl State {
 
     /// A place in the line of a domain.
     pub(super) fn join(&mut self, plan: &Plan, later: &Later, needs: &Needs) -> Ticket {
-        let Later { provider, key, domain, .. } = *later;
+        let Later { at, provider, key, domain, .. } = *later;
         let room = self.room(key, domain.class);
         self.accounts.get_mut(domain.account).domain_mut(domain.class).ahead.add(needs);
         self.workspaces.get_mut(room.account).domain_mut(room.class).ahead.add(needs);
         self.keys.at_mut(key).ahead.add(needs);
         let rank = u64::from(plan.size.is_some_and(|size| size.background));
-        self.queue.join(domain, rank, Waiter { provider, key, room, needs: *needs })
+        self.queue.join(domain, rank, Waiter { provider, key, room, needs: *needs }, at)
     }
 
     /// If it waited and has been called: with what it goes now. If it still stands in a line, it stays there.
@@ -213,19 +215,9 @@ impl State {
             Some(Spot::Called(domain, waiter)) => {
                 self.leave(plan);
                 let Waiter { provider, key, needs, .. } = waiter;
-                let id = self.keys.at(key).id;
-                let wanted = !plan.done.contains(&self.as_it_is(id))
-                    && plan.pinned.is_none_or(|pinned| pinned == id)
-                    && !plan.left.contains(&provider)
-                    && plan.resting(provider, Some(id), now).is_none();
                 let ready =
                     matches!(self.readiness(key, &plan.class, now), Readiness::Ready | Readiness::Probe);
-                (wanted && ready).then_some(Choice {
-                    provider,
-                    key: Some(key),
-                    domain: self.resolve(domain),
-                    needs,
-                })
+                ready.then_some(Choice { provider, key: Some(key), domain: self.resolve(domain), needs })
             }
             None => {
                 // It waited for a moment.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::account::{ClassId, DomainId};
 use crate::fleet::{Class, Key, Provider, ProviderId};
-use crate::limits::Needs;
+use crate::limits::{Backlog, Needs};
 use crate::plan::{Plan, Whose};
 use crate::rest::Readiness;
 use crate::select::{Candidate, Select, Strategy};
@@ -163,7 +163,10 @@ impl State {
     }
 
     fn look_at_limits(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> Look {
-        if self.queue.line(domain).is_none() && self.admits(key, domain, needs, now) {
+        // Those who ask for other models wait for the same caps.
+        let standing = self.keys.at(key);
+        let is_wanted = standing.caps.is_limited() && standing.ahead != Backlog::NONE;
+        if !is_wanted && self.queue.line(domain).is_none() && self.admits(key, domain, needs, now) {
             return Look::Able;
         }
         match self.moment_behind(key, domain, needs, now) {

@@ -1,0 +1,277 @@
+//! What the heads of answers prove of limits, and what they do not.
+
+use std::time::Duration;
+
+use relay_core::{Counted, Gauge, Quota, Verdict};
+
+use crate::stage::{Stage, Told, about, at, fleet, gauge, key, takes, usage};
+
+fn requests(gauge: Gauge) -> Quota {
+    Quota { requests: gauge, ..Quota::default() }
+}
+
+fn input(gauge: Gauge) -> Quota {
+    Quota { input: gauge, ..Quota::default() }
+}
+
+fn output(gauge: Gauge) -> Quota {
+    Quota { output: gauge, ..Quota::default() }
+}
+
+/// A stage whose only key has had an answer that said so. Nothing is under way.
+fn taught(quota: &Quota) -> Stage {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut call = stage.go(takes(1, 0));
+    stage.learn(&mut call, quota);
+    stage.serve(call, usage(1, 0));
+    stage
+}
+
+/// What is there of the only limit that is known.
+fn there(stage: &Stage) -> u64 {
+    let limits = stage.limits("a");
+    assert_eq!(limits.len(), 1, "{limits:?}");
+    limits[0].3
+}
+
+#[test]
+fn the_first_head_tells_a_limit_and_the_least_that_there_may_be() {
+    let stage = taught(&requests(gauge(6_000, 500)));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 500)]);
+    // Tokens are rounded to a thousand: there may be five hundred less.
+    let stage = taught(&input(gauge(600_000, 5_000)));
+    assert_eq!(stage.limits("a"), [(Counted::Input, 600_000, 6_000, 4_500)]);
+    let stage = taught(&output(gauge(600_000, 5_000)));
+    assert_eq!(stage.limits("a"), [(Counted::Output, 600_000, 6_000, 4_500)]);
+    // It is not more than a bucket holds, as far as that is known.
+    let stage = taught(&requests(gauge(6_000, 5_000)));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 599)]);
+    // Without a level it is taken to be full.
+    let stage = taught(&requests(Gauge { limit: Some(6_000), ..Gauge::default() }));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 599)]);
+    // And a level without a limit says nothing.
+    let stage = taught(&requests(Gauge { remaining: Some(5), ..Gauge::default() }));
+    assert_eq!(stage.limits("a"), []);
+}
+
+#[test]
+fn a_class_has_its_own_limits() {
+    let mut stage = taught(&requests(gauge(6_000, 500)));
+    let mut call = stage.go(about("x", takes(1, 0)));
+    stage.learn(&mut call, &requests(gauge(600, 20)));
+    stage.serve(call, usage(1, 0));
+    assert_eq!(
+        stage.limits("a"),
+        [(Counted::Requests, 6_000, 6_000, 500), (Counted::Requests, 600, 6_000, 20)]
+    );
+    let classes: Vec<_> = stage.key("a").limits.iter().map(|limit| limit.class.as_str().to_owned()).collect();
+    assert_eq!(classes, ["m", "x"]);
+}
+
+#[test]
+fn a_head_that_shows_less_lowers_what_is_there_and_one_that_shows_more_raises_it() {
+    let mut stage = taught(&requests(gauge(6_000, 300)));
+    // Somebody else uses the same account.
+    let mut call = stage.go(takes(1, 0));
+    stage.learn(&mut call, &requests(gauge(6_000, 100)));
+    assert_eq!(there(&stage), 100);
+    stage.serve(call, usage(1, 0));
+    assert_eq!(there(&stage), 100);
+    let mut call = stage.go(takes(1, 0));
+    stage.learn(&mut call, &requests(gauge(6_000, 200)));
+    assert_eq!(there(&stage), 200);
+    stage.serve(call, usage(1, 0));
+    assert_eq!(there(&stage), 200);
+    // And a new limit is a new limit.
+    let mut call = stage.go(takes(1, 0));
+    stage.learn(&mut call, &requests(gauge(600, 20)));
+    stage.serve(call, usage(1, 0));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 600, 6_000, 20)]);
+}
+
+#[test]
+fn a_head_that_shows_tokens_counts_those_of_the_call_itself() {
+    let mut stage = taught(&input(gauge(600_000, 20_000)));
+    assert_eq!(there(&stage), 19_500);
+    let mut call = stage.go(takes(3_000, 0));
+    assert_eq!(there(&stage), 16_500);
+    // What its prompt had is not known before it is said.
+    stage.learn(&mut call, &input(gauge(600_000, 12_000)));
+    assert_eq!(there(&stage), 16_500);
+    stage.begin(&mut call, usage(4_000, 0));
+    assert_eq!(there(&stage), 12_500, "at most half a thousand more than it shows");
+    stage.close(call, usage(4_000, 0));
+    let mut call = stage.go(takes(2_000, 0));
+    stage.learn(&mut call, &input(gauge(600_000, 30_000)));
+    stage.begin(&mut call, usage(2_000, 0));
+    assert_eq!(there(&stage), 29_500, "at least half a thousand less");
+    stage.close(call, usage(2_000, 0));
+    // Of output nothing is taken yet when an answer begins.
+    let mut stage = taught(&output(gauge(600_000, 20_000)));
+    let mut call = stage.go(takes(1, 3_000));
+    stage.learn(&mut call, &output(gauge(600_000, 20_000)));
+    stage.begin(&mut call, usage(1, 0));
+    assert_eq!(there(&stage), 16_500);
+    stage.charge(&mut call, usage(1, 1_000));
+    assert_eq!(there(&stage), 16_500);
+    stage.close(call, usage(1, 1_000));
+    assert_eq!(there(&stage), 18_500);
+}
+
+/// Guards the rule that a stale head refills nothing.
+#[test]
+fn a_stale_head_does_not_refill_what_was_taken_since_it_was_made() {
+    let mut stage = taught(&requests(gauge(6_000, 300)));
+    let mut slow = stage.go(takes(1, 0));
+    // What the provider saw then.
+    let seen = requests(gauge(6_000, 299));
+    for _ in 0..50 {
+        let call = stage.go(takes(1, 0));
+        stage.serve(call, usage(1, 0));
+    }
+    assert_eq!(there(&stage), 249);
+    stage.learn(&mut slow, &seen);
+    assert_eq!(there(&stage), 249);
+    // Nor does hearing it twice, or after a later one.
+    let mut later = stage.go(takes(1, 0));
+    stage.learn(&mut later, &requests(gauge(6_000, 248)));
+    stage.learn(&mut slow, &seen);
+    stage.learn(&mut slow, &seen);
+    assert_eq!(there(&stage), 248);
+    stage.serve(later, usage(1, 0));
+    stage.learn(&mut slow, &seen);
+    assert_eq!(there(&stage), 248);
+    stage.serve(slow, usage(1, 0));
+    assert_eq!(there(&stage), 248);
+}
+
+#[test]
+fn a_stale_head_does_not_take_away_what_was_refilled_since() {
+    let mut stage = taught(&requests(gauge(6_000, 300)));
+    let mut slow = stage.go(takes(1, 0));
+    stage.pass(2_000);
+    assert_eq!(there(&stage), 499);
+    stage.learn(&mut slow, &requests(gauge(6_000, 299)));
+    assert_eq!(there(&stage), 499);
+    // Less than that it cannot be explained by.
+    stage.learn(&mut slow, &requests(gauge(6_000, 289)));
+    assert_eq!(there(&stage), 489);
+    stage.serve(slow, usage(1, 0));
+}
+
+#[test]
+fn what_is_promised_to_others_may_be_in_a_level_already() {
+    let mut stage = taught(&requests(gauge(6_000, 300)));
+    let others: Vec<_> = (0..10).map(|_| stage.go(takes(1, 0))).collect();
+    let mut call = stage.go(takes(1, 0));
+    assert_eq!(there(&stage), 289);
+    // All eleven were seen.
+    stage.learn(&mut call, &requests(gauge(6_000, 289)));
+    assert_eq!(there(&stage), 289);
+    // Only its own was seen.
+    stage.learn(&mut call, &requests(gauge(6_000, 299)));
+    assert_eq!(there(&stage), 289);
+    others.into_iter().for_each(|call| stage.serve(call, usage(1, 0)));
+    stage.serve(call, usage(1, 0));
+    assert_eq!(there(&stage), 289);
+}
+
+/// A provider shows nothing left of a bucket in debt, however large that is.
+#[test]
+fn a_head_that_shows_nothing_left_forgives_no_debt() {
+    let mut stage = taught(&input(gauge(600_000, 30_000)));
+    let mut call = stage.go(takes(1_000, 0));
+    stage.learn(&mut call, &input(gauge(600_000, 0)));
+    stage.serve(call, usage(60_000, 0));
+    // 29,500 less 60,000 is a debt of 30,500, at ten tokens a millisecond.
+    assert_eq!(stage.would(takes(100, 0)), Told::Wait(at(3_060)));
+    // Where nothing was known, it is as low as it may be.
+    let mut stage = taught(&input(gauge(600_000, 0)));
+    assert_eq!(stage.would(takes(100, 0)), Told::Wait(at(60)));
+    let (_call, _) = stage.wait(takes(100, 0));
+}
+
+#[test]
+fn how_much_a_bucket_holds_follows_from_when_it_will_be_full() {
+    let full_at =
+        |seconds: u64, remaining| Gauge { reset: Some(at(seconds * 1_000)), ..gauge(6_000, remaining) };
+    // 300 are there, and in ten seconds 1,000 more; moments come in whole seconds.
+    let stage = taught(&requests(full_at(10, 300)));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 12_000, 300)]);
+    // It cannot hold more than four seconds' worth.
+    let stage = taught(&requests(full_at(1, 200)));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 4_000, 200)]);
+    // Nor is it ever taken to hold more than what a minute adds.
+    let stage = taught(&requests(full_at(70, 300)));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 60_000, 300)]);
+    // What is known fits.
+    let stage = taught(&requests(full_at(3, 300)));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 300)]);
+    // A bucket in debt says nothing of what it holds.
+    let stage = taught(&requests(full_at(50, 0)));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 0)]);
+    // Of tokens, a level may be off by half a thousand.
+    let seconds =
+        |seconds: u64, remaining| Gauge { reset: Some(at(seconds * 1_000)), ..gauge(60_000, remaining) };
+    let stage = taught(&input(seconds(10, 3_000)));
+    assert_eq!(stage.limits("a"), [(Counted::Input, 60_000, 11_500, 2_500)]);
+    let stage = taught(&input(seconds(1, 2_000)));
+    assert_eq!(stage.limits("a"), [(Counted::Input, 60_000, 4_500, 1_500)]);
+    // An answer that took long was made by anybody in between.
+    let mut stage = taught(&requests(gauge(6_000, 300)));
+    let mut call = stage.go(takes(1, 0));
+    stage.pass(3_000);
+    stage.learn(&mut call, &requests(full_at(10, 300)));
+    assert_eq!(stage.limits("a")[0].2, 9_000, "seven seconds from now, less one");
+    let mut stage = taught(&requests(gauge(6_000, 300)));
+    let mut call = stage.go(takes(1, 0));
+    stage.pass(1_000);
+    stage.learn(&mut call, &requests(full_at(2, 200)));
+    assert_eq!(stage.limits("a")[0].2, 5_000, "two seconds from when it was asked, and one");
+}
+
+#[test]
+fn a_bucket_that_refuses_although_it_seemed_to_have_enough_holds_half_as_much() {
+    let spent = |stage: &mut Stage, quota: &Quota| {
+        let mut call = stage.go(takes(1, 1));
+        stage.learn(&mut call, quota);
+        assert!(!stage.judge(&mut call, Verdict::Spent { until: stage.now + Duration::from_millis(1) }));
+        stage.pass(60_000);
+    };
+    let both = Quota { requests: gauge(6_000, 500), output: gauge(600_000, 50_000), ..Quota::default() };
+    let mut stage = taught(&both);
+    stage.pass(60_000);
+    // Nothing says which of them it was.
+    spent(&mut stage, &Quota::default());
+    // What its head said last shows something of each.
+    assert_eq!(
+        stage.limits("a"),
+        [(Counted::Requests, 6_000, 3_000, 300), (Counted::Output, 600_000, 3_000, 30_000)]
+    );
+    // Now it does.
+    let mut call = stage.go(takes(1, 1));
+    let empty = Quota { output: gauge(600_000, 0), ..both.clone() };
+    assert!(!{
+        stage.learn(&mut call, &empty);
+        stage.judge(&mut call, Verdict::Throttled { until: at(120_100) })
+    });
+    let limits = stage.limits("a");
+    assert_eq!((limits[0].2, limits[0].3 > 0, limits[1].3), (3_000, true, 0), "it was not the requests");
+    // It never holds less than what a second adds.
+    stage.pass(60_000);
+    for _ in 0..3 {
+        spent(&mut stage, &Quota { retry_after: Some(Duration::from_secs(1)), ..Quota::default() });
+    }
+    assert_eq!(stage.limits("a").iter().map(|limit| limit.2).collect::<Vec<_>>(), [1_000, 1_000]);
+}
+
+#[test]
+fn whoever_waits_is_called_when_a_head_shows_that_there_is_enough() {
+    let mut stage = taught(&requests(gauge(60, 0)));
+    let mut other = stage.go(relay_core::Need { size: None, ..takes(0, 0) });
+    let (call, until) = stage.wait(takes(1, 0));
+    assert_eq!(until, at(1_000));
+    assert_eq!(stage.woken(), []);
+    stage.learn(&mut other, &requests(gauge(60, 3)));
+    assert_eq!(stage.woken(), [call.ticket.unwrap()]);
+}

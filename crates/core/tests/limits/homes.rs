@@ -1,0 +1,207 @@
+//! A conversation stays where its prompt is cached, as long as waiting for that is worth it.
+
+use std::time::Duration;
+
+use relay_core::affinity::{Leaving, Stay};
+use relay_core::{Breakage, Extent, Need, ProviderId, Usage, Verdict};
+
+use crate::stage::{
+    Stage, Told, about, at, capped, fleet, id, key, of_conversation, of_group, takes, usage, with,
+};
+
+/// Each of these is worth a ten-thousandth of a second of waiting.
+const CACHED: u64 = 10_000;
+
+/// The next turn: it adds so many tokens to what is cached.
+fn turn(added: u64) -> Need {
+    let mut need = of_conversation(1, takes(CACHED + added, 0));
+    let size = need.size.as_mut().unwrap();
+    size.bytes = 40_000 + added * 7 / 2 + 1;
+    need
+}
+
+fn cached() -> Usage {
+    Usage { cache_read: 4_000, cache_write: 6_000, ..Usage::ZERO }
+}
+
+/// Its first turn was served with that key, and wrote its cache there.
+fn begins(stage: &mut Stage, label: &str) {
+    let mut need = with(label, of_conversation(1, takes(CACHED, 0)));
+    need.size.as_mut().unwrap().bytes = 40_000;
+    let call = stage.go(need);
+    stage.serve(call, cached());
+}
+
+/// Two keys with a hundred thousand input tokens at once; the conversation is at the second.
+fn two() -> Stage {
+    let caps = [None, Some(1_000_000), None];
+    let mut stage = Stage::new(fleet(vec![capped("a", caps), capped("b", caps)]));
+    begins(&mut stage, "b");
+    stage.pass(60_000);
+    stage
+}
+
+fn stays(stage: &mut Stage, need: Need) -> (Told, Option<Stay>) {
+    let (mut call, told) = stage.arrive(need);
+    let stay = call.lease.as_ref().map(relay_core::Lease::stay);
+    // Nothing is counted of it.
+    if call.lease.is_some() {
+        assert!(!stage.judge(&mut call, Verdict::Broken(Breakage::Connect)));
+    }
+    stage.leave(call);
+    (told, stay)
+}
+
+#[test]
+fn a_conversation_goes_on_where_its_prompt_is_cached() {
+    let mut stage = two();
+    assert_eq!(stays(&mut stage, turn(10)), (Told::Go(id("b")), Some(Stay::Kept { tokens: CACHED })));
+    // Another one, or none, begins wherever it is cheapest.
+    assert_eq!(stays(&mut stage, of_conversation(2, turn(10))).1, Some(Stay::New));
+    // Another model has a cache of its own.
+    assert_eq!(stays(&mut stage, about("x", turn(10))).1, Some(Stay::New));
+}
+
+#[test]
+fn it_needs_there_what_it_adds_to_what_is_cached() {
+    let mut stage = two();
+    // Nothing is left but a hundred tokens.
+    let call = stage.go(with("b", takes(99_900, 0)));
+    assert_eq!(stays(&mut stage, turn(99)).0, Told::Go(id("b")));
+    stage.leave(call);
+    stage.pass(60_000);
+    let call = stage.go(with("b", takes(99_900, 0)));
+    assert_eq!(stage.would(turn(150)), Told::Wait(at(120_003)), "fifty more than there are");
+    stage.leave(call);
+    // What its last prompt had beyond the cache is not cached either.
+    stage.pass(60_000);
+    let mut need = with("b", of_conversation(1, takes(CACHED, 0)));
+    need.size.as_mut().unwrap().bytes = 40_000;
+    let call = stage.go(need);
+    stage.serve(call, Usage { input: 30, ..cached() });
+    stage.pass(60_000);
+    let call = stage.go(with("b", takes(99_900, 0)));
+    assert!(matches!(stage.would(turn(75)), Told::Wait(_)));
+    assert_eq!(stays(&mut stage, turn(65)).0, Told::Go(id("b")));
+    stage.leave(call);
+}
+
+#[test]
+fn it_waits_there_as_long_as_that_is_worth_it_and_goes_elsewhere_if_it_is_not() {
+    let mut stage = two();
+    // The second's tokens are used: a second brings 16,667.
+    let call = stage.go(with("b", takes(100_000, 0)));
+    stage.serve(call, usage(100_000 + 16_000, 0));
+    let (mut call, told) = stage.arrive(turn(10));
+    assert!(matches!(told, Told::Wait(until) if until > at(60_960) && until < at(60_962)), "{told:?}");
+    stage.pass(970);
+    assert_eq!(stage.woken(), [call.ticket.unwrap()]);
+    assert_eq!(stage.ask(&mut call), Told::Go(id("b")));
+    stage.leave(call);
+    // For longer than a second it is cheaper to write all of it elsewhere.
+    let mut stage = two();
+    let call = stage.go(with("b", takes(100_000, 0)));
+    stage.serve(call, usage(100_000 + 17_000, 0));
+    let (told, stay) = stays(&mut stage, turn(10));
+    assert_eq!(told, Told::Go(id("a")));
+    assert!(
+        matches!(stay, Some(Stay::Left { tokens: CACHED, why: Leaving::Dear(wait) }) if wait > Duration::from_secs(1))
+    );
+}
+
+#[test]
+fn whoever_waits_at_home_leaves_it_when_that_is_not_worth_it_any_more() {
+    let mut stage = two();
+    let mut other = stage.go(with("b", takes(100_000, 0)));
+    stage.begin(&mut other, usage(116_000, 0));
+    let (mut call, told) = stage.arrive(turn(10));
+    assert!(matches!(told, Told::Wait(_)));
+    let first = call.ticket;
+    stage.pass(100);
+    assert!(matches!(stage.ask(&mut call), Told::Wait(_)));
+    assert_eq!(call.ticket, first, "he keeps his place");
+    // It turns out that far more was taken.
+    stage.charge(&mut other, usage(200_000, 0));
+    assert_eq!(stage.ask(&mut call), Told::Go(id("a")));
+    assert_eq!(stage.state.report(stage.now).waiting, 0);
+}
+
+#[test]
+fn nobody_waits_at_home_for_longer_than_he_may() {
+    let mut stage = two();
+    stage.fleet.max_wait = Duration::from_millis(500);
+    let call = stage.go(with("b", takes(100_000, 0)));
+    stage.serve(call, usage(116_000, 0));
+    assert_eq!(stays(&mut stage, turn(10)).0, Told::Go(id("a")));
+}
+
+#[test]
+fn a_cache_that_was_not_used_for_five_minutes_is_no_home() {
+    let mut stage = two();
+    stage.now = at(299_999);
+    assert_eq!(stays(&mut stage, turn(10)).0, Told::Go(id("b")));
+    let mut stage = two();
+    stage.now = at(300_000);
+    assert_eq!(stays(&mut stage, turn(10)), (Told::Go(id("a")), Some(Stay::New)));
+}
+
+#[test]
+fn a_conversation_of_which_nothing_was_cached_has_no_home() {
+    let mut stage = two();
+    let mut call = stage.go(with("b", turn(0)));
+    stage.begin(&mut call, usage(10_000, 0));
+    stage.close(call, usage(10_000, 0));
+    assert_eq!(stays(&mut stage, turn(10)), (Told::Go(id("a")), Some(Stay::New)));
+}
+
+#[test]
+fn a_key_that_rests_for_a_moment_is_awaited_and_one_that_rests_longer_or_is_barred_is_left() {
+    for (verdict, expect) in [
+        (Verdict::Throttled { until: at(60_900) }, Told::Wait(at(60_900))),
+        (Verdict::Throttled { until: at(62_000) }, Told::Go(id("a"))),
+        (Verdict::KeyBad(Extent::Key), Told::Go(id("a"))),
+    ] {
+        let mut stage = two();
+        let mut call = stage.go(with("b", takes(1, 0)));
+        assert!(!stage.judge(&mut call, verdict));
+        let (mut call, told) = stage.arrive(turn(10));
+        assert_eq!(told, expect, "{verdict:?}");
+        if let Told::Wait(until) = told {
+            stage.now = until;
+            assert_eq!(stage.woken(), [call.ticket.unwrap()]);
+            assert_eq!(stage.ask(&mut call), Told::Go(id("b")));
+        } else {
+            let stay = call.lease.as_ref().unwrap().stay();
+            assert!(matches!(stay, Stay::Left { tokens: CACHED, .. }), "{stay:?}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_gone_or_that_may_not_be_asked_is_no_home() {
+    let mut stage = two();
+    let elsewhere = Need { among: vec![ProviderId::of("q")], ..turn(10) };
+    assert!(matches!(stage.would(elsewhere), Told::No(_)));
+    assert_eq!(stays(&mut stage, with("a", turn(10))).0, Told::Go(id("a")));
+    // It has a lease, so it is remembered.
+    let call = stage.go(with("b", takes(1, 0)));
+    stage.fleet.providers[0].keys.truncate(1);
+    let fleet = stage.fleet.clone();
+    stage.state.reconcile(&fleet, stage.now);
+    let (told, stay) = stays(&mut stage, turn(10));
+    assert_eq!(told, Told::Go(id("a")));
+    assert_eq!(stay, Some(Stay::Left { tokens: CACHED, why: Leaving::Unable }));
+    stage.leave(call);
+    assert_eq!(stays(&mut stage, turn(10)).0, Told::Go(id("a")));
+}
+
+#[test]
+fn another_key_of_the_same_organization_reads_the_same_cache() {
+    let mut stage = Stage::new(fleet(vec![key("a"), of_group("b", "g"), of_group("c", "g")]));
+    begins(&mut stage, "b");
+    let mut call = stage.go(with("b", takes(1, 0)));
+    assert!(!stage.judge(&mut call, Verdict::KeyBad(Extent::Key)));
+    let (told, stay) = stays(&mut stage, turn(10));
+    assert_eq!(told, Told::Go(id("c")));
+    assert_eq!(stay, Some(Stay::Kept { tokens: CACHED }));
+}

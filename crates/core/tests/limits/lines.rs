@@ -1,0 +1,279 @@
+//! Who waits for a limit: in which order, behind whom, and who may go before.
+
+use relay_core::{Need, Ticket, Verdict};
+
+use crate::stage::{
+    Call, Stage, Told, about, at, background, capped, fleet, id, key, of_group, takes, usage, with,
+};
+
+/// 600 a minute are ten a second, and sixty at once.
+const TEN: Option<u64> = Some(600);
+
+/// A stage whose only key is capped at ten input tokens a second, all of which have been used.
+fn empty() -> Stage {
+    let mut stage = Stage::new(fleet(vec![capped("a", [None, TEN, TEN])]));
+    let call = stage.go(takes(60, 0));
+    stage.serve(call, usage(60, 0));
+    stage
+}
+
+/// A call that waits, and when it is told to come back, in milliseconds.
+fn waits(stage: &mut Stage, need: Need) -> (Call, Ticket, u128) {
+    let (call, until) = stage.wait(need);
+    let ticket = call.ticket.unwrap();
+    (call, ticket, until.since(at(0)).as_millis())
+}
+
+#[test]
+fn a_small_call_does_not_stand_behind_a_large_one_that_it_does_not_put_off() {
+    let mut stage = empty();
+    let (_large, ticket, until) = waits(&mut stage, takes(50, 0));
+    assert_eq!(until, 5_000);
+    assert!(matches!(stage.would(takes(0, 60)), Told::Go(_)), "it needs other things");
+    stage.pass(4_900);
+    assert_eq!(stage.would(takes(1, 0)), Told::Wait(at(5_100)), "it would take what the large one waits for");
+    assert_eq!(stage.woken(), []);
+    stage.pass(100);
+    assert_eq!(stage.woken(), [ticket]);
+}
+
+#[test]
+fn one_who_came_later_goes_first_if_that_puts_nobody_off() {
+    let mut stage = empty();
+    // The first waits for output, the second for input.
+    let call = stage.go(takes(0, 60));
+    stage.serve(call, usage(1, 60));
+    let (_first, first, until) = waits(&mut stage, takes(1, 50));
+    assert_eq!(until, 5_000);
+    let (_second, second, until) = waits(&mut stage, takes(10, 0));
+    assert_eq!(until, 1_200, "behind one token of the first, and one that was used");
+    stage.pass(1_199);
+    assert_eq!(stage.state.wake(stage.now).next, Some(at(1_200)));
+    stage.pass(1);
+    assert_eq!(stage.woken(), [second]);
+    stage.pass(3_800);
+    assert_eq!(stage.woken(), [first]);
+}
+
+#[test]
+fn whoever_is_called_has_what_he_needs_until_he_comes() {
+    let mut stage = empty();
+    let (mut call, ticket, _) = waits(&mut stage, takes(50, 0));
+    stage.pass(5_000);
+    assert_eq!(stage.woken(), [ticket]);
+    assert_eq!(stage.state.report(stage.now).waiting, 0, "he does not wait any more");
+    assert_eq!(stage.would(takes(1, 0)), Told::Wait(at(5_100)));
+    stage.pass(100);
+    assert!(matches!(stage.would(takes(1, 0)), Told::Go(_)));
+    assert_eq!(stage.ask(&mut call), Told::Go(id("a")));
+    assert!(matches!(stage.would(takes(1, 0)), Told::Go(_)), "what was promised to him was promised once");
+    assert!(!matches!(stage.would(takes(2, 0)), Told::Go(_)));
+}
+
+#[test]
+fn whoever_is_called_and_does_not_come_gives_back_what_he_was_promised() {
+    let mut stage = empty();
+    let (call, first, _) = waits(&mut stage, takes(50, 0));
+    let (_second, second, until) = waits(&mut stage, takes(20, 0));
+    assert_eq!(until, 7_000);
+    stage.pass(5_000);
+    assert_eq!(stage.woken(), [first]);
+    stage.leave(call);
+    assert_eq!(stage.woken(), [second]);
+}
+
+#[test]
+fn when_one_in_a_line_leaves_those_behind_him_move_up() {
+    let mut stage = empty();
+    let (call, _, _) = waits(&mut stage, takes(50, 0));
+    let (_small, small, until) = waits(&mut stage, takes(10, 0));
+    assert_eq!(until, 6_000);
+    assert_eq!(stage.woken(), []);
+    assert_eq!(stage.state.report(stage.now).waiting, 2);
+    stage.leave(call);
+    assert_eq!(stage.state.report(stage.now).waiting, 1);
+    stage.pass(999);
+    assert_eq!(stage.woken(), []);
+    assert_eq!(stage.state.wake(stage.now).next, Some(at(1_000)));
+    stage.pass(1);
+    assert_eq!(stage.woken(), [small]);
+    assert_eq!(stage.would(takes(1, 0)), Told::Wait(at(1_100)));
+}
+
+#[test]
+fn whoever_asks_again_before_his_turn_keeps_his_place_and_is_told_his_moment() {
+    let mut stage = empty();
+    let (_large, first, _) = waits(&mut stage, takes(30, 0));
+    let (mut call, second, _) = waits(&mut stage, takes(20, 0));
+    stage.pass(1_000);
+    assert_eq!(stage.ask(&mut call), Told::Wait(at(5_000)));
+    assert_eq!(call.ticket, Some(second));
+    stage.pass(2_000);
+    assert_eq!(stage.ask(&mut call), Told::Wait(at(5_000)));
+    assert_eq!(stage.woken(), [first], "whose turn came is called, whoever it is that asks");
+    stage.pass(2_000);
+    assert_eq!(stage.ask(&mut call), Told::Go(id("a")), "he needs not be woken");
+    assert_eq!(stage.woken(), []);
+}
+
+#[test]
+fn those_whom_somebody_waits_for_go_before_those_whom_nobody_waits_for() {
+    let mut stage = empty();
+    let (_first, first, _) = waits(&mut stage, background(takes(10, 0)));
+    let (_second, second, _) = waits(&mut stage, takes(10, 0));
+    let (_third, third, _) = waits(&mut stage, background(takes(10, 0)));
+    let (_fourth, fourth, _) = waits(&mut stage, takes(10, 0));
+    for (after, ticket) in [(1_000, second), (2_000, fourth), (3_000, first), (4_000, third)] {
+        stage.now = at(after - 1);
+        assert_eq!(stage.woken(), [], "at {after}");
+        stage.now = at(after);
+        assert_eq!(stage.woken(), [ticket], "at {after}");
+    }
+}
+
+#[test]
+fn one_whom_somebody_waits_for_goes_at_once_if_only_background_is_before_him() {
+    let mut stage = empty();
+    let (_large, _, _) = waits(&mut stage, background(takes(50, 0)));
+    assert_eq!(stage.woken(), []);
+    stage.pass(1_000);
+    let (_small, small, until) = waits(&mut stage, takes(5, 0));
+    assert_eq!(until, 5_500, "that is when he could go behind everybody");
+    assert_eq!(stage.woken(), [small]);
+}
+
+/// Caps of a key are of all models together; those who ask for other models stand in other lines.
+#[test]
+fn who_waits_for_the_caps_of_a_key_is_not_put_off_by_calls_for_other_models() {
+    let mut stage = empty();
+    let (_first, first, until) = waits(&mut stage, about("x", takes(50, 0)));
+    assert_eq!(until, 5_000);
+    // `m` was met before `x`, and `z` never was.
+    let (_second, second, until) = waits(&mut stage, takes(10, 0));
+    assert_eq!(until, 6_000);
+    stage.pass(4_000);
+    assert_eq!(stage.woken(), []);
+    assert_eq!(stage.would(about("z", takes(10, 0))), Told::Wait(at(7_000)));
+    stage.pass(1_000);
+    assert_eq!(stage.woken(), [first]);
+    stage.pass(1_000);
+    assert_eq!(stage.woken(), [second]);
+}
+
+#[test]
+fn and_when_he_leaves_those_calls_move_up() {
+    let mut stage = empty();
+    let (call, _, _) = waits(&mut stage, about("x", takes(50, 0)));
+    let (_second, second, _) = waits(&mut stage, takes(10, 0));
+    assert_eq!(stage.woken(), []);
+    stage.leave(call);
+    stage.pass(1_000);
+    assert_eq!(stage.woken(), [second]);
+}
+
+/// Keys of one organization share its line, but each has caps of its own.
+#[test]
+fn who_waits_for_the_caps_of_one_key_does_not_hold_up_those_of_another() {
+    let shared =
+        |label| relay_core::Key { caps: capped(label, [None, TEN, None]).caps, ..of_group(label, "g") };
+    let mut stage = Stage::new(fleet(vec![shared("a"), shared("b")]));
+    for label in ["a", "b"] {
+        let call = stage.go(with(label, takes(60, 0)));
+        stage.serve(call, usage(60, 0));
+    }
+    let (_first, first, until) = waits(&mut stage, with("a", takes(30, 0)));
+    assert_eq!(until, 3_000);
+    let (_second, second, until) = waits(&mut stage, with("b", takes(10, 0)));
+    assert_eq!(until, 1_000);
+    let (_third, third, until) = waits(&mut stage, with("a", takes(10, 0)));
+    assert_eq!(until, 4_000);
+    stage.pass(1_000);
+    assert_eq!(stage.woken(), [second]);
+    stage.pass(2_000);
+    assert_eq!(stage.woken(), [first]);
+    stage.pass(1_000);
+    assert_eq!(stage.woken(), [third]);
+}
+
+#[test]
+fn a_long_line_is_served_in_order_to_its_end() {
+    let mut stage = empty();
+    let line: Vec<_> = (0..150).map(|_| waits(&mut stage, takes(1, 0))).collect();
+    let tickets: Vec<_> = line.iter().map(|(_, ticket, _)| *ticket).collect();
+    assert_eq!(line[149].2, 15_000);
+    stage.pass(18_000);
+    // It holds sixty, however long it takes.
+    assert_eq!(stage.woken(), tickets[..60]);
+    stage.pass(6_000);
+    assert_eq!(stage.woken(), [], "they have not come for what they were promised");
+    for (mut call, ..) in line.into_iter().take(60) {
+        assert_eq!(stage.ask(&mut call), Told::Go(id("a")));
+        stage.serve(call, usage(1, 0));
+    }
+    stage.pass(6_000);
+    assert_eq!(stage.woken(), tickets[60..120]);
+}
+
+#[test]
+fn whoever_may_not_wait_so_long_is_told_when_to_come_back() {
+    let mut stage = empty();
+    stage.fleet.max_wait = std::time::Duration::from_millis(4_999);
+    assert_eq!(stage.would(takes(50, 0)), Told::No(relay_core::Exhausted::Spent { until: at(5_000) }));
+    stage.fleet.max_wait = std::time::Duration::from_millis(5_000);
+    assert_eq!(stage.would(takes(50, 0)), Told::Wait(at(5_000)));
+}
+
+/// To stand in a dearer line would cost the others more than it is worth: what is scarce there is left to those who need
+/// nothing else.
+#[test]
+fn whoever_may_not_wait_for_the_cheapest_key_looks_again_when_another_would_serve() {
+    let keys = vec![capped("a", [None, Some(600_000), None]), capped("b", [None, Some(6), None])];
+    let mut stage = Stage::new(fleet(keys));
+    // The one has plenty, but in twelve seconds; of the other there is one token every ten.
+    let call = stage.go(with("a", takes(60_000, 0)));
+    stage.serve(call, usage(179_990, 0));
+    let call = stage.go(with("b", takes(1, 0)));
+    stage.serve(call, usage(1, 0));
+    let cheapest = waits(&mut stage, takes(10, 0));
+    assert_eq!(cheapest.2, 12_000);
+    stage.leave(cheapest.0);
+    stage.fleet.max_wait = std::time::Duration::from_secs(11);
+    let (mut call, ticket, until) = waits(&mut stage, takes(1, 0));
+    assert_eq!(until, 10_000);
+    assert_eq!(stage.would(with("b", takes(1, 0))), Told::Wait(at(10_000)), "he holds nothing back");
+    stage.now = at(10_000);
+    assert_eq!(stage.woken(), [ticket]);
+    assert_eq!(stage.ask(&mut call), Told::Go(id("b")));
+}
+
+#[test]
+fn whoever_is_called_when_his_key_is_barred_goes_elsewhere() {
+    let mut stage = Stage::new(fleet(vec![capped("a", [None, TEN, None]), key("b")]));
+    let mut trouble = stage.go(with("a", takes(60, 0)));
+    // The other one is worse off for a while.
+    let mut busy = stage.go(with("b", takes(1, 0)));
+    assert!(!stage.judge(&mut busy, Verdict::Throttled { until: at(2_000) }));
+    let (mut call, ticket, until) = waits(&mut stage, takes(10, 0));
+    assert_eq!(until, 1_000);
+    assert!(!stage.judge(&mut trouble, Verdict::KeyBad(relay_core::Extent::Key)));
+    assert_eq!(stage.woken(), [ticket]);
+    stage.pass(2_000);
+    assert_eq!(stage.ask(&mut call), Told::Go(id("b")));
+    assert_eq!(stage.key("a").in_flight, 0);
+}
+
+#[test]
+fn after_a_reload_everybody_looks_again_and_nothing_stays_promised() {
+    let mut stage = empty();
+    let (mut called, first, _) = waits(&mut stage, takes(50, 0));
+    let (mut waiting, second, _) = waits(&mut stage, takes(20, 0));
+    stage.pass(5_000);
+    assert_eq!(stage.woken(), [first]);
+    let fleet = stage.fleet.clone();
+    stage.state.reconcile(&fleet, stage.now);
+    assert_eq!(stage.woken(), [first, second]);
+    assert_eq!(stage.state.report(stage.now).waiting, 0);
+    // Whoever asks first is first now.
+    assert_eq!(stage.ask(&mut waiting), Told::Go(id("a")));
+    assert_eq!(stage.ask(&mut called), Told::Wait(at(7_000)));
+}

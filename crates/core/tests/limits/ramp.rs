@@ -1,0 +1,97 @@
+//! How much is dared while no limits are known.
+
+use relay_core::{Quota, Verdict};
+
+use crate::stage::{Stage, Told, about, at, capped, fleet, gauge, id, key, takes, usage};
+
+#[test]
+fn one_call_goes_at_first_and_twice_as_many_with_each_success() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut open = vec![stage.go(takes(1, 1))];
+    for successes in 0..5 {
+        assert_eq!(open.len(), 1 << successes);
+        let told = stage.would(takes(1, 1));
+        assert!(!matches!(told, Told::Go(_)), "{} go", open.len());
+        let mut call = open.pop().unwrap();
+        stage.begin(&mut call, usage(1, 0));
+        open.push(call);
+        while let (call, Told::Go(_)) = stage.arrive(takes(1, 1)) {
+            open.push(call);
+            assert!(open.len() < 100, "there is an end");
+        }
+    }
+}
+
+#[test]
+fn and_with_each_second_since_the_first() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut open = vec![stage.go(takes(1, 1))];
+    for seconds in 1..6 {
+        let (call, until) = stage.wait(takes(1, 1));
+        assert_eq!(until, at(1_000 * seconds));
+        stage.leave(call);
+        stage.now = until;
+        while let (call, Told::Go(_)) = stage.arrive(takes(1, 1)) {
+            open.push(call);
+            assert!(open.len() < 100, "there is an end");
+        }
+        assert_eq!(open.len(), 1 << seconds);
+    }
+    // What has ended makes room.
+    for call in open.drain(..) {
+        stage.close(call, usage(1, 1));
+    }
+    assert!(matches!(stage.would(takes(1, 1)), Told::Go(_)));
+}
+
+#[test]
+fn one_that_fails_is_no_success_and_what_ended_makes_room() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut call = stage.go(takes(1, 1));
+    assert!(!stage.judge(&mut call, Verdict::Refused));
+    let first = stage.go(takes(1, 1));
+    assert_eq!(stage.would(takes(1, 1)), Told::Wait(at(1_000)));
+    stage.leave(first);
+    stage.go(takes(1, 1));
+}
+
+#[test]
+fn whoever_waits_for_that_is_woken_by_a_success() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut first = stage.go(takes(1, 1));
+    let (mut second, _) = stage.wait(takes(1, 1));
+    assert_eq!(stage.woken(), []);
+    stage.pass(300);
+    stage.begin(&mut first, usage(1, 0));
+    assert_eq!(stage.woken(), [second.ticket.unwrap()]);
+    assert_eq!(stage.ask(&mut second), Told::Go(id("a")));
+}
+
+#[test]
+fn nothing_is_dared_and_nothing_held_back_where_a_limit_is_known() {
+    let mut stage = Stage::new(fleet(vec![capped("a", [Some(6_000), None, None])]));
+    let calls: Vec<_> = (0..20).map(|_| stage.go(takes(1, 1))).collect();
+    drop(calls);
+    // Of one class a limit is learned; of the other nothing is known.
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut first = stage.go(takes(1, 1));
+    stage.learn(&mut first, &Quota { requests: gauge(6_000, 500), ..Quota::default() });
+    let calls: Vec<_> = (0..20).map(|_| stage.go(takes(1, 1))).collect();
+    drop(calls);
+    stage.go(about("x", takes(1, 1)));
+    assert_eq!(stage.would(about("x", takes(1, 1))), Told::Wait(at(1_000)));
+}
+
+#[test]
+fn what_is_not_counted_is_not_dared_either_and_waits_for_no_limit() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let uncounted = || relay_core::Need { size: None, ..takes(0, 0) };
+    let calls: Vec<_> = (0..20).map(|_| stage.go(uncounted())).collect();
+    drop(calls);
+    let mut stage = Stage::new(fleet(vec![capped("a", [Some(600), Some(600), Some(600)])]));
+    let call = stage.go(takes(60, 0));
+    stage.serve(call, usage(1_000, 1_000));
+    let calls: Vec<_> = (0..20).map(|_| stage.go(uncounted())).collect();
+    drop(calls);
+    assert_eq!(stage.would(takes(1, 1)), Told::Wait(at(94_100)), "the others wait until the debt is repaid");
+}
