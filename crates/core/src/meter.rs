@@ -99,6 +99,13 @@ impl Meter {
     pub(crate) fn admissible_at(&self, flow: Flow, ahead: &Flows, now: Time) -> Option<Time> {
         let Some(bucket) = self.bucket_for(flow) else { return Some(now) };
         let level = bucket.level_at(now);
+        if self.promised.is_at_once() && ahead.is_at_once() {
+            // What is left rises evenly.
+            let missing =
+                |(index, millis)| bucket.need(flow, millis) - self.slack(bucket, level, ahead, index);
+            let most = self.moments(flow, ahead).map(missing).max().unwrap_or_default();
+            return bucket.gains(most.max(0)).map(|wait| now + duration(wait));
+        }
         let (first, most) = (bucket.need(flow, 0), parts(flow.units));
         let (mut wait, mut below) = (0, None);
         for (index, millis) in self.moments(flow, ahead) {
@@ -113,7 +120,7 @@ impl Meter {
         if let Some((index, slack)) = below {
             wait = wait.max(self.rises_to(first, (index, slack), level, ahead)?);
         }
-        Some(now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)))
+        Some(now + duration(wait))
     }
 
     /// How long it takes to refill what is missing, taken and promised, and half of `units` more, in nanoseconds:
@@ -267,9 +274,8 @@ impl Meter {
     fn rises_to(&self, wanted: i128, below: (usize, i128), level: i128, ahead: &Flows) -> Option<i128> {
         let (bucket, (index, slack)) = (self.bucket.as_ref()?, below);
         let (since, missing, later) = (nanoseconds(AHEAD[index]), wanted - slack, index + 1);
-        if later == N_AHEAD || self.promised.is_at_once() && ahead.is_at_once() {
-            let rate = i128::from(bucket.rate);
-            return (rate > 0).then(|| since + (missing + rate - 1) / rate);
+        if later == N_AHEAD {
+            return bucket.gains(missing).map(|wait| since + wait);
         }
         let span = nanoseconds(AHEAD[later]) - since;
         // The next moment is not below: it rises.
@@ -293,6 +299,12 @@ impl Bucket {
     fn refill(&mut self, now: Time) {
         self.level = self.level_at(now);
         self.at = self.at.max(now);
+    }
+
+    /// After how many nanoseconds it has gained that; none if it never gains anything.
+    fn gains(&self, parts: i128) -> Option<i128> {
+        let rate = i128::from(self.rate);
+        if parts == 0 { Some(0) } else { (rate > 0).then(|| (parts + rate - 1) / rate) }
     }
 
     /// How long it takes to refill that, in nanoseconds.
@@ -333,6 +345,10 @@ fn parts(units: u64) -> i128 {
 
 fn nanoseconds(millis: u64) -> i128 {
     i128::from(millis) * 1_000_000
+}
+
+fn duration(nanoseconds: i128) -> Duration {
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }
 
 fn whole(parts: i128) -> u64 {
@@ -499,6 +515,80 @@ mod tests {
         assert!(third > START, "{third:?}");
         let short = Flow { units: 400, pace: Some(40) };
         assert!(meter.admits(short, &Flows::NONE, START), "ten seconds of 20 too much are there");
+    }
+
+    /// A hundred a second, of which six hundred fit; and an answer that takes 120 a second until it has had two
+    /// thousand. What it leaves is least after fifteen seconds: 236.
+    fn busy() -> Meter {
+        let mut meter = Meter::limited(6_000, millis(6_000), START);
+        meter.promise(Flow { units: 2_000, pace: Some(120) });
+        meter
+    }
+
+    #[test]
+    fn what_is_taken_at_once_leaves_slow_answers_what_they_are_promised() {
+        let meter = busy();
+        assert!(meter.admits(Flow::at_once(236), &Flows::NONE, START));
+        assert!(!meter.admits(Flow::at_once(237), &Flows::NONE, START));
+        let mut ahead = Flows::NONE;
+        ahead.add(Flow { units: 2_000, pace: Some(120) });
+        let idle = Meter::limited(6_000, millis(6_000), START);
+        assert!(idle.admits(Flow::at_once(236), &ahead, START));
+        assert!(!idle.admits(Flow::at_once(237), &ahead, START));
+    }
+
+    #[test]
+    fn behind_slow_answers_the_moment_is_when_what_they_leave_has_risen_again() {
+        let moment =
+            |meter: &Meter, flow| meter.admissible_at(flow, &Flows::NONE, START).unwrap().since(START);
+        // From 236 after fifteen seconds to 900 after twenty-three: one of 664 takes so many nanoseconds.
+        assert_eq!(
+            moment(&busy(), Flow::at_once(237)),
+            millis(15_000) + nanos(8_000_000_000_u64.div_ceil(664))
+        );
+        // Of 236 after fifteen seconds, all but a piece may have been taken at fifty a second.
+        let slow = Flow { units: 1_000, pace: Some(50) };
+        assert_eq!(moment(&busy(), slow), millis(15_000) - millis((236 - 64) * 1_000 / 50));
+        // Of more than it holds, what it gains meanwhile: 900 after twenty-three seconds are three more than full.
+        let fast = Flow { units: 5_000, pace: Some(5_000) };
+        assert_eq!(moment(&busy(), fast), millis(20_000));
+        // 77 s ahead more is promised than there will be: what is missing then is gained after that.
+        let mut meter = Meter::limited(6_000, millis(6_000), START);
+        meter.promise(Flow { units: 100_000, pace: Some(120) });
+        let missing = 77 * 120 + 64 + 10 - (600 + 77 * 100);
+        assert_eq!(moment(&meter, Flow::at_once(10)), millis(77_000 + missing * 10));
+    }
+
+    #[test]
+    fn a_backlog_is_what_is_missing_at_the_worst_moment_ahead_and_half_of_what_one_needs() {
+        let mut meter = Meter::limited(6_000, millis(6_000), START);
+        meter.take(100, START);
+        let of = |meter: &Meter, units, ahead: &Flows| {
+            let (wait, takes) = meter.backlog(units, ahead, START);
+            (wait / 1_000_000, takes / 1_000_000)
+        };
+        assert_eq!(of(&meter, 50, &Flows::NONE), (1_250, 500));
+        let mut ahead = Flows::NONE;
+        ahead.add(Flow::at_once(200));
+        assert_eq!(of(&meter, 50, &ahead), (3_250, 500));
+        assert_eq!(of(&busy(), 50, &Flows::NONE), (3_640 + 250, 500));
+        assert_eq!(of(&busy(), 50, &ahead), (5_640 + 250, 500));
+        assert_eq!(of(&meter, 1_000_000_000, &Flows::NONE), (5_000_001_000, 10_000_000_000));
+        assert_eq!(of(&Meter::default(), 50, &ahead), (0, 0));
+        assert_eq!(of(&Meter::limited(0, millis(1), START), 1, &Flows::NONE), (30_000, 60_000));
+    }
+
+    #[test]
+    fn of_two_that_turn_out_to_be_one_all_that_is_promised_stays_so() {
+        let (mut one, mut other) = (busy(), busy());
+        other.promise(Flow::at_once(7));
+        one.take(3, START);
+        other.take(5, START);
+        let mut both = busy();
+        both.promise(Flow { units: 2_000, pace: Some(120) });
+        both.promise(Flow::at_once(7));
+        one.absorb(&other, START);
+        assert_eq!((one.promised, one.taken), (both.promised, 8));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use relay_core::{Exhausted, Need, Time};
 
-use crate::stage::{Stage, Told};
+use crate::stage::{Stage, Told, capped, fleet, takes, usage};
 use crate::world::{Deed, Scene, Setting, Taking, World, deeds, settings, wishes};
 
 const AT_ONCE: &[Taking] = &[Taking::AtOnce];
@@ -63,6 +63,24 @@ proptest! {
         prop_assert!(matches!(told, Told::No(Exhausted::Spent { .. })), "{:?}", told);
         prop_assert_eq!(early, told);
         prop_assert!(matches!(then, Told::Go(_)), "{:?}", then);
+    }
+
+    /// Nor is it any other whose answer is slow, as long as nobody else's is under way.
+    #[test]
+    fn a_call_with_a_slow_answer_is_told_the_first_moment_too(
+        rate in 60_u64..100_000,
+        taken in 0_u64..20_000,
+        output in 1_u64..20_000,
+        pace in 1_u64..2_000,
+    ) {
+        let mut stage = Stage::new(fleet(vec![capped("a", [None, None, Some(rate)])]));
+        let call = stage.go(takes(0, 1));
+        stage.serve(call, usage(1, taken));
+        let mut need = takes(0, output);
+        need.size.as_mut().unwrap().foretold.as_mut().unwrap().pace = Some(pace);
+        let Some((told, early, then)) = alone(&mut stage, &need) else { return Ok(()) };
+        prop_assert!(matches!(then, Told::Go(_)), "{:?} after {:?}", then, told);
+        prop_assert_eq!(until(&early), until(&told));
     }
 
     /// So the largest call is served in bounded time among however many small ones.
