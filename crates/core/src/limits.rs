@@ -56,8 +56,8 @@ pub(crate) struct Backlog([Flows; N_COUNTED]);
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Limits([Meter; N_COUNTED]);
 
-/// What a lease remembers of a holder: how much had been taken of each when it was granted, and how much of that the
-/// provider may not have seen by then.
+/// What a lease remembers of a holder: how much had been taken of each when it was granted, and how much of that may
+/// not have come to the provider by then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Marks([(u64, u64); N_COUNTED]);
 
@@ -169,8 +169,8 @@ impl Limits {
     }
 
     /// What was taken so far.
-    pub(crate) fn marks(&self) -> Marks {
-        Marks(self.0.each_ref().map(|meter| (meter.taken(), meter.unseen())))
+    pub(crate) fn marks(&self, now: Time) -> Marks {
+        Marks(self.0.each_ref().map(|meter| (meter.taken(), meter.in_transit(now))))
     }
 
     /// What an answer's head says of one of these limits. The call was asked at `asked`, and `since` was taken by
@@ -193,10 +193,10 @@ impl Limits {
     /// How much was taken of something since then but `own`, and how much before that may have come to the provider
     /// after it.
     pub(crate) fn since(&self, counted: Counted, marks: &Marks, own: u64) -> u64 {
-        let (taken, unseen) = marks.0[counted as usize];
+        let (taken, in_transit) = marks.0[counted as usize];
         let meter = self.of(counted);
         let since = meter.taken().saturating_sub(taken).saturating_sub(own);
-        since.saturating_add(unseen.min(meter.unseen()))
+        since.saturating_add(in_transit.min(meter.unseen()))
     }
 
     /// It refused for want of capacity, although it was thought to have enough.

@@ -21,8 +21,41 @@ pub(crate) struct Meter {
     promised: Flows,
     /// All that was ever taken, in units.
     taken: u64,
-    /// So much of that is of calls of which the provider has shown no sign yet: it may not have counted them.
+    /// So much of that is of calls of which the provider has shown no sign yet.
     unseen: u64,
+    /// What was sent a moment ago.
+    recent: Recent,
+}
+
+/// What was sent within this time may not have come to the provider yet.
+const TRANSIT: Duration = Duration::from_millis(250);
+
+/// What was sent within the last moment, and in the one before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Recent {
+    since: Time,
+    now: u64,
+    before: u64,
+}
+
+impl Recent {
+    fn at(self, now: Time) -> Self {
+        match now.since(self.since) {
+            age if age < TRANSIT => self,
+            age if age < TRANSIT * 2 => Self { since: self.since + TRANSIT, now: 0, before: self.now },
+            _ => Self { since: now, now: 0, before: 0 },
+        }
+    }
+
+    fn add(&mut self, units: u64, now: Time) {
+        *self = self.at(now);
+        self.now = self.now.saturating_add(units);
+    }
+
+    fn units(self, now: Time) -> u64 {
+        let Self { now, before, .. } = self.at(now);
+        now.saturating_add(before)
+    }
 }
 
 /// A token bucket.
@@ -60,20 +93,26 @@ impl Meter {
         self.taken
     }
 
+    /// What was taken for calls that may not have come to the provider yet.
+    pub(crate) fn in_transit(&self, now: Time) -> u64 {
+        self.unseen.min(self.recent.units(now))
+    }
+
     /// What was taken for calls of which the provider has shown no sign yet.
     pub(crate) const fn unseen(&self) -> u64 {
         self.unseen
+    }
+
+    /// The provider has shown a sign of it, or never will.
+    pub(crate) const fn see(&mut self, units: u64) {
+        self.unseen = self.unseen.saturating_sub(units);
     }
 
     /// Units are taken for a call that is sent.
     pub(crate) fn send(&mut self, units: u64, now: Time) {
         self.take(units, now);
         self.unseen = self.unseen.saturating_add(units);
-    }
-
-    /// The provider has shown a sign of it, or never will.
-    pub(crate) const fn see(&mut self, units: u64) {
-        self.unseen = self.unseen.saturating_sub(units);
+        self.recent.add(units, now);
     }
 
     /// What is promised.
@@ -186,7 +225,7 @@ impl Meter {
         match &mut self.bucket {
             None => {
                 let mut bucket = Bucket::full(rate, burst, now);
-                bucket.level -= parts(self.unseen);
+                bucket.level -= parts(self.in_transit(now));
                 self.bucket = Some(bucket);
             }
             Some(bucket) if bucket.rate != rate => {
@@ -234,8 +273,9 @@ impl Meter {
         self.promised.join(&other.promised);
         self.taken = self.taken.saturating_add(other.taken);
         // What either has under way is in its own level, and not in the other's.
-        let (own, others) = (parts(self.unseen), parts(other.unseen));
+        let (own, others) = (parts(self.in_transit(now)), parts(other.in_transit(now)));
         self.unseen = self.unseen.saturating_add(other.unseen);
+        self.recent.add(other.recent.units(now), now);
         match (&mut self.bucket, &other.bucket) {
             (None, None) => {}
             (Some(ours), None) => ours.level -= others,
@@ -548,7 +588,10 @@ mod tests {
         );
         // Of 236 after fifteen seconds, all but a piece may have been taken at fifty a second.
         let slow = Flow { units: 1_000, pace: Some(50) };
-        assert_eq!(moment(&busy(), slow), millis(15_000) - millis((236 - 64) * 1_000 / 50));
+        assert_eq!(
+            moment(&busy(), slow),
+            millis(15_000).checked_sub(millis((236 - 64) * 1_000 / 50)).unwrap()
+        );
         // Of more than it holds, what it gains meanwhile: 900 after twenty-three seconds are three more than full.
         let fast = Flow { units: 5_000, pace: Some(5_000) };
         assert_eq!(moment(&busy(), fast), millis(20_000));
@@ -630,8 +673,8 @@ mod tests {
         meter.set_burst(millis(60_000), START);
         meter.limit(1_200, millis(6_000), START + Duration::from_secs(1));
         assert_eq!(meter.available(START + Duration::from_secs(2)), Some(25));
-        assert_eq!(meter.available(START + Duration::from_secs(60)), Some(120), "it is another bucket");
-        meter.limit(60, millis(6_000), START + Duration::from_secs(60));
-        assert_eq!(meter.available(START + Duration::from_secs(60)), Some(6));
+        assert_eq!(meter.available(START + Duration::from_mins(1)), Some(120), "it is another bucket");
+        meter.limit(60, millis(6_000), START + Duration::from_mins(1));
+        assert_eq!(meter.available(START + Duration::from_mins(1)), Some(6));
     }
 }

@@ -79,6 +79,15 @@ impl Quota {
         }
     }
 
+    /// What it says of all tokens together, if that is a limit of its own: of a workspace, and less than what its
+    /// organization has of input and output.
+    pub(crate) fn narrower(&self) -> Gauge {
+        let both =
+            self.input.limit.zip(self.output.limit).map(|(input, output)| input.saturating_add(output));
+        let own = self.tokens.limit.zip(both).is_none_or(|(tokens, both)| tokens < both);
+        if own { self.tokens } else { Gauge::default() }
+    }
+
     /// Does it speak of limits at all? A 429 that does not is about the request, not the key.
     pub const fn speaks_of_limits(&self) -> bool {
         self.retry_after.is_some()

@@ -68,9 +68,9 @@ impl State {
         let room = self.room(key, domain.class);
         self.promise((key, domain, room), &needs, now);
         let (request, input) = (needs.get(Counted::Requests).units, needs.get(Counted::Input).units);
-        let of_domain = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks();
-        let of_room = self.workspaces.get_mut(room.account).domain_mut(room.class).limits.marks();
-        let (marks, unseen) = ((of_domain, of_room), (request, input));
+        let of_domain = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks(now);
+        let of_room = self.workspaces.get_mut(room.account).domain_mut(room.class).limits.marks(now);
+        let marks = (of_domain, of_room);
         let (begun, counted, shown) = Default::default();
         let mut book = Book {
             key,
@@ -81,7 +81,7 @@ impl State {
             input,
             sent: input,
             full: (now, now),
-            unseen,
+            unseen: (request, input),
             marks,
             begun,
             counted,
@@ -109,9 +109,9 @@ impl State {
     fn fills_at(&mut self, book: &Book, now: Time) -> (Time, Time) {
         let holders = self.holders(book);
         let first = |counted: &[Counted]| {
-            let fills = holders.iter().flat_map(|limits| {
-                counted.iter().filter_map(|counted| limits.of(*counted).fills_at(now))
-            });
+            let fills = holders
+                .iter()
+                .flat_map(|limits| counted.iter().filter_map(|counted| limits.of(*counted).fills_at(now)));
             fills.min().unwrap_or(now)
         };
         (first(&[Counted::Requests]), first(&[Counted::Input, Counted::Tokens]))
@@ -262,14 +262,15 @@ impl State {
     pub(super) fn correct(&mut self, lease: &mut Lease, quota: &Quota, now: Time) {
         let Some(book) = &mut lease.book else { return };
         if book.begun.is_none() && lease.size.is_some() {
-            book.shown = Some((quota.input, quota.tokens));
+            book.shown = Some((quota.input, quota.narrower()));
         }
         let (mut book, asked) = (*book, lease.since);
         self.compare(&book, Counted::Requests, &quota.requests, book.request, (asked, now));
         self.compare(&book, Counted::Output, &quota.output, 0, (asked, now));
+        let narrower = quota.narrower();
         if book.shown.is_none() {
             self.compare(&book, Counted::Input, &quota.input, book.sent, (asked, now));
-            self.compare(&book, Counted::Tokens, &quota.tokens, book.sent, (asked, now));
+            self.compare(&book, Counted::Tokens, &narrower, book.sent, (asked, now));
         }
         self.seen(&mut book);
         lease.book = Some(book);

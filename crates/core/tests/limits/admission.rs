@@ -50,7 +50,7 @@ proptest! {
             let all = takes(held[1].unwrap_or(1_000_000), held[2].unwrap_or(1_000_000));
             let expect = [(1, held[1].unwrap_or(1_000_000)), (2, held[2].unwrap_or(1_000_000)), (0, 1)];
             let expect = expect.map(|(meter, units)| world.caps(place)[meter].as_mut().map_or(now, |it| it.admits_at(units, now)));
-            let expect = expect.into_iter().max().unwrap();
+            let expect = expect.into_iter().max().expect("the stage is set for it");
             let told = world.stage.would(with(label, all.clone()));
             if expect == now {
                 prop_assert!(matches!(told, Told::Go(_)));
@@ -58,11 +58,13 @@ proptest! {
                 prop_assert!(told == Told::Wait(expect) || told == Told::No(Exhausted::Spent { until: expect }), "{told:?} is not {expect:?}");
             }
             // All requests that a full bucket holds go at once, and none more.
-            world.stage.now = full.unwrap();
+            world.stage.now = full.expect("the stage is set for it");
             if let Some(most) = held[0] {
                 let calls: Vec<_> = (0..most).map(|_| world.stage.go(with(label, takes(0, 0)))).collect();
                 prop_assert!(!matches!(world.stage.would(with(label, takes(0, 0))), Told::Go(_)), "more than {most}");
-                calls.into_iter().for_each(|call| world.stage.leave(call));
+                for call in calls {
+                    world.stage.leave(call);
+                }
             }
         }
     }

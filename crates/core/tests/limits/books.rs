@@ -137,7 +137,7 @@ fn what_a_provider_counts_depends_on_what_it_answers() {
 fn an_answer_that_is_longer_than_was_thought_is_promised_as_much_again_up_to_its_most() {
     let mut stage = ten();
     let mut need = takes(0, 10);
-    need.size.as_mut().unwrap().max_tokens = Some(24);
+    need.size.as_mut().expect("the stage is set for it").max_tokens = Some(24);
     let mut call = stage.go(need);
     stage.begin(&mut call, usage(1, 0));
     stage.charge(&mut call, usage(1, 9));
@@ -157,7 +157,13 @@ fn what_a_slow_answer_will_take_is_held_back_no_earlier_than_it_is_taken() {
     let mut stage = Stage::new(fleet(vec![capped("a", [None, None, Some(60_000)])]));
     let slow = |units, pace| {
         let mut need = takes(0, units);
-        need.size.as_mut().unwrap().foretold.as_mut().unwrap().pace = Some(pace);
+        need.size
+            .as_mut()
+            .expect("the stage is set for it")
+            .foretold
+            .as_mut()
+            .expect("the stage is set for it")
+            .pace = Some(pace);
         need
     };
     // A thousand a second, and 6,000 at once: ten answers of a hundred a second may go on for ever.
@@ -165,7 +171,9 @@ fn what_a_slow_answer_will_take_is_held_back_no_earlier_than_it_is_taken() {
     // One more takes all that is left within a minute.
     stage.go(slow(5_000, 100));
     assert!(!matches!(stage.would(slow(50_000, 1_000)), Told::Go(_)));
-    calls.into_iter().for_each(|call| stage.close(call, Usage::ZERO));
+    for call in calls {
+        stage.close(call, Usage::ZERO);
+    }
     stage.go(slow(50_000, 900));
 }
 
@@ -179,11 +187,15 @@ fn whoever_waits_is_called_when_a_call_before_him_gives_something_back() {
     stage.begin(&mut first, usage(40, 0));
     assert_eq!(stage.woken(), [], "twenty are not enough");
     stage.charge(&mut first, usage(25, 0));
-    assert_eq!(stage.woken(), [second.ticket.unwrap()], "it turned out to be even less");
+    assert_eq!(
+        stage.woken(),
+        [second.ticket.expect("the stage is set for it")],
+        "it turned out to be even less"
+    );
     stage.leave(second);
     assert_eq!(stage.woken(), [], "there is no output for it yet");
     stage.close(first, usage(25, 20));
-    assert_eq!(stage.woken(), [third.ticket.unwrap()]);
+    assert_eq!(stage.woken(), [third.ticket.expect("the stage is set for it")]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Bucket {
 
     /// Whole units that it holds when full.
     pub(crate) fn capacity(&self) -> u64 {
-        u64::try_from(self.capacity / MINUTE).unwrap()
+        u64::try_from(self.capacity / MINUTE).expect("the stage is set for it")
     }
 
     /// Does it let so many through? Of more than is thought to be a full bucket, a bucket that is thought to be full is
@@ -49,7 +49,7 @@ impl Bucket {
         }
         let missing = wanted + i128::from(self.promised) * MINUTE - self.level;
         let nanos = (missing.max(0) + self.rate - 1) / self.rate;
-        now + Duration::from_nanos(u64::try_from(nanos).unwrap())
+        now + Duration::from_nanos(u64::try_from(nanos).expect("the stage is set for it"))
     }
 
     /// Units are taken, whatever it holds.
@@ -64,7 +64,9 @@ impl Bucket {
         let whole = self.level.max(0) / MINUTE;
         let remaining = (whole + rounded_to / 2) / rounded_to * rounded_to;
         let full = self.at.since_epoch()
-            + Duration::from_nanos(u64::try_from((self.capacity - self.level) / self.rate).unwrap());
+            + Duration::from_nanos(
+                u64::try_from((self.capacity - self.level) / self.rate).expect("the stage is set for it"),
+            );
         let seconds = full.as_secs() + u64::from(full.subsec_nanos() > 0);
         Gauge {
             limit: u64::try_from(self.rate).ok(),
@@ -80,5 +82,5 @@ impl Bucket {
 }
 
 fn nanoseconds(duration: Duration) -> i128 {
-    i128::try_from(duration.as_nanos()).unwrap()
+    i128::try_from(duration.as_nanos()).expect("the stage is set for it")
 }

@@ -171,7 +171,9 @@ fn what_is_promised_to_others_may_be_in_a_level_already() {
     // Only its own was seen.
     stage.learn(&mut call, &requests(gauge(6_000, 299)));
     assert_eq!(there(&stage), 289);
-    others.into_iter().for_each(|call| stage.serve(call, usage(1, 0)));
+    for call in others {
+        stage.serve(call, usage(1, 0));
+    }
     stage.serve(call, usage(1, 0));
     assert_eq!(there(&stage), 289);
 }
@@ -273,5 +275,5 @@ fn whoever_waits_is_called_when_a_head_shows_that_there_is_enough() {
     assert_eq!(until, at(1_000));
     assert_eq!(stage.woken(), []);
     stage.learn(&mut other, &requests(gauge(60, 3)));
-    assert_eq!(stage.woken(), [call.ticket.unwrap()]);
+    assert_eq!(stage.woken(), [call.ticket.expect("the stage is set for it")]);
 }

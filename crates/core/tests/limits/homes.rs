@@ -15,7 +15,7 @@ const CACHED: u64 = 10_000;
 /// The next turn: it adds so many tokens to what is cached.
 fn turn(added: u64) -> Need {
     let mut need = of_conversation(1, takes(CACHED + added, 0));
-    let size = need.size.as_mut().unwrap();
+    let size = need.size.as_mut().expect("the stage is set for it");
     size.bytes = 40_000 + added * 7 / 2 + 1;
     need
 }
@@ -27,7 +27,7 @@ fn cached() -> Usage {
 /// Its first turn was served with that key, and wrote its cache there.
 fn begins(stage: &mut Stage, label: &str) {
     let mut need = with(label, of_conversation(1, takes(CACHED, 0)));
-    need.size.as_mut().unwrap().bytes = 40_000;
+    need.size.as_mut().expect("the stage is set for it").bytes = 40_000;
     let call = stage.go(need);
     stage.serve(call, cached());
 }
@@ -76,7 +76,7 @@ fn it_needs_there_what_it_adds_to_what_is_cached() {
     // What its last prompt had beyond the cache is not cached either.
     stage.pass(60_000);
     let mut need = with("b", of_conversation(1, takes(CACHED, 0)));
-    need.size.as_mut().unwrap().bytes = 40_000;
+    need.size.as_mut().expect("the stage is set for it").bytes = 40_000;
     let call = stage.go(need);
     stage.serve(call, Usage { input: 30, ..cached() });
     stage.pass(60_000);
@@ -95,7 +95,7 @@ fn it_waits_there_as_long_as_that_is_worth_it_and_goes_elsewhere_if_it_is_not() 
     let (mut call, told) = stage.arrive(turn(10));
     assert!(matches!(told, Told::Wait(until) if until > at(60_960) && until < at(60_962)), "{told:?}");
     stage.pass(970);
-    assert_eq!(stage.woken(), [call.ticket.unwrap()]);
+    assert_eq!(stage.woken(), [call.ticket.expect("the stage is set for it")]);
     assert_eq!(stage.ask(&mut call), Told::Go(id("b")));
     stage.leave(call);
     // For longer than a second it is cheaper to write all of it elsewhere.
@@ -168,10 +168,10 @@ fn a_key_that_rests_for_a_moment_is_awaited_and_one_that_rests_longer_or_is_barr
         assert_eq!(told, expect, "{verdict:?}");
         if let Told::Wait(until) = told {
             stage.now = until;
-            assert_eq!(stage.woken(), [call.ticket.unwrap()]);
+            assert_eq!(stage.woken(), [call.ticket.expect("the stage is set for it")]);
             assert_eq!(stage.ask(&mut call), Told::Go(id("b")));
         } else {
-            let stay = call.lease.as_ref().unwrap().stay();
+            let stay = call.lease.as_ref().expect("the stage is set for it").stay();
             assert!(matches!(stay, Stay::Left { tokens: CACHED, .. }), "{stay:?}");
         }
     }

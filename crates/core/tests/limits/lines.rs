@@ -20,7 +20,7 @@ fn empty() -> Stage {
 /// A call that waits, and when it is told to come back, in milliseconds.
 fn waits(stage: &mut Stage, need: Need) -> (Call, Ticket, u128) {
     let (call, until) = stage.wait(need);
-    let ticket = call.ticket.unwrap();
+    let ticket = call.ticket.expect("the stage is set for it");
     (call, ticket, until.since(at(0)).as_millis())
 }
 
@@ -219,7 +219,7 @@ fn whoever_may_not_wait_so_long_is_told_when_to_come_back() {
     let mut stage = empty();
     stage.fleet.max_wait = std::time::Duration::from_millis(4_999);
     assert_eq!(stage.would(takes(50, 0)), Told::No(relay_core::Exhausted::Spent { until: at(5_000) }));
-    stage.fleet.max_wait = std::time::Duration::from_millis(5_000);
+    stage.fleet.max_wait = std::time::Duration::from_secs(5);
     assert_eq!(stage.would(takes(50, 0)), Told::Wait(at(5_000)));
 }
 

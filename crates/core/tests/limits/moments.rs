@@ -77,7 +77,7 @@ proptest! {
         let call = stage.go(takes(0, 1));
         stage.serve(call, usage(1, taken));
         let mut need = takes(0, output);
-        need.size.as_mut().unwrap().foretold.as_mut().unwrap().pace = Some(pace);
+        need.size.as_mut().expect("the stage is set for it").foretold.as_mut().expect("the stage is set for it").pace = Some(pace);
         let Some((told, early, then)) = alone(&mut stage, &need) else { return Ok(()) };
         prop_assert!(matches!(then, Told::Go(_)), "{:?} after {:?}", then, told);
         prop_assert_eq!(until(&early), until(&told));

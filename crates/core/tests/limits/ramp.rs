@@ -12,7 +12,7 @@ fn one_call_goes_at_first_and_twice_as_many_with_each_success() {
         assert_eq!(open.len(), 1 << successes);
         let told = stage.would(takes(1, 1));
         assert!(!matches!(told, Told::Go(_)), "{} go", open.len());
-        let mut call = open.pop().unwrap();
+        let mut call = open.pop().expect("the stage is set for it");
         stage.begin(&mut call, usage(1, 0));
         open.push(call);
         while let (call, Told::Go(_)) = stage.arrive(takes(1, 1)) {
@@ -63,7 +63,7 @@ fn whoever_waits_for_that_is_woken_by_a_success() {
     assert_eq!(stage.woken(), []);
     stage.pass(300);
     stage.begin(&mut first, usage(1, 0));
-    assert_eq!(stage.woken(), [second.ticket.unwrap()]);
+    assert_eq!(stage.woken(), [second.ticket.expect("the stage is set for it")]);
     assert_eq!(stage.ask(&mut second), Told::Go(id("a")));
 }
 

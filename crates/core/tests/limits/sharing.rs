@@ -134,10 +134,10 @@ fn whoever_waits_for_one_of_them_goes_on_waiting_with_the_other() {
     assert_eq!(stage.woken(), []);
     stage.learn(&mut last, &organization("o"));
     stage.pass(20);
-    assert_eq!(stage.woken(), [first.ticket.unwrap()]);
+    assert_eq!(stage.woken(), [first.ticket.expect("the stage is set for it")]);
     assert_eq!(stage.ask(&mut first), Told::Go(id("a")));
     stage.pass(20);
-    assert_eq!(stage.woken(), [second.ticket.unwrap()]);
+    assert_eq!(stage.woken(), [second.ticket.expect("the stage is set for it")]);
     assert_eq!(stage.ask(&mut second), Told::Go(id("b")));
 }
 
@@ -202,7 +202,7 @@ fn whoever_waits_for_a_key_that_moved_looks_again() {
     let (mut call, _) = stage.wait(with("b", takes(1, 0)));
     assert_eq!(stage.woken(), []);
     stage.learn(&mut last, &organization("other"));
-    assert_eq!(stage.woken(), [call.ticket.unwrap()]);
+    assert_eq!(stage.woken(), [call.ticket.expect("the stage is set for it")]);
     assert_eq!(stage.ask(&mut call), Told::Go(id("b")));
     assert_eq!(there(&stage, "a"), Some(0));
 }
@@ -223,7 +223,7 @@ fn many_keys_become_one_organization_one_after_the_other() {
     let fleet = stage.fleet.clone();
     stage.state.reconcile(&fleet, stage.now);
     hears(&mut stage, "f", &organization("o"));
-    let before = there(&stage, "a").unwrap();
+    let before = there(&stage, "a").expect("the stage is set for it");
     stage.pass(1_000);
     let _call = stage.go(with("f", takes(1, 0)));
     assert_eq!(there(&stage, "b"), Some(before + 99));

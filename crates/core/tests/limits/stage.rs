@@ -76,7 +76,7 @@ pub(crate) fn sized(size: Size) -> Need {
 
 /// The same, of a subagent.
 pub(crate) fn background(mut need: Need) -> Need {
-    need.size.as_mut().unwrap().background = true;
+    need.size.as_mut().expect("the stage is set for it").background = true;
     need
 }
 
@@ -215,12 +215,12 @@ impl Stage {
 
     /// The head of its answer says that.
     pub(crate) fn learn(&mut self, call: &mut Call, quota: &Quota) {
-        self.state.learn(call.lease.as_mut().unwrap(), quota, self.now);
+        self.state.learn(call.lease.as_mut().expect("the stage is set for it"), quota, self.now);
     }
 
     /// Its answer is judged. True if it goes on to be read.
     pub(crate) fn judge(&mut self, call: &mut Call, verdict: Verdict) -> bool {
-        let lease = call.lease.take().unwrap();
+        let lease = call.lease.take().expect("the stage is set for it");
         match self.state.judge(&mut call.plan, lease, verdict, self.now) {
             Step::Commit(lease) => {
                 call.lease = Some(lease);
@@ -233,7 +233,7 @@ impl Stage {
     /// It has used so much so far.
     pub(crate) fn charge(&mut self, call: &mut Call, usage: Usage) {
         call.used = usage;
-        self.state.charge(call.lease.as_mut().unwrap(), usage, self.now);
+        self.state.charge(call.lease.as_mut().expect("the stage is set for it"), usage, self.now);
     }
 
     /// Its answer begins, and says what the prompt had.
@@ -244,7 +244,7 @@ impl Stage {
 
     /// Its answer ends, having used so much.
     pub(crate) fn close(&mut self, mut call: Call, usage: Usage) {
-        self.state.close(call.lease.take().unwrap(), usage, self.now);
+        self.state.close(call.lease.take().expect("the stage is set for it"), usage, self.now);
     }
 
     /// It is answered at once with all that it was to take.

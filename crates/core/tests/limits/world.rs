@@ -302,7 +302,11 @@ impl World {
                     let (at, background) = (self.stage.now, running.wish.background);
                     self.scenes.push(Scene::Served { at, told, background });
                 }
-                let place = self.stage.fleet.providers[0].keys.iter().position(|own| own.id == key).unwrap();
+                let place = self.stage.fleet.providers[0]
+                    .keys
+                    .iter()
+                    .position(|own| own.id == key)
+                    .expect("the stage is set for it");
                 self.send(index, place);
             }
             Told::Wait(until) => {
@@ -387,14 +391,14 @@ impl World {
     fn buckets(&mut self, index: usize) -> impl Iterator<Item = &mut Option<Bucket>> {
         let Running { key, wish, .. } = &self.calls[index];
         let place = (self.setting.keys[*key].0, wish.model);
-        self.caps[*key].iter_mut().chain(self.limits.get_mut(&place).unwrap())
+        self.caps[*key].iter_mut().chain(self.limits.get_mut(&place).expect("the stage is set for it"))
     }
 
     fn head(&mut self, index: usize) -> Quota {
         let now = self.stage.now;
         let mut limits = self.buckets(index).skip(3).zip([1, 1_000, 1_000]);
         let mut next = || {
-            let (bucket, rounded_to) = limits.next().unwrap();
+            let (bucket, rounded_to) = limits.next().expect("the stage is set for it");
             bucket.as_mut().map(|bucket| bucket.gauge(rounded_to, now)).unwrap_or_default()
         };
         Quota { requests: next(), input: next(), output: next(), ..Quota::default() }
@@ -426,7 +430,7 @@ impl World {
 
     fn close(&mut self, index: usize) {
         let call = &mut self.calls[index].call;
-        let (lease, used) = (call.lease.take().unwrap(), call.used);
+        let (lease, used) = (call.lease.take().expect("the stage is set for it"), call.used);
         self.stage.state.close(lease, used, self.stage.now);
         self.release(index);
     }
@@ -439,7 +443,7 @@ impl World {
             self.close(index);
         } else {
             let ticket = self.calls[index].call.ticket.take();
-            self.stage.state.cancel(ticket.unwrap());
+            self.stage.state.cancel(ticket.expect("the stage is set for it"));
             self.calls[index].phase = Phase::Over;
         }
     }
@@ -473,7 +477,7 @@ impl Wish {
     pub(crate) fn need(&self) -> Need {
         let mut need = about(MODELS[self.model], takes(self.input, self.output));
         // It says how much it may take, and takes all of it if nobody ends it before.
-        need.size.as_mut().unwrap().max_tokens = Some(self.output);
+        need.size.as_mut().expect("the stage is set for it").max_tokens = Some(self.output);
         if self.background { background(need) } else { need }
     }
 }

@@ -87,11 +87,18 @@ fn known_needs_overshoot_nothing_and_waste_next_to_nothing() {
 /// What calls need is learned from their answers, and what limits there are from their heads.
 #[test]
 fn needs_that_are_learned_cost_little_and_hardly_ever_a_429() {
-    for (pace, seed) in [(None, 1), (Some(60), 2)] {
-        let (goodput, outcome) = run(pace, Needs::Learned, seed, 300);
-        assert!(goodput >= 0.95, "{goodput:.3} with pace {pace:?}");
-        assert!(outcome.refused_upstream * 1_000 <= outcome.requests, "{} of them", outcome.refused_upstream);
-        assert_eq!(outcome.open, 0);
+    for pace in [None, Some(60)] {
+        // A run is off by a hundredth or two, either way: who goes first decides who goes next.
+        let seeds = [1, 2, 3, 4, 5];
+        let goodputs = seeds.map(|seed| {
+            let (goodput, outcome) = run(pace, Needs::Learned, seed, 300);
+            let refused = outcome.refused_upstream;
+            assert!(refused * 1_000 <= outcome.requests, "{refused} of them");
+            assert_eq!(outcome.open, 0);
+            goodput
+        });
+        let mean = goodputs.iter().sum::<f64>() / float(seeds.len() as u64);
+        assert!(mean >= 0.95, "{mean:.3} of {goodputs:.3?} with pace {pace:?}");
     }
 }
 
