@@ -208,6 +208,21 @@ fn whoever_waits_for_a_key_that_moved_looks_again() {
 }
 
 #[test]
+fn whoever_waits_is_not_stirred_by_an_answer_that_says_what_is_known() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    hears(&mut stage, "a", &says(Some("o"), gauge(60, 1)));
+    let mut last = stage.go(takes(1, 0));
+    let (call, until) = stage.wait(takes(1, 0));
+    assert_eq!(until, at(1_000));
+    assert_eq!(stage.woken(), []);
+    stage.learn(&mut last, &organization("o"));
+    assert_eq!(stage.woken(), []);
+    stage.pass(1_000);
+    assert_eq!(stage.woken(), [call.ticket.unwrap()]);
+    assert_eq!(stage.state.report(stage.now).waiting, 0);
+}
+
+#[test]
 fn many_keys_become_one_organization_one_after_the_other() {
     let labels = ["a", "b", "c", "d", "e"];
     let mut stage = Stage::new(fleet(labels.map(key).into()));
