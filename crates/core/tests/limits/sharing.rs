@@ -133,6 +133,8 @@ fn whoever_waits_for_one_of_them_goes_on_waiting_with_the_other() {
     let (mut second, _) = stage.wait(with("b", takes(1, 0)));
     assert_eq!(stage.woken(), []);
     stage.learn(&mut last, &organization("o"));
+    // One is owed, and two wait already.
+    assert_eq!(stage.would(with("a", takes(1, 0))), Told::Wait(at(40)), "behind both");
     stage.pass(20);
     assert_eq!(stage.woken(), [first.ticket.expect("the stage is set for it")]);
     assert_eq!(stage.ask(&mut first), Told::Go(id("a")));
