@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: one run compares no proxy at all, nginx, a bare proxy and the relay, each
 //! in processes of their own. Knows what is compared and in which order; refuses to know how it
-//! is measured.
+//! is measured. With a word more, [`decisions`] are measured instead, in this process.
 //!
 //! Rounds are interleaved (all proxies, then all again) and medians printed, so that a machine
 //! which grows slower meanwhile does so for everybody.
@@ -8,6 +8,7 @@
 mod answer;
 pub(crate) mod bare;
 pub(crate) mod contestant;
+mod decisions;
 pub(crate) mod delay;
 mod listen;
 mod load;
@@ -51,6 +52,10 @@ struct Order {
 
 /// `cargo xtask bench`.
 pub(crate) fn run(workshop: &Workshop, mut arguments: Arguments) -> Result<(), Failure> {
+    if arguments.words().first().is_some_and(|what| what == "decisions") {
+        arguments.word::<String>("WHAT")?;
+        return decisions::run(workshop, arguments);
+    }
     let words = arguments.words().to_vec();
     let seconds = arguments.option("--seconds", 2)?;
     let contestants =

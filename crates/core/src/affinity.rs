@@ -2,11 +2,12 @@
 //!
 //! It knows numbers by which conversations are told apart, and keys. It refuses to know what a conversation says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::fleet::{Class, FNV_OFFSET, KeyId, ProviderId, fnv1a};
-use crate::time::Time;
+use crate::index::{Hashed, Index};
+use crate::time::{Roll, Time};
 use crate::usage::Usage;
 
 /// The most conversations that are remembered; those that were quiet for longest are forgotten first.
@@ -30,6 +31,12 @@ impl Conversation {
         // Each ends with a byte that no text has, so that two parts are not another one.
         let part = |hash, part: &&[u8]| fnv1a(fnv1a(hash, part), &[0xff]);
         Self(parts.iter().fold(FNV_OFFSET, part))
+    }
+}
+
+impl Hashed for Conversation {
+    fn hash(self) -> u64 {
+        self.0
     }
 }
 
@@ -85,7 +92,7 @@ pub(crate) struct Home {
 /// Where every conversation was last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Affinity {
-    homes: BTreeMap<Conversation, Home>,
+    homes: Index<Conversation, Home>,
     /// In the order in which they were used; some more than once.
     order: VecDeque<(Time, Conversation)>,
 }
@@ -104,8 +111,13 @@ impl Home {
 }
 
 impl Affinity {
+    /// Conversations are named by clients, who do not know this roll.
+    pub(crate) const fn seed(&mut self, roll: Roll) {
+        self.homes.seed(roll);
+    }
+
     pub(crate) fn home(&self, conversation: Conversation) -> Option<&Home> {
-        self.homes.get(&conversation)
+        self.homes.get(conversation)
     }
 
     /// An answer of that key begins, and says what was read and written.
@@ -126,8 +138,8 @@ impl Affinity {
         while many(self)
             && let Some((used, conversation)) = self.order.pop_front()
         {
-            if self.homes.get(&conversation).is_some_and(|home| home.used == used) {
-                self.homes.remove(&conversation);
+            if self.homes.get(conversation).is_some_and(|home| home.used == used) {
+                self.homes.remove(conversation);
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::index::Hashed;
+use crate::name::Name;
 use crate::select::Strategy;
 
 /// All providers, in the order of the configuration.
@@ -111,6 +113,12 @@ impl KeyId {
     }
 }
 
+impl Hashed for KeyId {
+    fn hash(self) -> u64 {
+        self.0
+    }
+}
+
 impl fmt::Debug for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "key:{:04x}", self.0 >> 48)
@@ -134,7 +142,7 @@ pub struct Ownership {
 
 /// A class of models that share one limit at a provider: `claude-opus-4-1` and `claude-opus-4-5` do.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Class(String);
+pub struct Class(Name);
 
 impl Class {
     /// The class of a model. Models of Anthropic's fourth generation share a limit per family; a
@@ -146,11 +154,11 @@ impl Class {
         for family in SHARED {
             let rest = model.strip_prefix(family);
             if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '@'])) {
-                return Self(family.to_owned());
+                return Self(Name::of(family));
             }
         }
         let model = undated(model);
-        Self(model[..model.floor_char_boundary(Self::LONGEST)].to_owned())
+        Self(Name::of(&model[..model.floor_char_boundary(Self::LONGEST)]))
     }
 
     /// Client-made names are kept no longer than this, in bytes.
@@ -158,7 +166,7 @@ impl Class {
 
     /// Its name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 

@@ -11,6 +11,18 @@ pub(crate) const AHEAD: [u64; N_AHEAD] =
 
 pub(crate) const N_AHEAD: usize = 12;
 
+/// The same in half seconds, for to divide by two is the quicker.
+const HALVES: [u64; N_AHEAD] = {
+    let mut halves = AHEAD;
+    let mut index = 0;
+    while index < N_AHEAD {
+        assert!(AHEAD[index].is_multiple_of(500));
+        halves[index] /= 500;
+        index += 1;
+    }
+    halves
+};
+
 /// What flows is charged in pieces of so many units: so many may have been taken and not been charged yet.
 pub const PIECE: u64 = 64;
 
@@ -50,32 +62,50 @@ pub(crate) struct Flows {
 impl Flows {
     pub(crate) const NONE: Self = Self { at_once: 0, paced: [0; N_AHEAD] };
 
-    pub(crate) fn add(&mut self, flow: Flow) {
-        if flow.pace.is_none() {
-            self.at_once = self.at_once.saturating_add(flow.units);
-            return;
-        }
-        for (sum, millis) in self.paced.iter_mut().zip(AHEAD) {
-            *sum = sum.saturating_add(flow.after(millis));
+    /// Those of one.
+    pub(crate) fn of(flow: Flow) -> Self {
+        let Flow { units, pace } = flow;
+        let Some(pace) = pace else { return Self { at_once: units, ..Self::NONE } };
+        // Nobody is so quick that this makes a difference; and so the product is never too long for a word.
+        let pace = pace.min(u64::MAX >> 8);
+        Self {
+            at_once: 0,
+            paced: HALVES.map(|halves| units.min(((pace * halves) >> 1).saturating_add(PIECE))),
         }
     }
 
+    pub(crate) fn add(&mut self, flow: Flow) {
+        self.join(&Self::of(flow));
+    }
+
     pub(crate) fn remove(&mut self, flow: Flow) {
-        if flow.pace.is_none() {
-            self.at_once = self.at_once.saturating_sub(flow.units);
-            return;
-        }
-        for (sum, millis) in self.paced.iter_mut().zip(AHEAD) {
-            *sum = sum.saturating_sub(flow.after(millis));
-        }
+        self.part(&Self::of(flow));
     }
 
     /// Those of two at once.
     pub(crate) fn join(&mut self, others: &Self) {
         self.at_once = self.at_once.saturating_add(others.at_once);
-        for (sum, other) in self.paced.iter_mut().zip(others.paced) {
-            *sum = sum.saturating_add(other);
+        if others.is_paced() {
+            self.paced.iter_mut().zip(others.paced).for_each(|(sum, other)| *sum = sum.saturating_add(other));
         }
+    }
+
+    /// Without those others.
+    pub(crate) fn part(&mut self, others: &Self) {
+        self.at_once = self.at_once.saturating_sub(others.at_once);
+        if others.is_paced() {
+            self.paced.iter_mut().zip(others.paced).for_each(|(sum, other)| *sum = sum.saturating_sub(other));
+        }
+    }
+
+    /// Is not all of it taken at once? Whatever is taken sooner is taken later.
+    const fn is_paced(&self) -> bool {
+        self.paced[N_AHEAD - 1] > 0
+    }
+
+    /// What is taken at once, and what the others will have taken at each of the moments ahead.
+    pub(crate) const fn parts(&self) -> (u64, &[u64; N_AHEAD]) {
+        (self.at_once, &self.paced)
     }
 
     /// What will have been taken at one of the moments ahead.
@@ -86,6 +116,11 @@ impl Flows {
     /// Is all of it taken at once?
     pub(crate) const fn is_at_once(&self) -> bool {
         self.paced[0] == self.paced[N_AHEAD - 1]
+    }
+
+    /// Will nothing be taken?
+    pub(crate) const fn is_nothing(&self) -> bool {
+        self.units() == 0
     }
 
     /// All of it, as far ahead as is looked.

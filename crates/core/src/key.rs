@@ -1,8 +1,7 @@
 //! One key: which organization holds its limits, what it is capped at, and what is held against it alone.
 
-use std::collections::BTreeMap;
-
 use crate::fleet::KeyId;
+use crate::index::Index;
 use crate::limits::{Backlog, Limits};
 use crate::rest::{Probe, Rests};
 use crate::usage::Usage;
@@ -15,12 +14,17 @@ pub(crate) struct Standing {
     pub(crate) account: usize,
     /// The place of its workspace there: it may have narrower limits, and it has the prompt cache.
     pub(crate) workspace: usize,
+    /// As it is configured, or was last.
+    pub(crate) priority: u32,
+    pub(crate) weight: u32,
     /// The operator's own caps, all models together.
     pub(crate) caps: Limits,
     /// What those need who wait to be given this key.
     pub(crate) ahead: Backlog,
     /// Leases open now.
     pub(crate) in_flight: u32,
+    /// It is configured. If not, it is there until its last lease has ended.
+    pub(crate) is_listed: bool,
     /// What it has carried since the start.
     pub(crate) totals: Totals,
     /// That it was refused. What is used up is held against its organization.
@@ -44,7 +48,7 @@ pub struct Totals {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
     all: Vec<Standing>,
-    places: BTreeMap<KeyId, usize>,
+    places: Index<KeyId, usize>,
     /// Places of keys that are gone.
     free: Vec<usize>,
 }
@@ -55,9 +59,12 @@ impl Standing {
             id,
             account,
             workspace,
+            priority: 0,
+            weight: 1,
             caps: Limits::default(),
             ahead: Backlog::NONE,
             in_flight: 0,
+            is_listed: true,
             totals: Totals::default(),
             rests: Rests::default(),
             pardons: 0,
@@ -91,7 +98,7 @@ impl Standing {
 impl Keys {
     /// The place of a key, which is made if it is new.
     pub(crate) fn place(&mut self, id: KeyId, begin: impl FnOnce() -> (usize, usize)) -> usize {
-        if let Some(place) = self.places.get(&id) {
+        if let Some(place) = self.places.get(id) {
             return *place;
         }
         let (account, workspace) = begin();
@@ -109,7 +116,7 @@ impl Keys {
 
     /// It is gone.
     pub(crate) fn forget(&mut self, id: KeyId) {
-        self.free.extend(self.places.remove(&id));
+        self.free.extend(self.places.remove(id));
     }
 
     pub(crate) fn at(&self, place: usize) -> &Standing {
@@ -121,18 +128,26 @@ impl Keys {
     }
 
     pub(crate) fn get(&self, id: KeyId) -> Option<&Standing> {
-        self.places.get(&id).map(|place| &self.all[*place])
+        self.place_of(id).map(|place| &self.all[place])
     }
 
     pub(crate) fn get_mut(&mut self, id: KeyId) -> Option<&mut Standing> {
-        self.places.get(&id).map(|place| &mut self.all[*place])
+        self.place_of(id).map(|place| &mut self.all[place])
     }
 
     pub(crate) fn place_of(&self, id: KeyId) -> Option<usize> {
-        self.places.get(&id).copied()
+        self.places.get(id).copied()
     }
 
-    pub(crate) fn ids(&self) -> impl Iterator<Item = KeyId> {
-        self.places.keys().copied()
+    /// None is configured, until that is said again.
+    pub(crate) fn unlist(&mut self) {
+        self.all.iter_mut().for_each(|standing| standing.is_listed = false);
+    }
+
+    /// In the order of their ids.
+    pub(crate) fn ids(&self) -> Vec<KeyId> {
+        let mut ids: Vec<_> = self.places.names().collect();
+        ids.sort_unstable();
+        ids
     }
 }

@@ -6,6 +6,9 @@
 
 pub mod time;
 
+mod index;
+mod name;
+
 pub mod fleet;
 pub mod select;
 

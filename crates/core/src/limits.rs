@@ -34,6 +34,9 @@ pub(crate) const COUNTED: [Counted; N_COUNTED] =
 
 const N_COUNTED: usize = 4;
 
+/// The same, with that first which costs most, most often.
+const DEAREST: [Counted; N_COUNTED] = [Counted::Input, Counted::Output, Counted::Tokens, Counted::Requests];
+
 /// Until it is known how much a bucket holds, it is taken to hold what this adds. Providers enforce limits also in
 /// shorter slices than a minute (<https://platform.claude.com/docs/en/api/rate-limits>).
 pub(crate) const PRIOR_BURST: Duration = Duration::from_secs(6);
@@ -50,11 +53,19 @@ pub(crate) struct Needs([Flow; N_COUNTED]);
 
 /// What several calls need together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Backlog([Flows; N_COUNTED]);
+pub(crate) struct Backlog {
+    /// So many calls. Most often there are none, and then there is no need to look at what they need.
+    n_calls: u32,
+    flows: [Flows; N_COUNTED],
+}
 
 /// What one holder may use.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Limits([Meter; N_COUNTED]);
+pub(crate) struct Limits {
+    meters: [Meter; N_COUNTED],
+    /// Is anything limited? Most workspaces have no limits of their own, and there is no need to look for them.
+    is_limited: bool,
+}
 
 /// What a lease remembers of a holder: how much had been taken of each when it was granted, and how much of that may
 /// not have come to the provider by then.
@@ -93,22 +104,35 @@ impl Needs {
 }
 
 impl Backlog {
-    pub(crate) const NONE: Self = Self([Flows::NONE; N_COUNTED]);
+    pub(crate) const NONE: Self = Self { n_calls: 0, flows: [Flows::NONE; N_COUNTED] };
+
+    /// What one needs.
+    pub(crate) fn one(needs: &Needs) -> Self {
+        Self { n_calls: 1, flows: needs.0.map(Flows::of) }
+    }
+
+    /// Is it of nobody?
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.n_calls == 0
+    }
 
     pub(crate) const fn of(&self, counted: Counted) -> &Flows {
-        &self.0[counted as usize]
+        if self.is_empty() { &Flows::NONE } else { &self.flows[counted as usize] }
     }
 
     pub(crate) fn add(&mut self, needs: &Needs) {
-        self.0.iter_mut().zip(needs.0).for_each(|(flows, flow)| flows.add(flow));
+        self.n_calls += 1;
+        self.flows.iter_mut().zip(needs.0).for_each(|(flows, flow)| flows.add(flow));
     }
 
     pub(crate) fn remove(&mut self, needs: &Needs) {
-        self.0.iter_mut().zip(needs.0).for_each(|(flows, flow)| flows.remove(flow));
+        self.n_calls = self.n_calls.saturating_sub(1);
+        self.flows.iter_mut().zip(needs.0).for_each(|(flows, flow)| flows.remove(flow));
     }
 
     pub(crate) fn join(&mut self, others: &Self) {
-        self.0.iter_mut().zip(&others.0).for_each(|(flows, others)| flows.join(others));
+        self.n_calls += others.n_calls;
+        self.flows.iter_mut().zip(&others.flows).for_each(|(flows, others)| flows.join(others));
     }
 }
 
@@ -116,30 +140,44 @@ impl Limits {
     /// So many a minute from now on; none for what is not capped.
     pub(crate) fn cap(&mut self, caps: [Option<u64>; 3], now: Time) {
         // Nobody caps both kinds of tokens together.
-        for (meter, cap) in self.0.iter_mut().zip(caps) {
+        for (meter, cap) in self.meters.iter_mut().zip(caps) {
             match cap {
                 Some(rate) => meter.limit(rate, PRIOR_BURST, now),
                 None => meter.unlimit(),
             }
         }
+        self.look();
     }
 
     pub(crate) const fn of(&self, counted: Counted) -> &Meter {
-        &self.0[counted as usize]
+        &self.meters[counted as usize]
     }
 
     pub(crate) const fn of_mut(&mut self, counted: Counted) -> &mut Meter {
-        &mut self.0[counted as usize]
+        &mut self.meters[counted as usize]
+    }
+
+    /// A look at each of them, without asking what it is.
+    pub(crate) fn glance(&self) -> u64 {
+        self.meters.iter().fold(u64::from(self.is_limited), |seen, meter| seen ^ meter.glance())
     }
 
     /// Is anything limited?
-    pub(crate) fn is_limited(&self) -> bool {
-        self.0.iter().any(|meter| meter.rate().is_some())
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.is_limited
+    }
+
+    /// Some limit has come or gone.
+    fn look(&mut self) {
+        self.is_limited = self.meters.iter().any(|meter| meter.rate().is_some());
     }
 
     /// May it go now, behind what is ahead of it?
     pub(crate) fn admits(&self, needs: &Needs, ahead: &Backlog, now: Time) -> bool {
-        COUNTED.iter().all(|counted| self.of(*counted).admits(needs.get(*counted), ahead.of(*counted), now))
+        !self.is_limited
+            || COUNTED
+                .iter()
+                .all(|counted| self.of(*counted).admits(needs.get(*counted), ahead.of(*counted), now))
     }
 
     /// The first moment at which it may, if all goes as promised and nobody else comes; none if never.
@@ -151,26 +189,46 @@ impl Limits {
     }
 
     /// What serving it here costs everybody else: for each limit, how long it takes to refill what it takes, the
-    /// dearer the longer the backlog there is already. In nanoseconds of a limit, weighed.
-    pub(crate) fn cost(&self, needs: &Needs, ahead: &Backlog, now: Time) -> u64 {
-        COUNTED.iter().fold(0, |sum: u64, counted| {
-            let units = needs.get(*counted).units;
-            let (wait, takes) = self.of(*counted).backlog(units, ahead.of(*counted), now);
-            sum.saturating_add(cost::weighed(takes, wait))
-        })
+    /// dearer the longer the backlog there is already. In nanoseconds of a limit, weighed. That is added to `cost`; if it
+    /// is more than `most`, it does not matter how much more.
+    pub(crate) fn add_cost(
+        &self,
+        mut cost: u64,
+        needs: &Needs,
+        ahead: &Backlog,
+        most: u64,
+        now: Time,
+    ) -> u64 {
+        if !self.is_limited {
+            return cost;
+        }
+        for counted in DEAREST {
+            if cost > most {
+                break;
+            }
+            let units = needs.get(counted).units;
+            let (wait, takes) = self.of(counted).backlog(units, ahead.of(counted), now);
+            cost = cost.saturating_add(cost::weighed(takes, wait));
+        }
+        cost
     }
 
-    pub(crate) fn promise(&mut self, needs: &Needs) {
-        self.0.iter_mut().zip(needs.0).for_each(|(meter, flow)| meter.promise(flow));
+    pub(crate) fn promise(&mut self, backlog: &Backlog) {
+        self.wanted(backlog).for_each(|(meter, flows)| meter.promise(flows));
     }
 
-    pub(crate) fn release(&mut self, needs: &Needs) {
-        self.0.iter_mut().zip(needs.0).for_each(|(meter, flow)| meter.release(flow));
+    pub(crate) fn release(&mut self, backlog: &Backlog) {
+        self.wanted(backlog).for_each(|(meter, flows)| meter.release(flows));
+    }
+
+    /// Of what something is wanted, with how much.
+    fn wanted<'a>(&'a mut self, backlog: &'a Backlog) -> impl Iterator<Item = (&'a mut Meter, &'a Flows)> {
+        self.meters.iter_mut().zip(&backlog.flows).filter(|(_, flows)| !flows.is_nothing())
     }
 
     /// What was taken so far.
     pub(crate) fn marks(&self, now: Time) -> Marks {
-        Marks(self.0.each_ref().map(|meter| (meter.taken(), meter.in_transit(now))))
+        Marks(self.meters.each_ref().map(|meter| (meter.taken(), meter.in_transit(now))))
     }
 
     /// What an answer's head says of one of these limits. The call was asked at `asked`, and `since` was taken by
@@ -188,6 +246,7 @@ impl Limits {
     ) {
         let rounded = if counted == Counted::Requests { 0 } else { ROUNDED };
         self.of_mut(counted).learn(&Shown { gauge, rounded, since, asked }, now);
+        self.look();
     }
 
     /// How much was taken of something since then but `own`, and how much before that may have come to the provider
@@ -211,6 +270,7 @@ impl Limits {
     }
 
     pub(crate) fn absorb(&mut self, other: &Self, now: Time) {
-        self.0.iter_mut().zip(&other.0).for_each(|(meter, other)| meter.absorb(other, now));
+        self.meters.iter_mut().zip(&other.meters).for_each(|(meter, other)| meter.absorb(other, now));
+        self.look();
     }
 }

@@ -6,6 +6,7 @@
 //! Levels are kept in sixty-billionths of a unit, for then a rate of `r` units a minute adds exactly `r` of them each
 //! nanosecond: nothing is ever rounded, and two replays agree to the bit.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use crate::flow::{AHEAD, Flow, Flows, N_AHEAD};
@@ -14,17 +15,30 @@ use crate::time::Time;
 /// Parts of one unit: the nanoseconds of a minute.
 const PARTS: i128 = 60_000_000_000;
 
+const ONE: NonZero<i128> = NonZero::new(PARTS).expect("it is not zero");
+
+/// The same in milliseconds.
+const MILLIS: u64 = 60_000;
+
+/// So many units, in a minute or at all, are beyond what anybody has; times any of the milliseconds here, fewer fit into
+/// a word.
+const ORDINARY: u64 = 1 << 46;
+
 /// What is counted for somebody, and its limit, if one is known. Without one, everything is admitted.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Meter {
     bucket: Option<Bucket>,
-    promised: Flows,
+    /// What is refilled by one of the moments ahead, less what is promised by then, where that is least; in parts. It
+    /// is asked for far more often than it changes, so it is kept at hand.
+    least: i128,
     /// All that was ever taken, in units.
     taken: u64,
     /// So much of that is of calls of which the provider has shown no sign yet.
     unseen: u64,
     /// What was sent a moment ago.
     recent: Recent,
+    /// Apart, so that what is looked at for each choice lies close together.
+    promised: Box<Flows>,
 }
 
 /// What was sent within this time may not have come to the provider yet.
@@ -63,8 +77,8 @@ impl Recent {
 struct Bucket {
     /// Units a minute.
     rate: u64,
-    /// In parts; at least one unit.
-    capacity: i128,
+    /// In parts; at least one unit. That it is never zero saves the word that tells whether there is a bucket.
+    capacity: NonZero<i128>,
     /// In parts, as it was at `at`. Below zero it is debt, which refill repays.
     level: i128,
     at: Time,
@@ -78,7 +92,7 @@ impl Meter {
 
     /// How long it takes to fill it, if it is limited.
     pub(crate) fn burst(&self) -> Option<Duration> {
-        let nanos = |bucket: &Bucket| bucket.capacity / i128::from(bucket.rate.max(1));
+        let nanos = |bucket: &Bucket| bucket.capacity.get() / i128::from(bucket.rate.max(1));
         self.bucket.as_ref().map(|bucket| Duration::from_nanos(nanos(bucket).try_into().unwrap_or(u64::MAX)))
     }
 
@@ -86,6 +100,11 @@ impl Meter {
     pub(crate) fn available(&self, now: Time) -> Option<u64> {
         let left = |bucket: &Bucket| whole(bucket.level_at(now) - parts(self.promised.units()));
         self.bucket.as_ref().map(left)
+    }
+
+    /// A look at it, without asking what it is.
+    pub(crate) fn glance(&self) -> u64 {
+        self.bucket.as_ref().map_or(0, |bucket| bucket.rate)
     }
 
     /// All that was ever taken.
@@ -123,12 +142,11 @@ impl Meter {
     /// May this be promised now, behind what is `ahead` of it?
     pub(crate) fn admits(&self, flow: Flow, ahead: &Flows, now: Time) -> bool {
         let Some(bucket) = self.bucket_for(flow) else { return true };
-        let level = bucket.level_at(now);
-        // Most often there is enough of it whatever the pace.
-        let all = self.promised.units().saturating_add(ahead.units()).saturating_add(flow.units);
-        if parts(all) <= level {
+        // Most often there is enough of it whatever the pace, and whatever was refilled since.
+        if ahead.is_nothing() && bucket.level + self.least >= parts(flow.units) {
             return true;
         }
+        let level = bucket.level_at(now);
         let mut moments = self.moments(flow, ahead);
         moments.all(|(index, millis)| self.slack(bucket, level, ahead, index) >= bucket.need(flow, millis))
     }
@@ -168,20 +186,26 @@ impl Meter {
     pub(crate) fn backlog(&self, units: u64, ahead: &Flows, now: Time) -> (u64, u64) {
         let Some(bucket) = &self.bucket else { return (0, 0) };
         let level = bucket.level_at(now);
-        let moments = self.moments(Flow::default(), ahead);
-        let slacks = moments.map(|(index, _)| self.slack(bucket, level, ahead, index));
-        let missing = bucket.capacity - slacks.min().unwrap_or(level) + parts(units) / 2;
+        let left = if ahead.is_nothing() {
+            level + self.least
+        } else {
+            let moments = self.moments(Flow::default(), ahead);
+            moments.map(|(index, _)| self.slack(bucket, level, ahead, index)).min().unwrap_or(level)
+        };
+        let missing = bucket.capacity.get() - left + parts(units) / 2;
         (bucket.refills(missing), bucket.refills(parts(units)))
     }
 
     /// Something will be taken.
-    pub(crate) fn promise(&mut self, flow: Flow) {
-        self.promised.add(flow);
+    pub(crate) fn promise(&mut self, flows: &Flows) {
+        self.promised.join(flows);
+        self.look_ahead();
     }
 
     /// It will not be taken, or has been.
-    pub(crate) fn release(&mut self, flow: Flow) {
-        self.promised.remove(flow);
+    pub(crate) fn release(&mut self, flows: &Flows) {
+        self.promised.part(flows);
+        self.look_ahead();
     }
 
     /// Takes units, whatever there is.
@@ -194,16 +218,17 @@ impl Meter {
     }
 
     /// Of what was promised, units are taken, and the rest is promised anew.
-    pub(crate) fn replace(&mut self, promised: Flow, units: u64, rest: Flow, now: Time) {
-        self.release(promised);
+    pub(crate) fn replace(&mut self, promised: &Flows, units: u64, rest: &Flows, now: Time) {
+        self.promised.part(promised);
+        self.promised.join(rest);
+        self.look_ahead();
         self.take(units, now);
-        self.promise(rest);
     }
 
     /// When it is full, if nothing more is taken; nothing without a limit.
     pub(crate) fn fills_at(&self, now: Time) -> Option<Time> {
         let bucket = self.bucket.as_ref()?;
-        Some(now + Duration::from_nanos(bucket.refills(bucket.capacity - bucket.level_at(now))))
+        Some(now + Duration::from_nanos(bucket.refills(bucket.capacity.get() - bucket.level_at(now))))
     }
 
     /// Gives back units that were taken and turned out not to be used. Had they not been taken, it would have been full
@@ -212,10 +237,9 @@ impl Meter {
     pub(crate) fn give_back(&mut self, units: u64, full: Time, now: Time) {
         if let Some(bucket) = &mut self.bucket {
             bucket.refill(now);
-            let elapsed = i128::try_from(now.since(full).as_nanos()).unwrap_or(i128::MAX);
-            let refilled = elapsed.saturating_mul(i128::from(bucket.rate));
+            let refilled = bucket.adds(now.nanoseconds_since(full));
             let back = parts(units).saturating_sub(refilled).max(0);
-            bucket.level = bucket.capacity.min(bucket.level.saturating_add(back));
+            bucket.level = bucket.capacity.get().min(bucket.level.saturating_add(back));
         }
     }
 
@@ -231,15 +255,17 @@ impl Meter {
             Some(bucket) if bucket.rate != rate => {
                 bucket.refill(now);
                 (bucket.rate, bucket.capacity) = (rate, capacity(rate, burst));
-                bucket.level = bucket.level.min(bucket.capacity);
+                bucket.level = bucket.level.min(bucket.capacity.get());
             }
             Some(_) => {}
         }
+        self.look_ahead();
     }
 
     /// It is not limited any more.
     pub(crate) fn unlimit(&mut self) {
         self.bucket = None;
+        self.look_ahead();
     }
 
     /// It holds what `burst` adds from now on, but at least one unit.
@@ -247,7 +273,7 @@ impl Meter {
         if let Some(bucket) = &mut self.bucket {
             bucket.refill(now);
             bucket.capacity = capacity(bucket.rate, burst);
-            bucket.level = bucket.level.min(bucket.capacity);
+            bucket.level = bucket.level.min(bucket.capacity.get());
         }
     }
 
@@ -263,7 +289,7 @@ impl Meter {
     pub(crate) fn raise(&mut self, units: i64, now: Time) {
         if let Some(bucket) = &mut self.bucket {
             bucket.refill(now);
-            bucket.level = bucket.level.max((i128::from(units) * PARTS).min(bucket.capacity));
+            bucket.level = bucket.level.max((i128::from(units) * PARTS).min(bucket.capacity.get()));
         }
     }
 
@@ -288,9 +314,33 @@ impl Meter {
                 if theirs.at > ours.at {
                     ours.clone_from(theirs);
                 }
-                (ours.level, ours.at) = (level.min(ours.capacity), now);
+                (ours.level, ours.at) = (level.min(ours.capacity.get()), now);
             }
         }
+        self.look_ahead();
+    }
+
+    /// What is promised has changed, or how quickly it is refilled.
+    fn look_ahead(&mut self) {
+        let Some(bucket) = &self.bucket else { return self.least = 0 };
+        self.least = if self.promised.is_at_once() {
+            -parts(self.promised.at(0))
+        } else if bucket.rate < ORDINARY && self.promised.units() < ORDINARY {
+            // In words, for it is reckoned with each change.
+            let (at_once, paced) = self.promised.parts();
+            let left = AHEAD
+                .iter()
+                .zip(paced)
+                .map(|(millis, taken)| (millis * bucket.rate).cast_signed() - (MILLIS * taken).cast_signed());
+            i128::from(left.min().unwrap_or_default()) * 1_000_000 - parts(at_once)
+        } else {
+            self.least_left(bucket)
+        };
+    }
+
+    fn least_left(&self, bucket: &Bucket) -> i128 {
+        let left = |index| self.slack(bucket, 0, &Flows::NONE, index);
+        (0..N_AHEAD).map(left).min().unwrap_or_default()
     }
 
     /// What limits a flow, if anything does. Whoever takes nothing waits for nobody, and not for a debt to be repaid.
@@ -327,13 +377,17 @@ impl Meter {
 impl Bucket {
     fn full(rate: u64, burst: Duration, now: Time) -> Self {
         let capacity = capacity(rate, burst);
-        Self { rate, capacity, level: capacity, at: now }
+        Self { rate, capacity, level: capacity.get(), at: now }
     }
 
     fn level_at(&self, now: Time) -> i128 {
-        let elapsed = i128::try_from(now.since(self.at).as_nanos()).unwrap_or(i128::MAX);
-        let added = elapsed.saturating_mul(i128::from(self.rate));
-        self.capacity.min(self.level.saturating_add(added))
+        let added = self.adds(now.nanoseconds_since(self.at));
+        self.capacity.get().min(self.level.saturating_add(added))
+    }
+
+    /// What so many nanoseconds add: the product of two words, which is one multiplication.
+    fn adds(&self, nanoseconds: u64) -> i128 {
+        i128::try_from(u128::from(nanoseconds) * u128::from(self.rate)).unwrap_or(i128::MAX)
     }
 
     fn refill(&mut self, now: Time) {
@@ -360,7 +414,7 @@ impl Bucket {
     /// What must be left at some moment for a flow that begins so many milliseconds before it, in parts. Of one that
     /// wants more than there can be, all that there can be: otherwise it would starve.
     fn need(&self, flow: Flow, millis: u64) -> i128 {
-        let most = self.capacity + nanoseconds(millis) * i128::from(self.rate);
+        let most = self.capacity.get() + nanoseconds(millis) * i128::from(self.rate);
         parts(flow.after(millis)).min(most)
     }
 
@@ -368,15 +422,15 @@ impl Bucket {
     fn grows_to(&self, flow: Flow, first: i128, slack: i128) -> i128 {
         // A unit a second is sixty parts a nanosecond.
         let paced = flow.pace.map_or(0, |pace| (slack - first) / (60 * i128::from(pace.max(1))));
-        let refilled = (slack - self.capacity).max(0) / i128::from(self.rate.max(1));
+        let refilled = (slack - self.capacity.get()).max(0) / i128::from(self.rate.max(1));
         paced.max(refilled)
     }
 }
 
 /// What never holds one unit serves nobody, so it holds one.
-fn capacity(rate: u64, burst: Duration) -> i128 {
+fn capacity(rate: u64, burst: Duration) -> NonZero<i128> {
     let burst = i128::try_from(burst.as_nanos()).unwrap_or(i128::MAX);
-    i128::from(rate).saturating_mul(burst).max(PARTS)
+    NonZero::new(i128::from(rate).saturating_mul(burst)).map_or(ONE, |held| held.max(ONE))
 }
 
 fn parts(units: u64) -> i128 {
@@ -438,11 +492,11 @@ mod tests {
             meter.take(taken, START);
             let now = START + millis(pause);
             let flow = Flow::at_once(need);
-            meter.promise(Flow::at_once(promised));
+            meter.promise(&Flows::of(Flow::at_once(promised)));
             let at = meter.admissible_at(flow, &Flows::NONE, now).expect("it is refilled");
             prop_assert!(at >= now);
             // What was promised is taken meanwhile, whenever that is: now, say.
-            meter.release(Flow::at_once(promised));
+            meter.release(&Flows::of(Flow::at_once(promised)));
             meter.take(promised, now);
             prop_assert!(meter.admits(flow, &Flows::NONE, at));
             prop_assert!(at == now || !meter.admits(flow, &Flows::NONE, at.before(nanos(1))));
@@ -465,18 +519,18 @@ mod tests {
                     running.retain_mut(|(left, since)| {
                         let elapsed = u64::try_from(now.since(*since).as_millis()).unwrap();
                         let due = left.pace.map_or(left.units, |pace| (pace * elapsed / 1000).min(left.units));
-                        meter.release(*left);
+                        meter.release(&Flows::of(*left));
                         meter.take(due, now);
                         *left = Flow { units: left.units - due, ..*left };
-                        meter.promise(*left);
+                        meter.promise(&Flows::of(*left));
                         *since = now;
                         left.units > 0
                     });
                     lowest = lowest.min(meter.bucket.as_ref().unwrap().level_at(now));
                 }
-                let fits = parts(flow.units) <= meter.bucket.as_ref().unwrap().capacity;
+                let fits = parts(flow.units) <= meter.bucket.as_ref().unwrap().capacity.get();
                 if fits && meter.admits(flow, &Flows::NONE, now) {
-                    meter.promise(flow);
+                    meter.promise(&Flows::of(flow));
                     running.push((flow, now));
                 }
             }
@@ -494,7 +548,7 @@ mod tests {
             let mut meter = Meter::limited(rate, millis(burst), START);
             meter.take(taken, START);
             for flow in promised {
-                meter.promise(flow);
+                meter.promise(&Flows::of(flow));
             }
             let mut flows = Flows::NONE;
             for flow in ahead {
@@ -525,13 +579,13 @@ mod tests {
         #[test]
         fn what_is_released_was_as_if_it_had_never_been_promised(flows in vec(flow(), 0..10), other in flow()) {
             let mut meter = Meter::limited(60_000, millis(6_000), START);
-            meter.promise(other);
+            meter.promise(&Flows::of(other));
             let before = meter.clone();
             for flow in &flows {
-                meter.promise(*flow);
+                meter.promise(&Flows::of(*flow));
             }
             for flow in &flows {
-                meter.release(*flow);
+                meter.release(&Flows::of(*flow));
             }
             prop_assert_eq!(meter, before);
         }
@@ -545,7 +599,7 @@ mod tests {
         let admitted = (0..10).take_while(|_| {
             let admits = meter.admits(answer, &Flows::NONE, START);
             if admits {
-                meter.promise(answer);
+                meter.promise(&Flows::of(answer));
             }
             admits
         });
@@ -561,7 +615,7 @@ mod tests {
     /// thousand. What it leaves is least after fifteen seconds: 236.
     fn busy() -> Meter {
         let mut meter = Meter::limited(6_000, millis(6_000), START);
-        meter.promise(Flow { units: 2_000, pace: Some(120) });
+        meter.promise(&Flows::of(Flow { units: 2_000, pace: Some(120) }));
         meter
     }
 
@@ -597,7 +651,7 @@ mod tests {
         assert_eq!(moment(&busy(), fast), millis(20_000));
         // 77 s ahead more is promised than there will be: what is missing then is gained after that.
         let mut meter = Meter::limited(6_000, millis(6_000), START);
-        meter.promise(Flow { units: 100_000, pace: Some(120) });
+        meter.promise(&Flows::of(Flow { units: 100_000, pace: Some(120) }));
         let missing = 77 * 120 + 64 + 10 - (600 + 77 * 100);
         assert_eq!(moment(&meter, Flow::at_once(10)), millis(77_000 + missing * 10));
     }
@@ -624,12 +678,12 @@ mod tests {
     #[test]
     fn of_two_that_turn_out_to_be_one_all_that_is_promised_stays_so() {
         let (mut one, mut other) = (busy(), busy());
-        other.promise(Flow::at_once(7));
+        other.promise(&Flows::of(Flow::at_once(7)));
         one.take(3, START);
         other.take(5, START);
         let mut both = busy();
-        both.promise(Flow { units: 2_000, pace: Some(120) });
-        both.promise(Flow::at_once(7));
+        both.promise(&Flows::of(Flow { units: 2_000, pace: Some(120) }));
+        both.promise(&Flows::of(Flow::at_once(7)));
         one.absorb(&other, START);
         assert_eq!((one.promised, one.taken), (both.promised, 8));
     }

@@ -172,7 +172,8 @@ impl Fleet {
             done: Vec::new(),
             left: Vec::new(),
             backed_off: Vec::new(),
-            met: Vec::new(),
+            // Most calls meet one answer, and whoever notes it holds a lock.
+            met: Vec::with_capacity(1),
             hops: 0,
             ticket: None,
             gated_until: None,

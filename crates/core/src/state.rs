@@ -4,6 +4,7 @@
 //! microseconds, and never across an await.
 
 mod books;
+mod cheapest;
 mod exhaust;
 mod gate;
 mod home;
@@ -86,6 +87,7 @@ pub enum Ask {
 impl State {
     /// May this call go now, and with which key? If not: a place in the queue, or why not at all.
     pub fn ask(&mut self, plan: &mut Plan, now: Time, roll: Roll) -> Ask {
+        self.affinity.seed(roll);
         let needs = self.needs(plan);
         if let Some(ticket) = plan.ticket
             && let Some(choice) = self.answer_call(plan, ticket, now)
@@ -187,8 +189,8 @@ impl State {
     /// Tokens used so far, by a reply that still flows.
     pub fn charge(&mut self, lease: &mut Lease, usage: Usage, now: Time) {
         let usage = lease.plausible(usage);
-        if let Some(standing) = lease.key.and_then(|key| self.keys.get_mut(key)) {
-            standing.charge(lease.used, usage);
+        if let Some(book) = &lease.book {
+            self.keys.at_mut(book.key).charge(lease.used, usage);
         }
         self.post(lease, usage, now);
         lease.used = usage;

@@ -7,32 +7,45 @@ use std::time::Duration;
 /// A moment, as the duration since the Unix epoch.
 ///
 /// The shell makes it in one place (`proxy/src/live.rs`); everything here is told it.
+///
+/// It is kept as nanoseconds in one word, for a decision compares moments by the dozen. So it ends in the year 2554,
+/// which is as good as for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Time(Duration);
+pub struct Time(u64);
 
 impl Time {
     /// The Unix epoch. Tests begin here.
-    pub const EPOCH: Self = Self(Duration::ZERO);
+    pub const EPOCH: Self = Self(0);
 
-    /// The moment `since_epoch` after the Unix epoch.
+    /// The moment `since_epoch` after the Unix epoch, or the last there is.
     pub const fn from_epoch(since_epoch: Duration) -> Self {
-        Self(since_epoch)
+        Self(nanoseconds(since_epoch))
     }
 
     /// The duration since the Unix epoch.
     pub const fn since_epoch(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0)
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
     pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.nanoseconds_since(earlier))
+    }
+
+    /// The same in nanoseconds.
+    pub(crate) const fn nanoseconds_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
     /// This moment moved back by `by`, but not before the epoch.
     pub const fn before(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(by))
+        Self(self.0.saturating_sub(nanoseconds(by)))
     }
+}
+
+/// All of them, or as many as a word counts.
+const fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
 
 impl Add<Duration> for Time {
@@ -40,13 +53,14 @@ impl Add<Duration> for Time {
 
     /// The moment `after` later. Saturates, so that "for ever" may be added to anything.
     fn add(self, after: Duration) -> Self {
-        Self(self.0.saturating_add(after))
+        Self(self.0.saturating_add(nanoseconds(after)))
     }
 }
 
 impl fmt::Debug for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06}s", self.0.as_secs(), self.0.subsec_micros())
+        let since_epoch = self.since_epoch();
+        write!(f, "{}.{:06}s", since_epoch.as_secs(), since_epoch.subsec_micros())
     }
 }
 

@@ -3,13 +3,14 @@
 //! The whole state is under one mutex, held for microseconds and never across an await. Nothing
 //! here decides anything.
 
-use std::collections::BTreeMap;
+mod locked;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use relay_core::{
-    Around, Ask, Class, Count, Event, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State,
-    Stay, Step, Ticket, Time, Usage, Verdict,
+    Around, Class, Count, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State, Stay, Step,
+    Ticket, Time, Usage, Verdict,
 };
 use relay_telemetry::happening;
 use tokio::sync::{Notify, oneshot};
@@ -17,27 +18,18 @@ use tokio::sync::{Notify, oneshot};
 use crate::clock::{Clock, Dice};
 use crate::tasks::Tasks;
 
+use self::locked::{Asked, Locked, News};
+
 /// The state, shared by every request.
 #[derive(Debug)]
 pub(crate) struct Live {
-    inner: Mutex<Inner>,
+    locked: Mutex<Locked>,
     clock: Arc<Clock>,
     dice: Dice,
     tasks: Tasks,
     /// Heard by the one who calls those whose moment has come: the next moment is sooner than he thinks.
     sooner: Notify,
     me: Weak<Self>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    state: State,
-    fleet: Fleet,
-    wakers: BTreeMap<Ticket, oneshot::Sender<()>>,
-    /// When the next of those who wait may go; nothing while nobody waits.
-    next: Option<Time>,
-    /// When it is looked again who may go, if somebody looks.
-    looks: Option<Time>,
 }
 
 /// The right to one attempt. It gives itself back when it is dropped, with what was used so far.
@@ -63,8 +55,8 @@ pub(crate) enum Onward {
 impl Live {
     pub(crate) fn new(clock: Arc<Clock>, tasks: Tasks) -> Arc<Self> {
         Arc::new_cyclic(|me| {
-            let (inner, sooner, dice) = (Mutex::default(), Notify::new(), Dice::seeded());
-            Self { inner, clock, dice, tasks, sooner, me: me.clone() }
+            let (locked, sooner, dice) = (Mutex::default(), Notify::new(), Dice::seeded());
+            Self { locked, clock, dice, tasks, sooner, me: me.clone() }
         })
     }
 
@@ -89,12 +81,9 @@ impl Live {
         loop {
             let now = self.now();
             let (ticket, woken, until) = match self.ask_at(now, plan) {
-                Asked::Granted(lease) => {
-                    let held = Held { live: Arc::clone(self), lease: Some(lease), usage: Usage::ZERO };
-                    return Ok((held, now.since(since.unwrap_or(now))));
-                }
-                Asked::Exhausted(why) => return Err(why),
-                Asked::Wait(ticket, woken, until) => (ticket, woken, until),
+                Ok(held) => return Ok((held, now.since(since.unwrap_or(now)))),
+                Err(NotNow::Exhausted(why)) => return Err(why),
+                Err(NotNow::Wait(ticket, woken, until)) => (ticket, woken, until),
             };
             since.get_or_insert(now);
             // Whoever keeps his place must not give it up.
@@ -106,37 +95,35 @@ impl Live {
         }
     }
 
-    fn ask_at(&self, now: Time, plan: &mut Plan) -> Asked {
+    fn ask_at(self: &Arc<Self>, now: Time, plan: &mut Plan) -> Result<Held, NotNow> {
         let roll = self.dice.roll();
-        let mut inner = self.lock();
-        let asked = match inner.state.ask(plan, now, roll) {
-            Ask::Granted(lease) => Asked::Granted(Box::new(lease)),
-            Ask::Exhausted(why) => Asked::Exhausted(why),
-            Ask::Wait { ticket, until } => {
-                let (waker, woken) = oneshot::channel();
-                inner.wakers.insert(ticket, waker);
-                Asked::Wait(ticket, woken, until)
+        let asked = self.with(|locked| locked.ask(plan, now, roll));
+        match asked {
+            Asked::Granted(lease) => {
+                let lease = Some(Box::new(lease));
+                Ok(Held { live: Arc::clone(self), lease, usage: Usage::ZERO })
             }
-        };
-        // It may have given something up that others wait for.
-        self.wake(&mut inner, now);
-        asked
+            Asked::Wait(ticket, woken, until) => Err(NotNow::Wait(ticket, woken, until)),
+            Asked::Exhausted(why) => Err(NotNow::Exhausted(why)),
+        }
     }
 
-    /// Wakes whose turn has come, and sees to it that the next ones are woken in time.
-    fn wake(&self, inner: &mut Inner, now: Time) {
-        inner.wake(now);
-        match (inner.next, inner.looks) {
+    /// Takes the lock, does something that may wake others, and sees to it that the next ones are woken in time.
+    fn with<T>(&self, change: impl FnOnce(&mut Locked) -> T) -> T {
+        let mut locked = self.lock();
+        let result = change(&mut locked);
+        match (locked.next, locked.looks) {
             (Some(next), Some(looks)) if next < looks => self.sooner.notify_one(),
             (Some(next), None) => {
                 // Not where the last of it is dropped with its runtime: then nobody waits any more.
                 if let (Some(me), Ok(runtime)) = (self.me.upgrade(), tokio::runtime::Handle::try_current()) {
-                    inner.looks = Some(next);
+                    locked.looks = Some(next);
                     self.tasks.spawn_on(&runtime, "queue", me.call_on_time());
                 }
             }
             _ => {}
         }
+        result
     }
 
     /// Calls those who wait when their moments come, until nobody waits.
@@ -145,10 +132,10 @@ impl Live {
         const SELDOM: Duration = Duration::from_mins(1);
         loop {
             let moment = {
-                let (mut inner, now) = (self.lock(), self.now());
-                inner.wake(now);
-                inner.looks = inner.next.map(|next| next.max(now + TICK).min(now + SELDOM));
-                let Some(looks) = inner.looks else { return };
+                let (mut locked, now) = (self.lock(), self.now());
+                locked.wake(now);
+                locked.looks = locked.next.map(|next| next.max(now + TICK).min(now + SELDOM));
+                let Some(looks) = locked.looks else { return };
                 self.clock.instant(looks)
             };
             tokio::select! {
@@ -168,9 +155,10 @@ impl Live {
 
     /// What an answer means, and how to go on.
     pub(crate) fn judge(&self, plan: &mut Plan, mut held: Held, verdict: Verdict) -> Onward {
-        let Some(lease) = held.lease.take() else { return Onward::Stop };
+        // Off the heap before the lock is taken, and back on it when that is free again.
+        let Some(lease) = held.lease.take().map(|lease| *lease) else { return Onward::Stop };
         let now = self.now();
-        let step = self.change(now, |state| state.judge(plan, *lease, verdict, now));
+        let step = self.change(now, |state| state.judge(plan, lease, verdict, now));
         match step {
             Step::Commit(lease) => {
                 held.lease = Some(Box::new(lease));
@@ -205,7 +193,8 @@ impl Live {
 
     /// Takes over a new configuration.
     pub(crate) fn reconcile(&self, fleet: &Fleet) {
-        self.lock().fleet = fleet.clone();
+        let names = fleet.clone();
+        self.lock().fleet = names;
         let now = self.now();
         self.change(now, |state| state.reconcile(fleet, now));
     }
@@ -221,62 +210,30 @@ impl Live {
         self.lock().state.report(now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Locked> {
         // A panic under the lock leaves a state that is at worst out of date by one call; refusing
         // every later request would be worse.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, then wakes whose turn has come and says what happened.
+    /// Changes the state, wakes whose turn has come, and says what happened.
     fn change<T>(&self, now: Time, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut inner = self.lock();
-        let result = change(&mut inner.state);
-        self.wake(&mut inner, now);
-        let events = inner.state.take_events();
-        if events.is_empty() {
-            return result;
-        }
-        let named: Vec<_> = events.iter().map(|event| inner.name(event)).collect();
-        drop(inner);
-        for (event, (provider, key)) in events.iter().zip(named) {
-            happening::key_event(event, &provider, &key, now);
+        let (result, news) = self.with(|locked| locked.change(now, change));
+        for News { event, provider, key } in &news {
+            happening::key_event(event, provider, key, now);
         }
         result
     }
 }
 
-enum Asked {
-    Granted(Box<Lease>),
+/// Why a call does not go now.
+enum NotNow {
     Wait(Ticket, oneshot::Receiver<()>, Time),
     Exhausted(Exhausted),
 }
 
 /// The shortest time from one look at who may go to the next.
 const TICK: Duration = Duration::from_millis(1);
-
-impl Inner {
-    fn wake(&mut self, now: Time) {
-        let woken = self.state.wake(now);
-        self.next = woken.next;
-        for ticket in woken.tickets {
-            if let Some(waker) = self.wakers.remove(&ticket) {
-                // Nobody listens any more if the client left in this very moment.
-                let _ = waker.send(());
-            }
-        }
-    }
-
-    /// What operators call the provider and the key of an event.
-    fn name(&self, event: &Event) -> (String, String) {
-        let (Event::KeyCooled { provider, key, .. }
-        | Event::KeyBarred { provider, key, .. }
-        | Event::KeyBack { provider, key }) = event;
-        let provider = self.fleet.provider(*provider);
-        let key = provider.and_then(|provider| provider.keys.iter().find(|known| known.id == *key));
-        let name = provider.map_or_else(String::new, |provider| provider.name.clone());
-        (name, key.map_or_else(String::new, |key| key.label.clone()))
-    }
-}
 
 /// A place in the queue. It is given up when it is dropped.
 struct Place {
@@ -292,7 +249,7 @@ impl Place {
             _ = woken => {}
             () = tokio::time::sleep_until(moment) => {
                 let now = self.live.now();
-                self.live.wake(&mut self.live.lock(), now);
+                self.live.with(|locked| locked.wake(now));
             }
         }
     }
@@ -301,11 +258,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let now = self.live.now();
-        let mut inner = self.live.lock();
-        inner.wakers.remove(&self.ticket);
-        inner.state.cancel(self.ticket);
-        // Those behind him move up.
-        self.live.wake(&mut inner, now);
+        self.live.with(|locked| locked.cancel(self.ticket, now));
     }
 }
 
@@ -340,9 +293,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
+        if let Some(lease) = self.lease.take().map(|lease| *lease) {
             let (usage, now) = (self.usage, self.live.now());
-            self.live.change(now, |state| state.close(*lease, usage, now));
+            self.live.change(now, |state| state.close(lease, usage, now));
         }
     }
 }

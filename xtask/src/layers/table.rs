@@ -141,7 +141,7 @@ pub(crate) const LAYERS: &[Crate] = &[
     },
     Crate {
         name: "xtask",
-        uses: &["config"],
+        uses: &["core", "config"],
         tests_use: &[],
         outside: Outside::Never(FACES),
         so_that: "the workshop never ships",

@@ -30,11 +30,10 @@ pub(super) fn weighed(takes: u64, backlog: u64) -> u64 {
     // Beyond the table all is as dear as at its end.
     let backlog = backlog.min(LONGEST * PATIENCE - 1);
     let index = usize::try_from(backlog / step).unwrap_or_default().min(DEARER.len() - 2);
-    // Between two steps, in proportion.
+    // Between two steps, in proportion: a difference has 31 bits, and a part of a step 28.
     let (low, high) = (DEARER[index], DEARER[index + 1]);
-    let between = u128::from(high - low) * u128::from(backlog % step) / u128::from(step);
-    let factor = u128::from(low) + between;
-    u64::try_from((u128::from(takes) * factor) >> 10).unwrap_or(u64::MAX)
+    let factor = low + (high - low) * (backlog % step) / step;
+    u64::try_from((u128::from(takes) * u128::from(factor)) >> 10).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,29 +1,33 @@
 //! `shuffle`: cards dealt from a shuffled deck. Everyone is chosen once before anyone is chosen twice,
 //! in an order that changes each round.
 
-use std::collections::BTreeSet;
-
 use super::Candidate;
 use crate::time::Roll;
 
 /// Remembers who has been dealt in this round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shuffle {
-    dealt: BTreeSet<usize>,
+    /// By place; those beyond its end have not been.
+    dealt: Vec<bool>,
 }
 
 impl Shuffle {
     /// One of those not yet dealt; when all present have been, a new round begins.
     pub(super) fn pick(&mut self, candidates: &[Candidate], roll: Roll) -> Option<usize> {
-        if candidates.iter().all(|candidate| self.dealt.contains(&candidate.place)) {
+        if candidates.iter().all(|candidate| self.was_dealt(candidate)) {
             self.dealt.clear();
         }
-        let left: Vec<usize> =
-            (0..candidates.len()).filter(|&index| !self.dealt.contains(&candidates[index].place)).collect();
-        let drawn = usize::try_from(roll.below(u64::try_from(left.len()).ok()?)).ok()?;
-        let index = *left.get(drawn)?;
-        self.dealt.insert(candidates[index].place);
+        let left = || (0..candidates.len()).filter(|index| !self.was_dealt(&candidates[*index]));
+        let drawn = usize::try_from(roll.below(u64::try_from(left().count()).ok()?)).ok()?;
+        let index = left().nth(drawn)?;
+        let place = candidates[index].place;
+        self.dealt.resize(self.dealt.len().max(place + 1), false);
+        self.dealt[place] = true;
         Some(index)
+    }
+
+    fn was_dealt(&self, candidate: &Candidate) -> bool {
+        self.dealt.get(candidate.place).is_some_and(|dealt| *dealt)
     }
 }
 
@@ -31,6 +35,7 @@ impl Shuffle {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn at(places: &[usize]) -> Vec<Candidate> {
         places.iter().map(|&place| Candidate { place, priority: 0, weight: 1, in_flight: 0 }).collect()

@@ -3,8 +3,8 @@
 use crate::account::{ClassId, DomainId};
 use crate::estimate::{self, Estimates};
 use crate::fleet::{Class, KeyId};
-use crate::flow::Flow;
-use crate::limits::{COUNTED, Counted, Limits, Needs};
+use crate::flow::{Flow, Flows};
+use crate::limits::{Backlog, COUNTED, Counted, Limits, Needs};
 use crate::plan::{Book, Foretold, Lease, Plan};
 use crate::quota::{Gauge, Quota};
 use crate::time::Time;
@@ -44,20 +44,23 @@ impl State {
         needs: &Needs,
         now: Time,
     ) {
+        // The same for all of them, so it is reckoned once.
+        let needs = Backlog::one(needs);
         let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
-        held.limits.promise(needs);
+        held.limits.promise(&needs);
         held.begin(now);
-        self.workspaces.get_mut(room.account).domain_mut(room.class).limits.promise(needs);
-        self.keys.at_mut(key).caps.promise(needs);
+        self.workspaces.get_mut(room.account).domain_mut(room.class).limits.promise(&needs);
+        self.keys.at_mut(key).caps.promise(&needs);
     }
 
     /// Takes a promise back.
     pub(super) fn release(&mut self, (key, domain, room): (usize, DomainId, DomainId), needs: &Needs) {
+        let needs = Backlog::one(needs);
         let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
-        held.limits.release(needs);
+        held.limits.release(&needs);
         held.end();
-        self.workspaces.get_mut(room.account).domain_mut(room.class).limits.release(needs);
-        self.keys.at_mut(key).caps.release(needs);
+        self.workspaces.get_mut(room.account).domain_mut(room.class).limits.release(&needs);
+        self.keys.at_mut(key).caps.release(&needs);
         self.freed(self.resolve(domain));
     }
 
@@ -66,7 +69,6 @@ impl State {
     pub(super) fn open_book(&mut self, key: usize, choice: &Choice, now: Time) -> Book {
         let Choice { domain, needs, .. } = *choice;
         let room = self.room(key, domain.class);
-        self.promise((key, domain, room), &needs, now);
         let (request, input) = (needs.get(Counted::Requests).units, needs.get(Counted::Input).units);
         let of_domain = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks(now);
         let of_room = self.workspaces.get_mut(room.account).domain_mut(room.class).limits.marks(now);
@@ -87,19 +89,14 @@ impl State {
             counted,
             shown,
         };
-        let tokens = needs.get(Counted::Tokens);
         book.full = self.fills_at(&book, now);
         book.needs.set(Counted::Requests, Flow::default());
         book.needs.set(Counted::Input, Flow::default());
+        self.promise((key, domain, room), &book.needs, now);
         for limits in self.holders(&book) {
-            for (counted, units) in [(Counted::Requests, request), (Counted::Input, input)] {
-                limits.of_mut(counted).release(Flow::at_once(units));
-                limits.of_mut(counted).send(units, now);
-            }
-            let both = limits.of_mut(Counted::Tokens);
-            both.release(tokens);
-            both.send(input, now);
-            both.promise(book.needs.get(Counted::Tokens));
+            limits.of_mut(Counted::Requests).send(request, now);
+            limits.of_mut(Counted::Input).send(input, now);
+            limits.of_mut(Counted::Tokens).send(input, now);
         }
         book
     }
@@ -131,10 +128,12 @@ impl State {
     fn take(&mut self, book: &mut Book, counted: Counted, units: u64, rest: Flow, now: Time) {
         let (promised, tokens) = (book.needs.get(counted), book.needs.get(Counted::Tokens));
         book.needs.set(counted, rest);
+        let (before, after) = (Flows::of(promised), Flows::of(rest));
+        let (tokens_before, tokens_after) = (Flows::of(tokens), Flows::of(book.needs.get(Counted::Tokens)));
         for limits in self.holders(book) {
-            limits.of_mut(counted).replace(promised, units, rest, now);
+            limits.of_mut(counted).replace(&before, units, &after, now);
             if counted != Counted::Requests {
-                limits.of_mut(Counted::Tokens).replace(tokens, units, book.needs.get(Counted::Tokens), now);
+                limits.of_mut(Counted::Tokens).replace(&tokens_before, units, &tokens_after, now);
             }
         }
         if units.saturating_add(rest.units) < promised.units {

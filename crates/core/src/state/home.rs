@@ -119,8 +119,7 @@ impl State {
         needs: &Needs,
         now: Time,
     ) -> Look {
-        let id = self.keys.at(key).id;
-        if self.fleet.provider(provider).is_some_and(|listed| listed.has(id)) {
+        if self.keys.at(key).is_listed {
             self.look(plan, (provider, key, domain), needs, now)
         } else {
             Look::Passed
@@ -129,13 +128,12 @@ impl State {
 
     /// Whoever leaves a cache and is given a key that reads it after all has kept it.
     pub(super) fn settle_stay(&self, plan: &Plan, choice: &Choice) -> Stay {
+        let Stay::Left { tokens, .. } = plan.stay else { return plan.stay };
         let home = plan.conversation.and_then(|conversation| self.affinity.home(conversation));
         let place = home.and_then(|home| self.keys.place_of(home.key));
-        match (plan.stay, choice.key, place) {
-            (Stay::Left { tokens, .. }, Some(key), Some(home)) if self.shares_cache(key, home) => {
-                Stay::Kept { tokens }
-            }
-            (stay, ..) => stay,
+        match (choice.key, place) {
+            (Some(key), Some(home)) if self.shares_cache(key, home) => Stay::Kept { tokens },
+            _ => plan.stay,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::fact::{Fact, Learned};
 use crate::fleet::{Caps, Fleet, Key, KeyId, Provider};
+use crate::key::Standing;
 use crate::rest::Unready;
 use crate::select::Select;
 use crate::time::Time;
@@ -19,13 +20,13 @@ impl State {
             fleet.provider(*id).is_some_and(|provider| provider.strategy == select.strategy())
         });
         self.fleet = fleet.clone();
+        self.keys.unlist();
         let pool = |state: &mut Self, provider: &Provider| {
             provider.keys.iter().map(|key| state.take_in(key, now)).collect()
         };
         self.pools = fleet.providers.iter().map(|provider| pool(self, provider)).collect();
         self.dissolve();
-        let known: Vec<_> = self.keys.ids().collect();
-        for key in known {
+        for key in self.keys.ids() {
             self.forget_if_gone(key);
         }
     }
@@ -37,7 +38,10 @@ impl State {
             (accounts.begin(key.group.as_deref()), workspaces.begin(key.workspace.as_deref()))
         });
         let Caps { requests, input, output } = key.caps;
-        self.keys.at_mut(place).caps.cap([requests, input, output], now);
+        let standing = self.keys.at_mut(place);
+        standing.is_listed = true;
+        (standing.priority, standing.weight) = (key.priority, key.weight);
+        standing.caps.cap([requests, input, output], now);
         place
     }
 
@@ -81,8 +85,8 @@ impl State {
 
     /// A key that is no longer configured is forgotten when its last lease has ended.
     pub(super) fn forget_if_gone(&mut self, key: KeyId) {
-        let idle = self.keys.get(key).is_some_and(|standing| standing.in_flight == 0);
-        if idle && !self.fleet.providers.iter().any(|provider| provider.has(key)) {
+        let idle = |standing: &Standing| standing.in_flight == 0 && !standing.is_listed;
+        if self.keys.get(key).is_some_and(idle) {
             self.keys.forget(key);
             self.quotas.remove(&key);
         }

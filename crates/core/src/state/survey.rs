@@ -1,23 +1,14 @@
 //! Who could serve a call now, whom it is, and if nobody could, when somebody will.
 
-use std::cmp::Reverse;
-
 use crate::account::{ClassId, DomainId};
 use crate::fleet::{Class, Key, Provider, ProviderId};
-use crate::limits::{Backlog, Needs};
-use crate::plan::{Plan, Whose};
+use crate::limits::Needs;
+use crate::plan::{Done, Plan, Whose};
 use crate::rest::Readiness;
 use crate::select::{Candidate, Select, Strategy};
 use crate::time::{Roll, Time};
 
 use super::State;
-
-/// Pools up to this size are looked at whole.
-const SMALL: usize = 32;
-
-/// Of a larger pool so many keys are looked at, drawn by the dice: the best of so many is nearly as good as the best
-/// (Mitzenmacher, "The power of two choices in randomized load balancing").
-const SAMPLE: usize = 8;
 
 /// Who could serve a call now, and if nobody, when.
 #[derive(Debug, Default)]
@@ -147,8 +138,11 @@ impl State {
         needs: &Needs,
         now: Time,
     ) -> Look {
-        let id = self.keys.at(key).id;
-        if plan.done.contains(&self.as_it_is(id)) || plan.pinned.is_some_and(|pinned| pinned != id) {
+        let standing = self.keys.at(key);
+        let id = standing.id;
+        if plan.done.contains(&Done { key: id, pardons: standing.pardons })
+            || plan.pinned.is_some_and(|pinned| pinned != id)
+        {
             return Look::Passed;
         }
         let resting = plan.resting(provider, Some(id), now);
@@ -165,7 +159,7 @@ impl State {
     fn look_at_limits(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> Look {
         // Those who ask for other models wait for the same caps.
         let standing = self.keys.at(key);
-        let is_wanted = standing.caps.is_limited() && standing.ahead != Backlog::NONE;
+        let is_wanted = standing.caps.is_limited() && !standing.ahead.is_empty();
         if !is_wanted && self.queue.line(domain).is_none() && self.admits(key, domain, needs, now) {
             return Look::Able;
         }
@@ -200,47 +194,10 @@ impl State {
         // Dice of its own, or the choice of the provider would decide that of the key.
         let roll = roll.again();
         let key = match self.fleet.providers[place].strategy {
-            Strategy::LeastLoaded => self.cheapest(plan, place, needs, (now, roll)),
+            Strategy::LeastLoaded => self.cheapest(plan, (place, class), needs, (now, roll)),
             _ => self.select_key(plan, place, needs, &mut scratch.keys, (now, roll)),
         }?;
         Some(Choice { provider, key: Some(key), domain: self.domain(key, class), needs: *needs })
-    }
-
-    /// The key at which serving the call costs the others least; of a higher priority, if one could serve now.
-    fn cheapest(
-        &mut self,
-        plan: &Plan,
-        place: usize,
-        needs: &Needs,
-        (now, roll): (Time, Roll),
-    ) -> Option<usize> {
-        let class = self.classes.id(&plan.class);
-        let (provider, pool) = (&self.fleet.providers[place], &self.pools[place]);
-        let able = |index: usize| {
-            let key = pool[index];
-            let domain = self.domain(key, class);
-            let look = self.look(plan, (provider.id, key, domain), needs, now);
-            matches!(look, Look::Able).then(|| {
-                let Key { priority, weight, .. } = provider.keys[index];
-                let standing = self.keys.at(key);
-                let share = |count: u64| count.saturating_mul(SHARES) / u64::from(weight.max(1));
-                let load = share(u64::from(standing.in_flight));
-                let cost = self.cost(key, domain, needs, now);
-                // Those that are alike take turns.
-                ((Reverse(priority), cost, load, share(standing.totals.leases), index), key)
-            })
-        };
-        let best = if pool.len() <= SMALL {
-            (0..pool.len()).filter_map(able).min()
-        } else {
-            let mut dice = roll;
-            let draws = (0..SAMPLE).filter_map(|_| {
-                dice = dice.again();
-                able(usize::try_from(dice.below(pool.len() as u64)).unwrap_or_default())
-            });
-            draws.min().or_else(|| (0..pool.len()).find_map(able))
-        };
-        best.map(|(_, key)| key)
     }
 
     fn select_key(
@@ -267,16 +224,6 @@ impl State {
         Some(pool[candidates.get(chosen)?.place])
     }
 
-    /// What serving a call with that key costs the others.
-    fn cost(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> u64 {
-        let standing = self.keys.at(key);
-        let own = standing.caps.cost(needs, &standing.ahead, now);
-        let held = self.accounts.get(domain.account).domain(domain.class);
-        let room = self.workspaces.get(standing.workspace).domain(domain.class);
-        let holders = held.into_iter().chain(room);
-        holders.fold(own, |sum, held| sum.saturating_add(held.limits.cost(needs, &held.ahead, now)))
-    }
-
     /// The domain that holds the limits of a key for a class.
     pub(super) fn domain(&self, key: usize, class: ClassId) -> DomainId {
         DomainId { account: self.accounts.now(self.keys.at(key).account), class }
@@ -298,9 +245,6 @@ impl State {
         self.readiness(key, class, now) == Readiness::Probe
     }
 }
-
-/// Loads are compared in so many parts of a share.
-const SHARES: u64 = 1 << 16;
 
 impl Survey {
     /// Somebody rests, is ready at one moment, and may be asked at another.
