@@ -56,10 +56,18 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// The certificate of the listener, if it has one.
-pub(crate) fn certificate(config: &Config) -> Result<Option<Certificate>, Failure> {
+fn certificate(config: &Config) -> Result<Option<Certificate>, Failure> {
     let server = &config.server;
     let certificate = server.tls.as_ref().map(|tls| Certificate::read(tls, server.http2)).transpose();
     Ok(certificate.map_err(Unstarted::Certificate)?)
+}
+
+/// Everything that a relay of this configuration would fail at; but for what only who serves takes hold of, its port.
+pub(crate) fn check(config: &Config, environment: &Environment) -> Result<(), Failure> {
+    log::check(&config.log)?;
+    certificate(config)?;
+    let transport = reach::transport(environment)?;
+    Ok(Handle::check(config, transport).map_err(Unstarted::Provider)?)
 }
 
 impl Ground {

@@ -7,6 +7,7 @@ mod schema;
 
 use crate::raw::table::{Form, Section, Standing};
 use crate::raw::{self, Root};
+use crate::tree::Format;
 
 /// `example.yaml`: every option with its meaning and its default. What has no default, or no effect, is
 /// commented out. It loads without a notice when `ANTHROPIC_API_KEY` is set.
@@ -15,8 +16,11 @@ pub fn example_yaml() -> String {
 }
 
 /// What `cc-relay config init` writes. It loads without a notice, whether or not its variables are set.
-pub fn template_yaml() -> String {
-    TEMPLATE.to_owned()
+pub const fn template(format: Format) -> &'static str {
+    match format {
+        Format::Yaml => YAML,
+        Format::Toml => TOML,
+    }
 }
 
 /// The JSON schema (draft 2020-12, <https://json-schema.org/draft/2020-12>) of the YAML form, for editors.
@@ -29,7 +33,7 @@ pub fn page_markdown() -> String {
     page::write(&Root::rows())
 }
 
-const TEMPLATE: &str = "\
+const YAML: &str = "\
 # cc-relay. Every option is described in the reference; `cc-relay config validate` checks this file.
 #
 # ${NAME} is the environment variable NAME, ${NAME:-default} the same with a default.
@@ -74,6 +78,59 @@ providers:
 
 logging:
   level: info
+";
+
+const TOML: &str = "\
+# cc-relay. Every option is described in the reference; `cc-relay config validate` checks this file.
+#
+# ${NAME} is the environment variable NAME, ${NAME:-default} the same with a default.
+
+[server]
+listen = \"127.0.0.1:8787\"
+# On loopback nobody is asked for a credential. Elsewhere somebody must be:
+# auth.api_key = \"${CC_RELAY_API_KEY}\"
+
+[routing]
+# failover, round_robin, weighted_round_robin, shuffle, least_loaded, weighted_failover, model_based
+strategy = \"failover\"
+
+[[providers]]
+name = \"anthropic\"
+type = \"anthropic\"
+enabled = true
+
+# Without a key, the credential of the client goes to Anthropic as it is.
+[[providers.keys]]
+key = \"${ANTHROPIC_API_KEY:-}\"
+
+# More keys make a pool:
+# [[providers.keys]]
+# key = \"${ANTHROPIC_API_KEY_2}\"
+# [[providers.keys]]
+# key_file = \"/run/secrets/anthropic\"
+
+[[providers]]
+name = \"zai\"
+type = \"zai\"
+enabled = false
+keys = [{ key = \"${ZAI_API_KEY}\" }]
+
+[providers.model_mapping]
+claude-opus-5-5 = \"glm-5.3\"
+claude-haiku-5-5 = \"glm-4.5-air\"
+
+[[providers]]
+name = \"ollama\"
+type = \"ollama\"
+enabled = false
+base_url = \"http://localhost:11434\"
+
+[providers.model_mapping]
+claude-opus-5-5 = \"qwen3:32b\"
+claude-haiku-5-5 = \"qwen3:8b\"
+
+[logging]
+level = \"info\"
 ";
 
 /// What a form is called in a sentence.
@@ -154,7 +211,7 @@ mod tests {
     #[test]
     fn the_template_loads_whether_its_variables_are_set_or_not() {
         for environment in [&all_set as &dyn Fn(&str) -> Option<String>, &|_| None] {
-            let loaded = load(&template_yaml(), Format::Yaml, environment);
+            let loaded = load(template(Format::Yaml), Format::Yaml, environment);
             let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
             assert_eq!(loaded.notices, []);
             assert_eq!(loaded.config.providers.len(), 1);

@@ -52,7 +52,11 @@ fn w45_a_file_without_a_cache_section_loads() {
 #[test]
 fn w46_what_serves_is_valid_and_what_is_valid_serves() {
     // The template, whether its variable is set or not.
-    assert_eq!(right(&reference::template_yaml()).notices, []);
+    let template = |format| load(reference::template(format), format, &nothing_set);
+    let template = |format| template(format).map_err(|problems| problems.to_string()).unwrap();
+    assert_eq!(template(Format::Yaml).notices, []);
+    assert_eq!(template(Format::Toml).notices, []);
+    assert_eq!(template(Format::Toml).config, template(Format::Yaml).config);
     // A configuration without the legacy `server.api_key`.
     assert!(!right(ANTHROPIC).config.auth.asks());
     // An Ollama without keys.

@@ -2,6 +2,7 @@
 //! takes from it as often as needed; a body that is passed on as it comes can be taken only once.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -258,7 +259,7 @@ impl Asked {
     }
 
     /// Why no provider is able to carry it.
-    pub(crate) fn nobody(&self, snapshot: &Snapshot) -> Reject {
+    pub(crate) fn nobody(&self, snapshot: &Snapshot, renewed: Option<Duration>) -> Reject {
         let own = self.client.own.is_some();
         let (offer, wanted) = match &self.purpose {
             Purpose::Messages => (None, None),
@@ -267,7 +268,7 @@ impl Asked {
             Purpose::Property(offer, _) => (Some(*offer), Some("files")),
         };
         match wanted {
-            _ if !own && snapshot.waits_for_a_key(offer) => Reject::NoKeyYet,
+            _ if !own && snapshot.waits_for_a_key(offer) => Reject::NoKeyYet { renewed },
             Some(what) => Reject::NotOffered(what),
             None if own => Reject::NotTaken,
             None => Reject::NoCredential,

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::admit::Penalties;
 use crate::clock::Clock;
-use crate::keyring::{self, Fetched, Keyring};
+use crate::keyring::{self, Fetched, Keyring, Run};
 use crate::live::Live;
 use crate::outgoing::strategy_name;
 use crate::refusals::Refusals;
@@ -29,6 +29,10 @@ use crate::stamp::Stamp;
 use crate::tasks::Tasks;
 use crate::tls::Certificate;
 use crate::workers::Workers;
+
+/// Commands that print keys sooner than this are waited for before the relay begins. No client waits so long for a
+/// relay that is just being started.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// What a relay is built of, besides its configuration.
 pub struct Parts {
@@ -58,11 +62,23 @@ impl Handle {
         let Parts { clock, tasks, workers, transport } = parts;
         // Before they are read: what changes in between is seen at the first look.
         let (stamps, at) = (Stamp::of_all(&keyring::files(&config)).await, Instant::now());
-        let (files, printed) = tokio::join!(Fetched::files(&config), Fetched::commands(&config));
+        let mut first = Run::begin(&config);
+        let (files, printed) =
+            tokio::join!(Fetched::files(&config), tokio::time::timeout(PROMPT, first.printed()));
+        let (printed, first) = match printed {
+            Ok(printed) => (printed, None),
+            // The relay begins without them.
+            Err(_) => (Fetched::default(), Some(first)),
+        };
         for (key, error) in files.absent(&config).chain(printed.absent(&config)) {
             tracing::warn!(key, error = %relay_telemetry::chain(error), "a key is not there yet");
         }
-        let begun = Begun { stamps, commands: Commands::after(&printed, &config), at };
+        for key in first.iter().flat_map(|_| keyring::printed(&config)) {
+            tracing::warn!(key, "its command still runs; calls for which there is no other key wait for it");
+        }
+        let refusals = Refusals::new(&config, first.is_some());
+        let begun =
+            Begun { stamps, commands: Commands::after(&printed, &config), at, first: Mutex::new(first) };
         let keyring = Keyring::written(&config).with(&files).with(&printed);
         let snapshot = Snapshot::build(&config, &keyring, transport.clone())?;
         let live = Live::new(clock, tasks.clone());
@@ -73,12 +89,17 @@ impl Handle {
             live,
             slots: Slots::default(),
             penalties: Penalties::default(),
-            refusals: Refusals::new(&config),
+            refusals,
             draining: watch::channel(false).0,
         });
         let keyring = Mutex::new(keyring);
         let renewal = Renewal { relay: Arc::clone(&relay), config, transport, keyring, begun };
         Ok(Self { relay, tasks, workers, renewal: Arc::new(renewal) })
+    }
+
+    /// Could it be built? Its secrets are not fetched for that.
+    pub fn check(config: &Config, transport: Transport) -> Result<(), Unusable> {
+        Snapshot::build(config, &Keyring::written(config), transport).map(drop)
     }
 
     /// Accepts connections on a listener until the relay drains.

@@ -12,6 +12,7 @@ use relay_providers::Secret;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 /// A command that has not printed a key by then is given up on.
 pub(crate) const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
@@ -35,6 +36,13 @@ pub(crate) struct Keyring {
 pub(crate) struct Fetched {
     secrets: Vec<(Place, Result<Secret, Absent>)>,
     clients: Vec<(usize, Result<Client, Absent>)>,
+}
+
+/// Commands that print keys, while they run. They end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Run {
+    running: JoinSet<(Place, Result<Secret, Absent>)>,
+    printed: Vec<(Place, Result<Secret, Absent>)>,
 }
 
 /// A secret that could not be had.
@@ -130,20 +138,6 @@ impl Fetched {
         fetched
     }
 
-    /// What the commands print now, all at once: one that hangs holds up no other for longer than its deadline.
-    pub(crate) async fn commands(config: &Config) -> Self {
-        let mut running = tokio::task::JoinSet::new();
-        for (place, source) in sources(config) {
-            if let KeySource::Command(command) = source {
-                let command = command.clone();
-                running.spawn(async move { (place, from_command(&command).await) });
-            }
-        }
-        let mut secrets = running.join_all().await;
-        secrets.sort_by_key(|(place, _)| *place);
-        Self { secrets, clients: Vec::new() }
-    }
-
     /// What could not be had: where it is in the configuration, and why.
     pub(crate) fn absent<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = (String, &'a Absent)> {
         let keys = self
@@ -156,6 +150,37 @@ impl Fetched {
         });
         keys.chain(clients)
     }
+}
+
+impl Run {
+    /// Starts them all at once: one that hangs holds up no other for longer than its deadline.
+    pub(crate) fn begin(config: &Config) -> Self {
+        let mut running = JoinSet::new();
+        for (place, source) in sources(config) {
+            if let KeySource::Command(command) = source {
+                let command = command.clone();
+                running.spawn(async move { (place, from_command(&command).await) });
+            }
+        }
+        Self { running, printed: Vec::new() }
+    }
+
+    /// What they have printed, when the last has ended. Whoever stops waiting may go on later.
+    pub(crate) async fn printed(&mut self) -> Fetched {
+        while let Some(ended) = self.running.join_next().await {
+            // One that panicked has printed nothing, and that of its key is not known.
+            self.printed.extend(ended.ok());
+        }
+        let mut secrets = std::mem::take(&mut self.printed);
+        secrets.sort_by_key(|(place, _)| *place);
+        Fetched { secrets, clients: Vec::new() }
+    }
+}
+
+/// The keys that commands print, as operators call them.
+pub(crate) fn printed(config: &Config) -> impl Iterator<Item = String> {
+    let commands = sources(config).filter(|(_, source)| matches!(source, KeySource::Command(_)));
+    commands.map(|(place, _)| name(config, place))
 }
 
 /// What operators call the key in a place.

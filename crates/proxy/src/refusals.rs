@@ -44,12 +44,14 @@ impl Looked {
 }
 
 impl Refusals {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// `awaited`: the first run of the commands is under way.
+    pub(crate) fn new(config: &Config, awaited: bool) -> Self {
         let any = |wanted: fn(&KeySource) -> bool| keyring::sources(config).any(|(_, source)| wanted(source));
         let files = any(|source| matches!(source, KeySource::File(_)));
         let commands = any(|source| matches!(source, KeySource::Command(_)));
         Self {
-            count: watch::channel(0).0,
+            // That there is no key is followed up as if one had been refused.
+            count: watch::channel(u64::from(awaited)).0,
             files: watch::channel(Looked::at_start(files)).0,
             commands: watch::channel(Looked::at_start(commands)).0,
         }

@@ -49,7 +49,10 @@ pub(crate) enum Reject {
     /// No key is configured, and the client brought none.
     NoCredential,
     /// Keys are configured, and none of them is there: their files or commands give none.
-    NoKeyYet,
+    NoKeyYet {
+        /// How long it is until commands that print keys are run again, if that is put off.
+        renewed: Option<Duration>,
+    },
     /// The client brought a credential of its own, which goes to no provider that there is.
     NotTaken,
     /// Every key rests.
@@ -187,14 +190,14 @@ impl Reject {
                 ErrorKind::Authentication,
                 "no key is configured for this provider and the request brought none",
             ),
-            Self::NoKeyYet => Face::hopeless("no key of the relay is there at the moment; see its log"),
+            Self::NoKeyYet { renewed } => keyless("no key of the relay is there at the moment", *renewed),
             Self::NotTaken => Face::new(
                 401,
                 ErrorKind::Authentication,
                 "no provider of this relay takes the credential that the request brought",
             ),
             Self::Spent { until, now } => spent(*until, *now),
-            Self::Barred { renewed } => barred(*renewed),
+            Self::Barred { renewed } => keyless("no key of the relay is accepted by its provider", *renewed),
             Self::Overloaded => Face::new(529, ErrorKind::Overloaded, "every provider is overloaded"),
             Self::Broken => Face::new(502, ErrorKind::Api, "upstream connection failed"),
             Self::Late => Face::new(504, ErrorKind::Timeout, "upstream took too long to answer"),
@@ -245,12 +248,12 @@ fn faulty(fault: Fault) -> Face {
     Face::new(fault.status().as_u16(), kind, fault.to_string())
 }
 
-fn barred(renewed: Option<Duration>) -> Face {
-    const WHAT: &str = "no key of the relay is accepted by its provider";
+/// No key can be used, and it may be known when another can.
+fn keyless(what: &str, renewed: Option<Duration>) -> Face {
     match renewed {
-        None => Face::hopeless(&format!("{WHAT}; see its log")),
+        None => Face::hopeless(&format!("{what}; see its log")),
         Some(wait) => {
-            let face = Face::new(503, ErrorKind::Api, format!("{WHAT}; it gets a new one"));
+            let face = Face::new(503, ErrorKind::Api, format!("{what}; it gets a new one"));
             Face { retry_after: Some(whole(wait)), ..face }
         }
     }
@@ -296,7 +299,8 @@ mod tests {
             (Reject::Nobody, 404, "not_found_error", None),
             (Reject::Foreign, 403, "permission_error", None),
             (Reject::NoCredential, 401, "authentication_error", None),
-            (Reject::NoKeyYet, 503, "api_error", None),
+            (Reject::NoKeyYet { renewed: None }, 503, "api_error", None),
+            (Reject::NoKeyYet { renewed: Some(Duration::from_millis(2_001)) }, 503, "api_error", Some("3")),
             (Reject::NotTaken, 401, "authentication_error", None),
             (spent, 429, "rate_limit_error", Some("61")),
             (Reject::Barred { renewed: None }, 503, "api_error", None),

@@ -101,8 +101,15 @@ async fn serve(
     let asked = Asked::read(surface, request, client, &snapshot).await?;
     exchange.note_asked(&asked, &snapshot.debug);
 
-    // Who may answer?
-    let plan = plan(relay, &snapshot, &asked)?;
+    // Who may answer? A key that is not there yet may just be on its way.
+    let (snapshot, plan) = match plan(relay, &snapshot, &asked) {
+        Err(Reject::NoKeyYet { .. }) if relay.refusals.look_again().await => {
+            let snapshot = relay.snapshot.load_full();
+            let plan = plan(relay, &snapshot, &asked)?;
+            (snapshot, plan)
+        }
+        plan => (snapshot, plan?),
+    };
     let class = plan.class().clone();
     let (relay, exchange) = (Arc::clone(relay), Arc::clone(exchange));
     let journey = Box::new(Journey { relay, snapshot, exchange, asked, class });
@@ -136,7 +143,7 @@ async fn known(
 fn plan(relay: &Relay, snapshot: &Snapshot, asked: &Asked) -> Result<Plan, Reject> {
     let need = asked.need(snapshot, &relay.live);
     if need.among.is_empty() {
-        return Err(asked.nobody(snapshot));
+        return Err(asked.nobody(snapshot, relay.refusals.put_off()));
     }
     Ok(snapshot.fleet.plan(need, relay.live.now()))
 }

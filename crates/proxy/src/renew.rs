@@ -11,7 +11,7 @@ use relay_core::ProviderId;
 use relay_transport::Transport;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::keyring::{self, Fetched, Keyring};
+use crate::keyring::{self, Fetched, Keyring, Run};
 use crate::relay::Relay;
 use crate::serve::drained;
 use crate::snapshot::Snapshot;
@@ -46,6 +46,8 @@ pub(crate) struct Begun {
     pub(crate) commands: Commands,
     /// When the commands were run.
     pub(crate) at: Instant,
+    /// That run, if it was not waited for.
+    pub(crate) first: Mutex<Option<Run>>,
 }
 
 /// Must commands be run again?
@@ -113,12 +115,20 @@ impl Renewal {
 
     /// Runs commands again when a key was refused, or one of them has failed.
     async fn follow_commands(&self) {
-        let Begun { mut commands, at: mut last, .. } = self.begun;
+        let (mut commands, mut last) = (self.begun.commands, self.begun.at);
         if !keyring::sources(&self.config).any(|(_, source)| matches!(source, KeySource::Command(_))) {
             return std::future::pending().await;
         }
         let refusals = &self.relay.refusals;
         let (mut refused, mut upto) = (refusals.listen(), 0);
+        let first = self.begun.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut run) = first {
+            let fetched = run.printed().await;
+            commands = Commands::after(&fetched, &self.config);
+            self.take_over(&fetched);
+            upto = *refused.borrow();
+            refusals.ran_commands(upto);
+        }
         loop {
             if commands == Commands::Done {
                 // The sender is here.
@@ -131,7 +141,7 @@ impl Renewal {
                 refusals.put_commands_off(None);
             }
             last = Instant::now();
-            let fetched = Fetched::commands(&self.config).await;
+            let fetched = Run::begin(&self.config).printed().await;
             commands = Commands::after(&fetched, &self.config);
             self.take_over(&fetched);
             // What was refused meanwhile was one of the old ones.

@@ -57,6 +57,9 @@ const PING_EVERY: Duration = Duration::from_mins(1);
 /// How long it has for an answer.
 const PONG_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long a client of HTTP/2 that waits for nothing has to take leave of a relay that drains: some round trips.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 /// After this long without a word, the system asks whether a client is there; then eight times in as long again
 /// and once more as long.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
@@ -161,8 +164,10 @@ impl Door {
                     let request = Request::from(request).map(Arriving::from);
                     async move { Ok::<http::Response<_>, Infallible>(relay(shared, &from, request).await.into()) }
                 });
-                let connection = speaking_http2(tasks).serve_connection(TokioIo::new(socket), service);
-                if let Err(error) = Quiet::new(until_drained(connection, draining)).await {
+                let streams = tasks.some();
+                let connection =
+                    speaking_http2(streams.clone()).serve_connection(TokioIo::new(socket), service);
+                if let Err(error) = Quiet::new(until_drained(connection, draining, streams)).await {
                     note_end(peer, &error);
                 }
             }
@@ -238,7 +243,11 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Drives a connection; when the relay drains, it takes no more requests and ends with those it has.
-async fn until_drained<C>(connection: C, mut draining: watch::Receiver<bool>) -> hyper::Result<()>
+async fn until_drained<C>(
+    connection: C,
+    mut draining: watch::Receiver<bool>,
+    streams: Tasks,
+) -> hyper::Result<()>
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
@@ -248,7 +257,21 @@ where
         ended = connection.as_mut() => return ended,
         () = drained(&mut draining) => connection.as_mut().graceful_shutdown(),
     }
-    connection.await
+    // The client hears that no more is taken, and that is confirmed by its pong; most end with it. One that is silent
+    // although it has nothing to wait for holds up nobody.
+    let forsaken = async {
+        loop {
+            streams.idle().await;
+            tokio::time::sleep(GOODBYE).await;
+            if streams.running() == 0 {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        ended = connection => ended,
+        () = forsaken => Ok(()),
+    }
 }
 
 /// Ready when the relay drains.

@@ -15,6 +15,8 @@ pub struct Tasks(Arc<Shared>);
 struct Shared {
     running: AtomicUsize,
     ended: Notify,
+    /// They are some of these.
+    whole: Option<Tasks>,
 }
 
 impl Tasks {
@@ -30,12 +32,23 @@ impl Tasks {
         name: &'static str,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
-        self.0.running.fetch_add(1, Ordering::AcqRel);
-        let running = Running(Arc::clone(&self.0), name);
+        let running = (self.count(name), self.0.whole.as_ref().map(|whole| whole.count(name)));
         drop(runtime.spawn(async move {
             let _running = running;
             task.await;
         }));
+    }
+
+    /// One more runs, until that is dropped.
+    fn count(&self, name: &'static str) -> Running {
+        self.0.running.fetch_add(1, Ordering::AcqRel);
+        Running(Arc::clone(&self.0), name)
+    }
+
+    /// Tasks among these that can also be waited for alone.
+    pub(crate) fn some(&self) -> Self {
+        let whole = Some(self.clone());
+        Self(Arc::new(Shared { whole, ..Shared::default() }))
     }
 
     /// How many run now.
@@ -93,6 +106,22 @@ mod tests {
         go.send(()).unwrap();
         tasks.idle().await;
         assert_eq!(tasks.running(), 0);
+    }
+
+    #[tokio::test]
+    async fn some_of_them_are_waited_for_alone_and_with_the_others() {
+        let all = Tasks::default();
+        let (some, others) = (all.some(), all.some());
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        some.spawn("one", async move {
+            let _ = wait.await;
+        });
+        assert_eq!((all.running(), some.running(), others.running()), (1, 1, 0));
+        others.idle().await;
+        assert!(futures_pending(all.idle()).await);
+        go.send(()).unwrap();
+        some.idle().await;
+        all.idle().await;
     }
 
     /// Is a future pending at its first poll?

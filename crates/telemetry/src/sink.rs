@@ -30,6 +30,15 @@ pub enum Target {
 }
 
 impl Target {
+    /// Could lines be written there? Leaves everything as it is.
+    pub fn check(&self) -> io::Result<()> {
+        let Self::File(path) = self else { return Ok(()) };
+        let is_new = !path.exists();
+        self.open()?;
+        // It was made for the question, and nothing was written to it.
+        if is_new { std::fs::remove_file(path) } else { Ok(()) }
+    }
+
     fn open(&self) -> io::Result<Box<dyn Write + Send>> {
         Ok(match self {
             Self::Stdout => Box::new(io::stdout()),
@@ -159,6 +168,20 @@ impl Drop for Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whether_a_file_can_be_written_is_known_without_a_trace() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = |name: &str| Target::File(folder.path().join(name));
+        file("new").check().unwrap();
+        assert!(!folder.path().join("new").exists());
+        std::fs::write(folder.path().join("old"), "a line\n").unwrap();
+        file("old").check().unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join("old")).unwrap(), "a line\n");
+        assert_eq!(file("none/log").check().unwrap_err().kind(), io::ErrorKind::NotFound);
+        Target::File(folder.path().to_owned()).check().unwrap_err();
+        Target::Stderr.check().unwrap();
+    }
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);

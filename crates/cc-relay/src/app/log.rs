@@ -24,6 +24,11 @@ pub(crate) fn start(log: &Log, clock: Arc<Clock>) -> Result<Guard, Unloggable> {
     Ok(guard)
 }
 
+/// Could it be written?
+pub(crate) fn check(log: &Log) -> Result<(), Unloggable> {
+    settings(log).target.check().map_err(|cause| Unloggable(place(&log.output), cause))
+}
+
 fn settings(log: &Log) -> Settings {
     let level = match log.level {
         checked::Level::Error => Level::Error,

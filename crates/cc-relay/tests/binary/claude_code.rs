@@ -380,6 +380,23 @@ fn a_key_comes_from_a_file_and_is_shown_nowhere() {
 }
 
 #[test]
+fn where_a_relay_is_that_takes_any_port_must_be_said() {
+    let sandbox = Sandbox::new();
+    let provider = "providers: [{ name: a, type: anthropic, enabled: true }]";
+    sandbox.write("work/config.yaml", &format!("server: {{ listen: '127.0.0.1:0' }}\n{provider}\n"));
+    assert_snapshot!(sandbox.run(&["config", "cc", "init"]).shown(), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `server.listen` leaves the port to the system, which chooses another one with each start
+      hint: give it a port, or say with `--proxy-url URL` where the relay is now: its log says so
+    ");
+    assert!(!sandbox.path(".claude/settings.json").exists());
+    let told = sandbox.run(&["config", "cc", "init", "--proxy-url", "http://127.0.0.1:4711"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+}
+
+#[test]
 fn a_file_without_a_key_changes_nothing() {
     let sandbox = Sandbox::new();
     let empty = sandbox.write("empty", "\nsk-second-line\n").display().to_string();

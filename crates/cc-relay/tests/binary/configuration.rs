@@ -71,6 +71,46 @@ fn init_writes_where_it_is_told_or_where_the_desktop_keeps_such_files() {
 }
 
 #[test]
+fn init_writes_toml_where_that_is_asked_for_and_nothing_that_nobody_reads() {
+    let sandbox = Sandbox::new();
+    assert_snapshot!(sandbox.run(&["config", "init", "-o", "here.toml"]).shown(), @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    wrote here.toml
+    next:
+      1. export ANTHROPIC_API_KEY=…            the key that the file asks for
+      2. edit here.toml   more keys, more providers
+      3. cc-relay --config here.toml config validate check what you wrote
+      4. cc-relay --config here.toml serve     start the relay
+      5. cc-relay --config here.toml config cc init point Claude Code at it
+    ");
+    let validated = sandbox.run(&["--config", "here.toml", "config", "validate"]);
+    assert_eq!(validated.code, Some(0), "{}", validated.stderr);
+    for command in
+        [&["config", "init", "-o", "new/here.json"][..], &["config", "init", "--force", "-o", "here"]]
+    {
+        let ended = sandbox.run(command);
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.ends_with("hint: name it `.yaml`, `.yml` or `.toml`\n"), "{}", ended.stderr);
+    }
+    assert!(!sandbox.path("work/new").exists());
+}
+
+#[test]
+fn w46_validate_finds_what_serve_would_find_only_when_it_starts() {
+    let sandbox = Sandbox::new().with("SOME_KEY", "sk-ant-api03-hidden");
+    let logged = |file: &str| format!("{MINIMAL}\nlogging: {{output: {file}}}\n");
+    sandbox.write("work/config.yaml", &logged("nowhere/relay.log"));
+    let (validated, served) = (sandbox.run(&["config", "validate"]), sandbox.run(&["serve"]));
+    assert_eq!((validated.code, served.code), (Some(1), Some(1)));
+    assert_eq!(validated.stderr, format!("✗ ./config.yaml cannot be served\n{}", served.stderr));
+    sandbox.write("work/config.yaml", &logged("relay.log"));
+    assert_eq!(sandbox.run(&["config", "validate"]).code, Some(0));
+    assert!(!sandbox.path("work/relay.log").exists(), "to ask leaves nothing behind");
+}
+
+#[test]
 fn w46_what_init_writes_validates_and_serves() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.run(&["config", "init"]).code, Some(0));

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use relay_testkit::replies;
 use relay_testkit::story::{Manner, ask, get};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::client::{Answer, next, within};
+use crate::protocols::PREFACE;
 use crate::stage::Stage;
 use crate::upstream::{Act, Gate, Upstream, begun, finished};
 
@@ -95,6 +96,20 @@ async fn a_draining_relay_closes_its_port_and_what_idles_and_finishes_what_is_bu
     assert!(within(draining).await);
     busy1.closed().await;
     busy2.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http2_that_waits_for_nothing_and_answers_nothing_holds_up_no_drain() {
+    let (upstream, _) = gated().await;
+    let stage = Stage::with(&upstream, "").await;
+    let mut silent = stage.pipe();
+    silent.write_all(PREFACE).await.unwrap();
+    // The settings of the relay: it knows that this is HTTP/2.
+    let mut taken = [0; 9];
+    silent.read_exact(&mut taken).await.unwrap();
+    let began = Instant::now();
+    assert!(stage.handle.drain(Duration::from_secs(30)).await, "it was waited for to the end");
+    assert!(began.elapsed() <= Duration::from_secs(6), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

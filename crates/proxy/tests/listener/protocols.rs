@@ -12,7 +12,7 @@ use crate::stage::Stage;
 use crate::upstream::{Act, Gate, Upstream, acts};
 
 /// What a client of HTTP/2 begins with (RFC 9113, section 3.4), and empty settings.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 
 #[tokio::test]
 async fn one_port_speaks_both_versions() {

@@ -262,6 +262,53 @@ async fn a_command_runs_again_when_its_key_is_refused_but_not_within_30_seconds(
     assert_eq!(log.count("sk-"), 0, "no line has a key in it");
 }
 
+/// A password manager that asks its user takes its time, and the relay does not stand still for it.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_comes_while_the_first_command_runs_waits_for_its_key_and_another_does_not() {
+    let folder = TempDir::new().unwrap();
+    let go = folder.path().join("go");
+    // It waits for whoever opens the other end.
+    assert!(std::process::Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let slow = format!("{{ key_command: 'cat {}' }}", go.display());
+    let upstream = Upstream::always(replies::message("hello")).await;
+    let log = Log::listen();
+    // Time runs on while there is nothing else to do: until the commands are not waited for any more.
+    let stage = Stage::with_keys(&upstream, "", &slow).await;
+    let mut still = Still::go_on();
+    assert_eq!(log.count("its command still runs"), 1);
+    stage.handle.keep_fresh(None);
+    let mut client = stage.http1().await;
+    let print = tokio::task::spawn_blocking(move || fs::write(go, "sk-slow\n"));
+    let answer = still.within(client.ask(ask("hi", Manner::Whole))).await;
+    assert_eq!(answer.status(), 200);
+    print.await.unwrap().unwrap();
+    assert_eq!(upstream.keys(), ["sk-slow"]);
+    drop(still);
+
+    let other = folder.path().join("never");
+    assert!(std::process::Command::new("mkfifo").arg(&other).status().unwrap().success());
+    let keys = format!("{ONE_KEY}, {{ key_command: 'cat {}' }}", other.display());
+    let stage = Stage::with_keys(&upstream, "", &keys).await;
+    let mut still = Still::go_on();
+    stage.handle.keep_fresh(None);
+    let mut client = stage.http1().await;
+    assert_eq!(still.within(ask_times(&mut client, &upstream, 2)).await, ["sk-one"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_command_that_never_ends_is_given_up_and_its_call_told_when_to_come_back() {
+    let upstream = Upstream::always(replies::message("hello")).await;
+    let stage = Stage::with_keys(&upstream, "", "{ key_command: 'sleep 1000' }").await;
+    stage.handle.keep_fresh(None);
+    let began = Instant::now();
+    let answer = stage.http1().await.ask(ask("hi", Manner::Whole)).await;
+    assert_eq!(answer.status(), 503);
+    assert!(began.elapsed() <= Duration::from_secs(20), "{:?}", began.elapsed());
+    let seconds: u64 =
+        std::str::from_utf8(answer.head.headers["retry-after"].as_bytes()).unwrap().parse().unwrap();
+    assert!((1..=30).contains(&seconds), "{seconds}");
+}
+
 /// Tokens that live for an hour are an ordinary thing: the call that meets the end of one must not notice it.
 #[tokio::test]
 async fn a_call_whose_key_has_expired_goes_with_the_one_that_its_command_prints_then() {

@@ -21,6 +21,11 @@ impl Still {
     /// From now on. Tokio does not move a paused clock while a thread of its own is blocked.
     pub(crate) fn begin() -> Self {
         tokio::time::pause();
+        Self::go_on()
+    }
+
+    /// The same where the clock is paused already.
+    pub(crate) fn go_on() -> Self {
         let (until, ended) = mpsc::channel();
         let (late, noticed) = oneshot::channel();
         tokio::task::spawn_blocking(move || {

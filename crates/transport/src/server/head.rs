@@ -128,13 +128,21 @@ fn read(head: &Bytes) -> Result<Head, Fault> {
     let target = self::target(head.slice_ref(target.as_bytes()))?;
     let mut headers = h1::parsed(head, line.headers).ok_or(Fault::Head)?;
     let mut keeps_alive = h1::keeps_alive(&headers, old);
-    if !old && headers.all("host").count() != 1 {
+    // Nobody should guess where a name ends that is none (RFC 9112, section 3.2).
+    let are_hosts = headers.all("host").all(|host| host.iter().copied().all(in_host));
+    if !old && (headers.all("host").count() != 1 || !are_hosts) {
         return Err(Fault::Host);
     }
     let decoder = framing(&mut headers, old, &mut keeps_alive)?;
     let waits = !old && !decoder.is_complete() && waits(&headers);
     let request = Request { method, target, headers, body: () };
     Ok(Head { request, decoder, old, keeps_alive, waits })
+}
+
+/// May it stand in a host and its port? (RFC 3986, section 3.2.2.)
+const fn in_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'$' | b'%' | b'&'..=b'.' | b':' | b';' | b'=' | b'[' | b']' | b'_' | b'~')
 }
 
 fn target(target: Bytes) -> Result<Uri, Fault> {
@@ -216,6 +224,10 @@ mod tests {
             ("OPTIONS * HTTP/1.1\r\nhost: x", None),
             ("GET / HTTP/1.1", Some(Fault::Host)),
             ("GET / HTTP/1.1\r\nhost: x\r\nhost: y", Some(Fault::Host)),
+            ("GET / HTTP/1.1\r\nhost: a b/c", Some(Fault::Host)),
+            ("GET / HTTP/1.1\r\nhost: user@x", Some(Fault::Host)),
+            ("GET / HTTP/1.1\r\nhost: [::1]:8787", None),
+            ("GET / HTTP/1.1\r\nhost:", None),
             ("GET / HTTP/2.0\r\nhost: x", Some(Fault::Version)),
             ("GET /", Some(Fault::Head)),
             ("GET / HTTP/1.1\r\nhost : x", Some(Fault::Head)),

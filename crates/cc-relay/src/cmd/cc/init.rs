@@ -69,6 +69,20 @@ enum NoKey {
 
 impl Explained for NoKey {}
 
+/// Where the relay is, is not known before it starts.
+#[derive(Debug, thiserror::Error)]
+#[error("`server.listen` leaves the port to the system, which chooses another one with each start")]
+struct Unsettled;
+
+impl Explained for Unsettled {
+    fn hint(&self) -> Option<String> {
+        Some(
+            "give it a port, or say with `--proxy-url URL` where the relay is now: its log says so"
+                .to_owned(),
+        )
+    }
+}
+
 impl Init {
     pub(crate) fn run(mut self, invocation: &Invocation) -> Outcome {
         if let Some(file) = self.key_file.take() {
@@ -76,7 +90,7 @@ impl Init {
         }
         let files = Files::of(&invocation.environment)?;
         let read = files.read()?;
-        let wish = self.wish(invocation);
+        let wish = self.wish(invocation)?;
         let change = change::init(read.document.as_ref(), read.record.as_ref(), &wish)?;
         let settings = change.settings.as_deref();
         if settings.map(str::as_bytes) != read.bytes.as_deref() || change.record != read.record {
@@ -89,16 +103,16 @@ impl Init {
         Ok(Exit::Done)
     }
 
-    fn wish(&self, invocation: &Invocation) -> Wish {
+    fn wish(&self, invocation: &Invocation) -> Result<Wish, Unsettled> {
         let token = || Token::Set(self.key.clone().unwrap_or_else(|| PLACEHOLDER.to_owned()));
         let discovery = self.model_discovery.then(|| (MODEL_DISCOVERY, "1".to_owned()));
         let context = self.context_tokens.map(|tokens| (CONTEXT_TOKENS, tokens.to_string()));
-        Wish {
-            base_url: self.proxy_url.clone().unwrap_or_else(|| configured_url(invocation)),
+        Ok(Wish {
+            base_url: self.proxy_url.clone().map_or_else(|| configured_url(invocation), Ok)?,
             token: if self.subscription { Token::Leave } else { token() },
             more: discovery.into_iter().chain(context).collect(),
             own: if self.force { Own::Replace } else { Own::Keep },
-        }
+        })
     }
 
     fn tell(&self, files: &Files, change: &Change, wish: &Wish) {
@@ -153,16 +167,19 @@ impl Init {
 
 /// Where the relay of the configuration is, as seen from this machine; the usual place if there is none, or it does
 /// not load.
-fn configured_url(invocation: &Invocation) -> String {
+fn configured_url(invocation: &Invocation) -> Result<String, Unsettled> {
     let found = find(invocation).ok().filter(|found| found.file.is_some());
-    let Some(server) = found.map(|found| found.config.server) else { return USUAL_URL.to_owned() };
+    let Some(server) = found.map(|found| found.config.server) else { return Ok(USUAL_URL.to_owned()) };
     let scheme = if server.tls.is_some() { "https" } else { "http" };
     let Address { host, port } = &server.listen;
-    match host.as_str() {
+    if *port == 0 {
+        return Err(Unsettled);
+    }
+    Ok(match host.as_str() {
         _ if server.listen.is_everywhere() => format!("{scheme}://127.0.0.1:{port}"),
         host if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
         host => format!("{scheme}://{host}:{port}"),
-    }
+    })
 }
 
 /// An address that Claude Code can put a path behind.

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use relay_config::{Problem, format_of, reference};
+
 use crate::cli::Invocation;
 use crate::environment::Environment;
 use crate::report::{self, Exit, Explained, Outcome};
@@ -13,7 +15,7 @@ use crate::report::{self, Exit, Explained, Outcome};
 /// Write a configuration to begin with
 #[derive(clap::Args)]
 pub(crate) struct Init {
-    /// Where to write it [default: ~/.config/cc-relay/config.yaml]
+    /// Where to write it; as TOML, if its name ends so [default: ~/.config/cc-relay/config.yaml]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
 
@@ -37,6 +39,9 @@ enum Unwritten {
     /// It would overwrite another.
     #[error("`{}` exists already", .0.display())]
     Exists(PathBuf),
+    /// What it is called says no format, and nobody could read it.
+    #[error("{}", .0.what)]
+    Format(#[from] Problem),
     /// The system does not let it.
     #[error("cannot write `{}`", path.display())]
     Io {
@@ -51,6 +56,7 @@ enum Unwritten {
 impl Explained for Unwritten {
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Format(problem) => return problem.hint.clone(),
             Self::Nowhere => "say where with `--output PATH`",
             Self::Exists(_) => "`--force` overwrites it, `--output PATH` writes another",
             Self::Io { .. } => return None,
@@ -61,10 +67,9 @@ impl Explained for Unwritten {
 
 impl Init {
     pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
-        let path = match self.output {
-            Some(path) => path,
-            None => usual(&invocation.environment).ok_or(Unwritten::Nowhere)?,
-        };
+        let usual = usual(&invocation.environment);
+        let path = self.output.or_else(|| usual.clone()).ok_or(Unwritten::Nowhere)?;
+        let text = reference::template(format_of(&path).map_err(Unwritten::Format)?);
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
             made.map_err(|cause| Unwritten::Io { path: folder.to_owned(), cause })?;
@@ -76,8 +81,9 @@ impl Init {
         } else {
             options.create_new(true);
         }
-        write(&options, &path)?;
-        next_steps(&path);
+        write(&options, &path, text)?;
+        // What is written elsewhere is not found without being named.
+        next_steps(&path, usual.as_ref() != Some(&path));
         Ok(Exit::Done)
     }
 }
@@ -89,8 +95,7 @@ fn usual(environment: &Environment) -> Option<PathBuf> {
     Some(folder.join("cc-relay").join("config.yaml"))
 }
 
-fn write(options: &OpenOptions, path: &Path) -> Result<(), Unwritten> {
-    let text = relay_config::reference::template_yaml();
+fn write(options: &OpenOptions, path: &Path, text: &str) -> Result<(), Unwritten> {
     let write = || {
         let mut file = options.open(path)?;
         // A file that was there keeps its own mode otherwise.
@@ -103,12 +108,14 @@ fn write(options: &OpenOptions, path: &Path) -> Result<(), Unwritten> {
     })
 }
 
-fn next_steps(path: &Path) {
+fn next_steps(path: &Path, is_named: bool) {
     report::tell(format_args!("wrote {}", path.display()));
     report::tell("next:");
+    let named = if is_named { format!(" --config {}", path.display()) } else { String::new() };
+    let step = |command: &str, what: &str| format!("{:<37} {what}", format!("cc-relay{named} {command}"));
     report::tell("  1. export ANTHROPIC_API_KEY=…            the key that the file asks for");
     report::tell(format_args!("  2. edit {}   more keys, more providers", path.display()));
-    report::tell("  3. cc-relay config validate              check what you wrote");
-    report::tell("  4. cc-relay serve                        start the relay");
-    report::tell("  5. cc-relay config cc init               point Claude Code at it");
+    report::tell(format_args!("  3. {}", step("config validate", "check what you wrote")));
+    report::tell(format_args!("  4. {}", step("serve", "start the relay")));
+    report::tell(format_args!("  5. {}", step("config cc init", "point Claude Code at it")));
 }

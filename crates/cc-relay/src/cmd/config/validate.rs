@@ -24,7 +24,7 @@ impl Validate {
         })?;
         let name = found.name();
         report::notices(Notices { file: &name, list: &found.notices });
-        app::certificate(&found.config)
+        app::check(&found.config, &invocation.environment)
             .inspect_err(|_| report::tell(format_args!("✗ {name} cannot be served")))?;
         for file in missing_keys(&found.config) {
             report::tell(format_args!(
