@@ -16,7 +16,7 @@ pub(crate) mod measure;
 mod nginx;
 pub(crate) mod process;
 mod report;
-mod statistics;
+pub(crate) mod statistics;
 pub(crate) mod upstream;
 
 use std::time::Duration;

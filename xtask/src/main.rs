@@ -76,8 +76,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "soak",
-        usage: "streams [--streams N] [--idle SECONDS] [--profile dev|release]",
-        summary: "hold thousands of idle streams, count memory and losses",
+        usage: soak::USAGE,
+        summary: "hold thousands of idle streams; ask half as much again as four keys can carry",
         run: soak::run,
     },
     Task {

@@ -120,7 +120,8 @@ impl State {
             survey.note(at, at);
         }
         // It is worth waiting for a key that will be ready; and who waits may be a probe before that.
-        let patient = survey.ready.is_some_and(|ready| ready <= plan.wait_until);
+        let rests = survey.rested.is_some_and(|ready| ready <= plan.wait_until);
+        let patient = rests || self.turn(plan, now).is_some() || survey.line(plan).is_some();
         if let Some(until) = survey.next.filter(|_| patient && plan.met.len() < MOST_ATTEMPTS) {
             let (ticket, until) = self.queue_up(plan, &needs, &survey, until, now);
             Ask::Wait { ticket, until }

@@ -9,6 +9,9 @@ mod standing;
 #[path = "attempts/queue.rs"]
 mod queue;
 
+#[path = "attempts/lines.rs"]
+mod lines;
+
 #[path = "attempts/prefixes.rs"]
 mod prefixes;
 

@@ -81,8 +81,8 @@ impl<'a> Upstream<'a> {
         Quota { organization: Some(organization.clone()), ..relay_wire::quota::quota(&headers, now) }
     }
 
-    /// How full its buckets ever were.
-    pub(crate) fn gauges(&self) -> Vec<Gauge> {
-        self.limiter.gauges(self.settings)
+    /// How full its buckets are, and ever were.
+    pub(crate) fn gauges(&self, now: Time) -> Vec<Gauge> {
+        self.limiter.gauges(self.settings, now.since_epoch())
     }
 }

@@ -173,7 +173,7 @@ impl<'a> World<'a> {
         }
         let report = self.state.report(self.now);
         self.outcome.open = report.providers.iter().flat_map(|it| &it.keys).map(|key| key.in_flight).sum();
-        self.outcome.gauges = self.upstream.gauges();
+        self.outcome.gauges = self.upstream.gauges(self.now);
         self.outcome
     }
 

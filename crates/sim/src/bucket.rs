@@ -72,6 +72,11 @@ impl Bucket {
         whole(self.level_at(now))
     }
 
+    /// The same below zero too: how much is owed, rounded up.
+    pub fn level(&self, now: Duration) -> i64 {
+        i64::try_from(self.level_at(now).div_euclid(PARTS)).unwrap_or(i64::MAX)
+    }
+
     /// When it will be full, if nobody takes anything; `None` if it is never refilled.
     pub fn full_at(&self, now: Duration) -> Option<Duration> {
         self.reaches(self.capacity, now)

@@ -39,6 +39,8 @@ pub struct Gauge {
     pub per_minute: u64,
     /// Whole units of a full bucket.
     pub capacity: u64,
+    /// Whole units that are left; below zero in debt.
+    pub level: i64,
     /// The greatest number of units ever taken beyond the bucket; 0 if never.
     pub overshoot: u64,
     /// How many calls this bucket refused.
@@ -148,12 +150,12 @@ impl Limiter {
     }
 
     /// Every bucket that was ever looked at, in the order of the settings and then of class names.
-    pub fn gauges(&self, settings: &Settings) -> Vec<Gauge> {
+    pub fn gauges(&self, settings: &Settings, now: Duration) -> Vec<Gauge> {
         let mut gauges = Vec::new();
         for (place, organization) in settings.organizations.iter().enumerate() {
-            self.organizations[place].report(&organization.id, None, &mut gauges);
+            self.organizations[place].report(&organization.id, None, now, &mut gauges);
             for (limits, workspace) in self.workspaces[place].iter().zip(&organization.workspaces) {
-                limits.report(&organization.id, Some(&workspace.id), &mut gauges);
+                limits.report(&organization.id, Some(&workspace.id), now, &mut gauges);
             }
         }
         gauges
@@ -190,7 +192,7 @@ impl Limits {
         self.meters.get_mut(class).expect("it was inserted just now if it was missing")
     }
 
-    fn report(&self, organization: &str, workspace: Option<&str>, gauges: &mut Vec<Gauge>) {
+    fn report(&self, organization: &str, workspace: Option<&str>, now: Duration, gauges: &mut Vec<Gauge>) {
         let mut classes: Vec<_> = self.meters.iter().collect();
         classes.sort_by_key(|(class, _)| *class);
         for (class, meters) in classes {
@@ -203,6 +205,7 @@ impl Limits {
                     meter,
                     per_minute: measured.bucket.per_minute(),
                     capacity: measured.bucket.capacity(),
+                    level: measured.bucket.level(now),
                     overshoot: measured.bucket.overshoot(),
                     refused: measured.refused,
                 });
@@ -316,8 +319,10 @@ mod tests {
         limiter.correct(FIRST, "opus", 9000, 9500, START);
         limiter.produce(FIRST, "opus", 1200, START);
         let overshoot: Vec<_> =
-            limiter.gauges(&settings).iter().map(|gauge| (gauge.meter, gauge.overshoot)).collect();
+            limiter.gauges(&settings, START).iter().map(|gauge| (gauge.meter, gauge.overshoot)).collect();
         assert_eq!(overshoot, [(Meter::Requests, 0), (Meter::Input, 500), (Meter::Output, 200)]);
+        let levels: Vec<_> = limiter.gauges(&settings, START).iter().map(|gauge| gauge.level).collect();
+        assert_eq!(levels, [98, -500, -200]);
         let shortage = limiter.admit(FIRST, "opus", 0, START).expect_err("the output is in debt");
         assert_eq!(shortage.meter, Meter::Output);
     }

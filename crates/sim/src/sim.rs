@@ -148,6 +148,7 @@ impl Sim {
 
     /// Totals of everybody, from the beginning.
     pub fn report(&self) -> Report {
+        let now = self.now();
         let state = self.state();
         let mut report = Report {
             keys: Vec::new(),
@@ -171,7 +172,7 @@ impl Sim {
                 report.classes.push(ClassTotals { organization: holder.id.clone(), class, totals });
             }
         }
-        report.buckets = state.limiter.gauges(settings);
+        report.buckets = state.limiter.gauges(settings, now);
         report
     }
 

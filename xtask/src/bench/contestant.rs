@@ -114,8 +114,17 @@ pub(crate) async fn start_relay(
     folder: &Path,
     upstream: u16,
 ) -> Result<(Running, SocketAddr), Failure> {
+    start_configured(program, folder, |port| relay_configuration(port, upstream)).await
+}
+
+/// Starts a relay with the configuration for the port on which it shall listen, and says where that is.
+pub(crate) async fn start_configured(
+    program: &Path,
+    folder: &Path,
+    configuration: impl FnOnce(u16) -> String,
+) -> Result<(Running, SocketAddr), Failure> {
     let (port, log, file) = (free_port()?, folder.join("relay.log"), folder.join("relay.yaml"));
-    write(&file, &relay_configuration(port, upstream))?;
+    write(&file, &configuration(port))?;
     let file = file.to_string_lossy();
     let mut process = Running::start(program, &["serve", "--config", &file], &log, Ending::Kill)?;
     process.listens(local(port), &log).await?;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 /// The value below which so many thousandths of sorted values lie (nearest rank).
-pub(super) fn permille(sorted: &[Duration], permille: usize) -> Duration {
+pub(crate) fn permille(sorted: &[Duration], permille: usize) -> Duration {
     let rank = (sorted.len() * permille).div_ceil(1000).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
 /// The middle of some numbers, or the mean of the two in the middle; nothing of nothing.
-pub(super) fn median(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = numbers.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

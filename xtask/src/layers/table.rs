@@ -141,7 +141,7 @@ pub(crate) const LAYERS: &[Crate] = &[
     },
     Crate {
         name: "xtask",
-        uses: &["core", "config"],
+        uses: &["core", "config", "sim", "plan"],
         tests_use: &[],
         outside: Outside::Never(FACES),
         so_that: "the workshop never ships",

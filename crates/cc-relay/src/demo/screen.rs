@@ -143,6 +143,7 @@ mod tests {
             meter,
             per_minute: 80_000,
             capacity: 2_000,
+            level: 0,
             overshoot,
             refused: 3,
         };

@@ -18,6 +18,9 @@ use super::survey::{Choice, Later, Survey};
 /// So many of a line are looked at when it is asked who may go.
 const MOST: usize = 64;
 
+/// When it is looked again at somebody who was not reached.
+const SOON: Duration = Duration::from_millis(10);
+
 /// When it is looked again at what will never be, as things stand.
 const NEVER: Duration = Duration::from_hours(1);
 
@@ -159,24 +162,31 @@ impl State {
         until: Time,
         now: Time,
     ) -> (Ticket, Time) {
-        let (ticket, until) = match plan.ticket.and_then(|ticket| Some((ticket, self.queue.spot(ticket)?))) {
-            Some((ticket, Spot::Line(domain, rank))) => {
-                let at = self.expected(domain, rank, now);
-                match survey.later.filter(|later| later.domain != domain && is_sooner(later.at, at, now)) {
-                    Some(later) => {
-                        self.leave(plan);
-                        (self.join(plan, &later, needs), later.at)
-                    }
-                    None => (ticket, at),
-                }
-            }
-            _ => match survey.later.filter(|later| later.at <= plan.wait_until) {
+        let line = survey.line(plan);
+        let is_left = |domain: DomainId, at: Time| {
+            line.is_some_and(|later| later.domain != domain && is_sooner(later.at, at, now))
+        };
+        let kept = self.turn(plan, now).filter(|(_, domain, at)| !is_left(*domain, *at));
+        let (ticket, until) = if let Some((ticket, _, at)) = kept {
+            (ticket, at)
+        } else {
+            self.leave(plan);
+            match line {
                 Some(later) => (self.join(plan, &later, needs), later.at),
                 None => (self.queue.pause(until), until),
-            },
+            }
         };
         plan.ticket = Some(ticket);
         (ticket, until.min(plan.wait_until).max(now))
+    }
+
+    /// Where a call stands in a line already, and its moment, if that comes in time. Those who came after it do not put
+    /// it off, however many they are by now.
+    pub(super) fn turn(&self, plan: &Plan, now: Time) -> Option<(Ticket, DomainId, Time)> {
+        let ticket = plan.ticket?;
+        let Spot::Line(domain, rank) = self.queue.spot(ticket)? else { return None };
+        let at = self.expected(domain, rank, now);
+        (at <= plan.wait_until).then_some((ticket, domain, at))
     }
 
     /// When somebody who stands in a line may go, as things are.
@@ -188,7 +198,8 @@ impl State {
             let ahead = Ahead { domain: &before, room: &room, key: &key };
             self.moment((waiter.key, domain), &waiter.needs, ahead, now)
         });
-        at.unwrap_or(now + NEVER)
+        // Whoever might go by now and was not called stands too far behind to have been looked at.
+        at.map_or(now + NEVER, |at| if at > now { at } else { now + SOON })
     }
 
     /// A place in the line of a domain.

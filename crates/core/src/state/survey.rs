@@ -19,8 +19,12 @@ pub(super) struct Survey {
     pub(super) next: Option<Time>,
     /// Somebody is barred.
     pub(super) barred: bool,
-    /// Where it would wait best for a limit.
+    /// When the first is ready of those that rest for another reason than a limit.
+    pub(super) rested: Option<Time>,
+    /// Where waiting for a limit would cost the others least.
     pub(super) later: Option<Later>,
+    /// The same among those for whom nobody waits, and whose moment comes in time.
+    pub(super) idle: Option<Later>,
 }
 
 /// Where a call may wait for a limit.
@@ -78,6 +82,7 @@ impl State {
                 Whose::Client => {
                     let resting = plan.resting(provider.id, None, now);
                     survey.note(resting, resting);
+                    survey.rested = survey.rested.into_iter().chain(resting).min();
                     resting.is_none()
                 }
             };
@@ -116,13 +121,13 @@ impl State {
                     survey.note(Some(at), Some(at));
                     let cost = self.cost(key, domain, needs, now);
                     let later = Later { at, cost, provider, key, domain };
-                    let best = survey.later.is_none_or(|best| (later.cost, later.at) < (best.cost, best.at));
-                    if best {
-                        survey.later = Some(later);
-                    }
+                    let is_idle = self.queue.line(domain).is_none() && at <= plan.wait_until;
+                    survey.later = Later::better(survey.later, later);
+                    survey.idle = if is_idle { Later::better(survey.idle, later) } else { survey.idle };
                 }
                 Look::Rests { ready, next } => {
                     survey.note(ready, next);
+                    survey.rested = survey.rested.into_iter().chain(ready).min();
                     survey.barred |= ready.is_none();
                 }
             }
@@ -246,7 +251,21 @@ impl State {
     }
 }
 
+impl Later {
+    /// Where it would cost the others less; among equals, where its moment comes sooner.
+    fn better(known: Option<Self>, other: Self) -> Option<Self> {
+        known.into_iter().chain([other]).min_by_key(|later| (later.cost, later.at))
+    }
+}
+
 impl Survey {
+    /// Where a call waits for a limit, if it does: where that costs the others least. If its moment comes too late
+    /// there, it comes too late: elsewhere it would take the place of those who belong there. But where nobody waits
+    /// there is nobody whose place it could take.
+    pub(super) fn line(&self, plan: &Plan) -> Option<Later> {
+        self.later.filter(|later| later.at <= plan.wait_until).or(self.idle)
+    }
+
     /// Somebody rests, is ready at one moment, and may be asked at another.
     pub(super) fn note(&mut self, ready: Option<Time>, next: Option<Time>) {
         let earlier = |known: Option<Time>, moment: Option<Time>| known.into_iter().chain(moment).min();

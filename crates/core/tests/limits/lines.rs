@@ -223,10 +223,9 @@ fn whoever_may_not_wait_so_long_is_told_when_to_come_back() {
     assert_eq!(stage.would(takes(50, 0)), Told::Wait(at(5_000)));
 }
 
-/// To stand in a dearer line would cost the others more than it is worth: what is scarce there is left to those who need
-/// nothing else.
+/// Where somebody waits already, what is scarce there is left to those who need nothing else.
 #[test]
-fn whoever_may_not_wait_for_the_cheapest_key_looks_again_when_another_would_serve() {
+fn whoever_may_not_wait_for_the_cheapest_key_waits_where_nobody_does() {
     let keys = vec![capped("a", [None, Some(600_000), None]), capped("b", [None, Some(6), None])];
     let mut stage = Stage::new(fleet(keys));
     // The one has plenty, but in twelve seconds; of the other there is one token every ten.
@@ -240,7 +239,8 @@ fn whoever_may_not_wait_for_the_cheapest_key_looks_again_when_another_would_serv
     stage.fleet.max_wait = std::time::Duration::from_secs(11);
     let (mut call, ticket, until) = waits(&mut stage, takes(1, 0));
     assert_eq!(until, 10_000);
-    assert_eq!(stage.would(with("b", takes(1, 0))), Told::Wait(at(10_000)), "he holds nothing back");
+    let behind = Told::No(relay_core::Exhausted::Spent { until: at(20_000) });
+    assert_eq!(stage.would(with("b", takes(1, 0))), behind, "he has a place there");
     stage.now = at(10_000);
     assert_eq!(stage.woken(), [ticket]);
     assert_eq!(stage.ask(&mut call), Told::Go(id("b")));

@@ -43,7 +43,8 @@ const OVERLOAD: f64 = 1.5;
 /// How long a call may wait.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// What could be carried if calls could be cut into pieces, and how much of that was.
+/// What could be carried if calls could be cut into pieces, and how much of that was. In the end, when nobody comes any
+/// more, those who wait leave gaps; so it must go on for long.
 fn run(pace: Option<u64>, needs: Needs, seed: u64, seconds: u64) -> (f64, Outcome) {
     let burst = Duration::from_secs(6);
     let provider = settings(burst);
@@ -76,7 +77,7 @@ fn run(pace: Option<u64>, needs: Needs, seed: u64, seconds: u64) -> (f64, Outcom
 #[test]
 fn known_needs_overshoot_nothing_and_waste_next_to_nothing() {
     for (pace, seed) in [(None, 1), (None, 2), (Some(60), 3), (Some(60), 4)] {
-        let (goodput, outcome) = run(pace, Needs::Foretold, seed, 120);
+        let (goodput, outcome) = run(pace, Needs::Foretold, seed, 900);
         assert!(goodput >= 0.97, "{goodput:.3} with pace {pace:?} and seed {seed}");
         assert_eq!(outcome.refused_upstream, 0, "pace {pace:?}, seed {seed}");
         assert_eq!(outcome.overshoot(), 0, "pace {pace:?}, seed {seed}: {:?}", outcome.gauges);
@@ -91,14 +92,14 @@ fn needs_that_are_learned_cost_little_and_hardly_ever_a_429() {
         // A run is off by a hundredth or two, either way: who goes first decides who goes next.
         let seeds = [1, 2, 3, 4, 5];
         let goodputs = seeds.map(|seed| {
-            let (goodput, outcome) = run(pace, Needs::Learned, seed, 300);
+            let (goodput, outcome) = run(pace, Needs::Learned, seed, 600);
             let refused = outcome.refused_upstream;
             assert!(refused * 1_000 <= outcome.requests, "{refused} of them");
             assert_eq!(outcome.open, 0);
             goodput
         });
         let mean = goodputs.iter().sum::<f64>() / float(seeds.len() as u64);
-        assert!(mean >= 0.95, "{mean:.3} of {goodputs:.3?} with pace {pace:?}");
+        assert!(mean >= 0.97, "{mean:.3} of {goodputs:.3?} with pace {pace:?}");
     }
 }
 
