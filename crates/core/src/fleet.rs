@@ -85,7 +85,7 @@ pub struct Caps {
 }
 
 /// Names a provider, for ever: a hash of its name.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ProviderId(u64);
 
 impl ProviderId {

@@ -1,8 +1,9 @@
 //! The attempts of one call: who may be asked, who has been, and what each answered.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::account::DomainId;
+use crate::account::{ClassId, DomainId};
 use crate::affinity::{Conversation, Stay};
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::limits::{Marks, Needs};
@@ -118,6 +119,10 @@ pub struct Plan {
     pub(crate) gated_until: Option<Time>,
     /// What becomes of its conversation's prompt cache, as far as was decided.
     pub(crate) stay: Stay,
+    /// The place of its class, once somebody has looked.
+    pub(crate) class_id: Option<ClassId>,
+    /// Room for the terms of the next lease: it is asked for here, where nobody holds a lock.
+    pub(crate) room: Option<Box<Terms>>,
 }
 
 /// A key that one call does not ask again.
@@ -178,6 +183,8 @@ impl Fleet {
             ticket: None,
             gated_until: None,
             stay: Stay::New,
+            class_id: None,
+            room: Some(Box::default()),
         }
     }
 }
@@ -239,7 +246,11 @@ impl Plan {
 /// used up by `judge` or `close`: so every lease ends exactly once.
 #[derive(Debug)]
 #[must_use = "a lease that is forgotten holds its key for ever"]
-pub struct Lease {
+pub struct Lease(Box<Terms>);
+
+/// What a lease is of. On the heap: it is handed on with every step of a call, and is large.
+#[derive(Debug, Default)]
+pub struct Terms {
     pub(crate) provider: ProviderId,
     pub(crate) key: Option<KeyId>,
     pub(crate) class: Class,
@@ -288,7 +299,32 @@ pub(crate) struct Book {
     pub(crate) shown: Option<(Gauge, Gauge)>,
 }
 
+impl Deref for Lease {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.0
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Terms {
+        &mut self.0
+    }
+}
+
 impl Lease {
+    pub(crate) const fn of(terms: Box<Terms>) -> Self {
+        Self(terms)
+    }
+
+    /// It has ended; there is room for another.
+    pub(crate) fn into_room(self) -> Box<Terms> {
+        self.0
+    }
+}
+
+impl Terms {
     /// Whom to ask.
     pub const fn provider(&self) -> ProviderId {
         self.provider
@@ -329,10 +365,6 @@ impl Lease {
 /// has begun cannot be retried.
 #[derive(Debug)]
 #[must_use]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be allocated for each call, and is moved as often"
-)]
 pub enum Step {
     /// This is the answer; the lease lives until its body ends.
     Commit(Lease),

@@ -69,6 +69,28 @@ pub enum UnifiedStatus {
 }
 
 impl Quota {
+    /// What a newer answer says. Not every answer says whose it is; what was said once stays true.
+    pub(crate) fn renew(&mut self, newer: &Self) {
+        let Self {
+            organization,
+            workspace,
+            requests,
+            input,
+            output,
+            tokens,
+            unified,
+            retry_after,
+            should_retry,
+        } = newer;
+        if organization.is_some() {
+            self.organization.clone_from(organization);
+        }
+        self.workspace.clone_from(workspace);
+        self.unified.clone_from(unified);
+        (self.requests, self.input, self.output, self.tokens) = (*requests, *input, *output, *tokens);
+        (self.retry_after, self.should_retry) = (*retry_after, *should_retry);
+    }
+
     /// What it says of one limit.
     pub(crate) const fn gauge(&self, counted: Counted) -> &Gauge {
         match counted {

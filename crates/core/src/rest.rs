@@ -55,10 +55,11 @@ pub(crate) enum Readiness {
 }
 
 /// Is a lease a probe?
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Probe {
     /// The one of that number: what a later probe asks is not given back with it.
     Yes(u64),
+    #[default]
     No,
 }
 

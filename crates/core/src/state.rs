@@ -15,7 +15,7 @@ mod survey;
 
 use std::collections::BTreeMap;
 
-use crate::account::{Accounts, Classes, Found};
+use crate::account::{Accounts, ClassId, Classes, Found};
 use crate::affinity::Affinity;
 use crate::estimate::Estimates;
 use crate::event::Event;
@@ -66,10 +66,6 @@ pub struct State {
 
 /// The answer to [`State::ask`].
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be allocated for each call, and is moved as often"
-)]
 pub enum Ask {
     /// Go, with this.
     Granted(Lease),
@@ -88,6 +84,7 @@ impl State {
     /// May this call go now, and with which key? If not: a place in the queue, or why not at all.
     pub fn ask(&mut self, plan: &mut Plan, now: Time, roll: Roll) -> Ask {
         self.affinity.seed(roll);
+        plan.class_id = Some(self.class(plan));
         let needs = self.needs(plan);
         if let Some(ticket) = plan.ticket
             && let Some(choice) = self.answer_call(plan, ticket, now)
@@ -150,10 +147,7 @@ impl State {
     pub fn learn(&mut self, lease: &mut Lease, quota: &Quota, now: Time) {
         let Some(key) = lease.key else { return };
         if quota.organization.is_some() || quota.speaks_of_limits() {
-            let known = self.quotas.entry(key).or_default();
-            // Not every answer says whose it is; what was said once stays true.
-            let organization = quota.organization.clone().or_else(|| known.organization.take());
-            *known = Quota { organization, ..quota.clone() };
+            self.quotas.entry(key).or_default().renew(quota);
         }
         if let Some(book) = &lease.book {
             self.identify(book.key, quota, now);
@@ -177,7 +171,8 @@ impl State {
         }
         let outdated = self.is_outdated(&lease) && matches!(effect.fault, Fault::Key | Fault::Domain);
         // Before the toll, so that a probe has been given back when the key is judged.
-        self.end(lease);
+        self.end(&mut lease);
+        plan.room = Some(lease.into_room());
         if outdated {
             return Step::Again;
         }
@@ -190,6 +185,9 @@ impl State {
     /// Tokens used so far, by a reply that still flows.
     pub fn charge(&mut self, lease: &mut Lease, usage: Usage, now: Time) {
         let usage = lease.plausible(usage);
+        if usage == lease.used {
+            return;
+        }
         if let Some(book) = &lease.book {
             self.keys.at_mut(book.key).charge(lease.used, usage);
         }
@@ -201,7 +199,7 @@ impl State {
     pub fn close(&mut self, mut lease: Lease, usage: Usage, now: Time) {
         self.charge(&mut lease, usage, now);
         self.settle(&mut lease, now);
-        self.end(lease);
+        self.end(&mut lease);
     }
 
     /// That key owns a file, a batch or a container of that name.
@@ -230,6 +228,11 @@ impl State {
         std::mem::take(&mut self.events)
     }
 
+    /// The place of the class of a call.
+    fn class(&mut self, plan: &Plan) -> ClassId {
+        plan.class_id.unwrap_or_else(|| self.classes.id(&plan.class))
+    }
+
     /// A key, told apart from what it will be when it is renewed.
     pub(super) fn as_it_is(&self, key: KeyId) -> Done {
         Done { key, pardons: self.keys.get(key).map_or(0, |standing| standing.pardons) }
@@ -247,22 +250,13 @@ impl State {
     fn grant(&mut self, plan: &mut Plan, choice: Choice, now: Time) -> Lease {
         let prefix = self.mark(plan, &choice, now);
         let stay = self.settle_stay(plan, &choice);
-        let class = plan.class.clone();
-        let mut lease = Lease {
-            provider: choice.provider,
-            key: None,
-            class,
-            size: plan.size,
-            conversation: plan.conversation,
-            probe: Probe::No,
-            account_probe: Probe::No,
-            pardons: 0,
-            since: now,
-            stay,
-            prefix,
-            used: Usage::ZERO,
-            book: None,
-        };
+        let mut lease = Lease::of(plan.room.take().unwrap_or_default());
+        (lease.provider, lease.key, lease.pardons) = (choice.provider, None, 0);
+        lease.class.clone_from(&plan.class);
+        (lease.size, lease.conversation) = (plan.size, plan.conversation);
+        (lease.probe, lease.account_probe) = (Probe::No, Probe::No);
+        (lease.since, lease.stay, lease.prefix) = (now, stay, prefix);
+        (lease.used, lease.book) = (Usage::ZERO, None);
         if let Some(place) = choice.key {
             let probes = self.is_probe(place, &lease.class, now);
             let standing = self.keys.at_mut(place);
@@ -284,10 +278,10 @@ impl State {
         standing.is_some_and(|standing| standing.pardons > lease.pardons)
     }
 
-    fn end(&mut self, mut lease: Lease) {
+    fn end(&mut self, lease: &mut Lease) {
         let Some(key) = lease.key else { return };
-        self.mark_ended(&lease);
-        self.close_book(&mut lease);
+        self.mark_ended(lease);
+        self.close_book(lease);
         if let Some(standing) = self.keys.get_mut(key) {
             standing.end(lease.probe);
             let account = standing.account;

@@ -36,8 +36,7 @@ pub(crate) struct Live {
 #[derive(Debug)]
 pub(crate) struct Held {
     live: Arc<Live>,
-    /// On the heap: it is moved with every step of a call, and is large.
-    lease: Option<Box<Lease>>,
+    lease: Option<Lease>,
     usage: Usage,
 }
 
@@ -100,8 +99,7 @@ impl Live {
         let asked = self.with(|locked| locked.ask(plan, now, roll));
         match asked {
             Asked::Granted(lease) => {
-                let lease = Some(Box::new(lease));
-                Ok(Held { live: Arc::clone(self), lease, usage: Usage::ZERO })
+                Ok(Held { live: Arc::clone(self), lease: Some(lease), usage: Usage::ZERO })
             }
             Asked::Wait(ticket, woken, until) => Err(NotNow::Wait(ticket, woken, until)),
             Asked::Exhausted(why) => Err(NotNow::Exhausted(why)),
@@ -155,13 +153,12 @@ impl Live {
 
     /// What an answer means, and how to go on.
     pub(crate) fn judge(&self, plan: &mut Plan, mut held: Held, verdict: Verdict) -> Onward {
-        // Off the heap before the lock is taken, and back on it when that is free again.
-        let Some(lease) = held.lease.take().map(|lease| *lease) else { return Onward::Stop };
+        let Some(lease) = held.lease.take() else { return Onward::Stop };
         let now = self.now();
         let step = self.change(now, |state| state.judge(plan, lease, verdict, now));
         match step {
             Step::Commit(lease) => {
-                held.lease = Some(Box::new(lease));
+                held.lease = Some(lease);
                 Onward::Commit(held)
             }
             Step::Again => Onward::Again,
@@ -188,7 +185,7 @@ impl Live {
     /// The limits around a call.
     pub(crate) fn around(&self, held: &Held) -> Around {
         let now = self.now();
-        held.lease.as_deref().map_or_else(Around::default, |lease| self.lock().state.around(lease, now))
+        held.lease.as_ref().map_or_else(Around::default, |lease| self.lock().state.around(lease, now))
     }
 
     /// Takes over a new configuration.
@@ -265,17 +262,17 @@ impl Drop for Place {
 impl Held {
     /// Whom to ask.
     pub(crate) fn provider(&self) -> Option<ProviderId> {
-        self.lease.as_deref().map(Lease::provider)
+        self.lease.as_ref().map(|lease| lease.provider())
     }
 
     /// With which key; none for the client's own credential.
     pub(crate) fn key(&self) -> Option<KeyId> {
-        self.lease.as_deref().and_then(Lease::key)
+        self.lease.as_ref().and_then(|lease| lease.key())
     }
 
     /// What becomes of its conversation's prompt cache.
     pub(crate) fn stay(&self) -> Stay {
-        self.lease.as_deref().map_or(Stay::New, Lease::stay)
+        self.lease.as_ref().map_or(Stay::New, |lease| lease.stay())
     }
 
     /// Tokens used so far.
@@ -293,7 +290,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take().map(|lease| *lease) {
+        if let Some(lease) = self.lease.take() {
             let (usage, now) = (self.usage, self.live.now());
             self.live.change(now, |state| state.close(lease, usage, now));
         }

@@ -5,7 +5,7 @@ use crate::estimate::{self, Estimates};
 use crate::fleet::{Class, KeyId};
 use crate::flow::{Flow, Flows};
 use crate::limits::{Backlog, COUNTED, Counted, Limits, Needs};
-use crate::plan::{Book, Foretold, Lease, Plan};
+use crate::plan::{Book, Foretold, Lease, Plan, Terms};
 use crate::quota::{Gauge, Quota};
 use crate::time::Time;
 use crate::usage::Usage;
@@ -21,7 +21,7 @@ impl State {
         if let Some(Foretold { input, output, pace }) = size.foretold {
             return Needs::of(input, Flow { units: output, pace });
         }
-        let class = self.classes.id(&plan.class);
+        let class = self.class(plan);
         self.estimates.get(&class).map_or_else(|| estimate::unknown(size), |known| known.needs(size))
     }
 
@@ -117,6 +117,9 @@ impl State {
     /// The provider has shown a sign of it, or never will.
     fn seen(&mut self, book: &mut Book) {
         let (request, input) = std::mem::take(&mut book.unseen);
+        if (request, input) == (0, 0) {
+            return;
+        }
         for limits in self.holders(book) {
             limits.of_mut(Counted::Requests).see(request);
             limits.of_mut(Counted::Input).see(input);
@@ -127,6 +130,9 @@ impl State {
     /// Takes units of something out of what was promised; `rest` is what may still be taken.
     fn take(&mut self, book: &mut Book, counted: Counted, units: u64, rest: Flow, now: Time) {
         let (promised, tokens) = (book.needs.get(counted), book.needs.get(Counted::Tokens));
+        if units == 0 && rest == promised {
+            return;
+        }
         book.needs.set(counted, rest);
         let (before, after) = (Flows::of(promised), Flows::of(rest));
         let (tokens_before, tokens_after) = (Flows::of(tokens), Flows::of(book.needs.get(Counted::Tokens)));
@@ -182,47 +188,59 @@ impl State {
 
     /// What an answer costs the limits, whatever becomes of it.
     pub(super) fn spend(&mut self, lease: &mut Lease, spends: Spends, now: Time) {
-        let Some(mut book) = lease.book.filter(|book| !book.counted) else { return };
+        let Some(book) = lease.book.as_mut().filter(|book| !book.counted) else { return };
         if spends == Spends::Nothing {
             let request = std::mem::take(&mut book.request);
-            self.give_back(&book, Counted::Requests, request, now);
+            self.give_back(book, Counted::Requests, request, now);
         }
         if spends != Spends::Prompt {
             let input = std::mem::take(&mut book.input);
-            self.give_back(&book, Counted::Input, input, now);
+            self.give_back(book, Counted::Input, input, now);
         }
         book.counted = true;
-        lease.book = Some(book);
     }
 
     /// Tokens used so far: the prompt, once it is known, and what was produced since it was last said.
     pub(super) fn post(&mut self, lease: &mut Lease, usage: Usage, now: Time) {
-        let (Some(mut book), Some(size)) = (lease.book, lease.size) else { return };
-        let (before, after) = (lease.used, usage);
+        let Terms {
+            book: Some(book),
+            size: Some(size),
+            prefix,
+            used,
+            since,
+            conversation,
+            key,
+            provider,
+            class,
+            ..
+        } = &mut **lease
+        else {
+            return;
+        };
+        let (before, after) = (*used, usage);
         let prompt = |usage: &Usage| (usage.uncached_input(), usage.cache_read);
         if prompt(&before) != prompt(&after) {
             let has = after.uncached_input();
             let more = has.saturating_sub(book.input);
             if book.begun.is_none() {
                 let class = self.resolve(book.domain).class;
-                self.estimates.entry(class).or_default().note_prompt(&size, &after);
+                self.estimates.entry(class).or_default().note_prompt(size, &after);
             }
-            self.take(&mut book, Counted::Input, more, Flow::default(), now);
-            self.give_back(&book, Counted::Input, book.input.saturating_sub(has), now);
+            self.take(book, Counted::Input, more, Flow::default(), now);
+            self.give_back(book, Counted::Input, book.input.saturating_sub(has), now);
             book.input = has;
             if let Some((input, tokens)) = book.shown.take() {
                 // As much as was thought when it was sent, and what it has more.
                 let own = book.sent.saturating_add(more);
-                self.compare(&book, Counted::Input, &input, own, (lease.since, now));
-                self.compare(&book, Counted::Tokens, &tokens, own, (lease.since, now));
+                self.compare(book, Counted::Input, &input, own, (*since, now));
+                self.compare(book, Counted::Tokens, &tokens, own, (*since, now));
             }
             if book.begun.is_none() {
                 book.begun = Some(now);
-                self.mark_begun(lease, now);
+                self.mark_begun(*prefix, now);
             }
-            if let (Some(conversation), Some(key)) = (lease.conversation, lease.key) {
-                let at = (lease.provider, key, &lease.class);
-                self.affinity.settle(conversation, at, (&after, size.bytes), now);
+            if let (Some(conversation), Some(key)) = (*conversation, *key) {
+                self.affinity.settle(conversation, (*provider, key, class), (&after, size.bytes), now);
             }
         }
         if before.output != after.output {
@@ -232,19 +250,18 @@ impl State {
             let most = size.max_tokens.unwrap_or(u64::MAX).saturating_sub(after.output);
             let units = if more < promised.units { promised.units - more } else { after.output.min(most) };
             let rest = Flow { units, ..promised };
-            self.take(&mut book, Counted::Output, more, rest, now);
-            self.give_back(&book, Counted::Output, before.output.saturating_sub(after.output), now);
+            self.take(book, Counted::Output, more, rest, now);
+            self.give_back(book, Counted::Output, before.output.saturating_sub(after.output), now);
         }
-        lease.book = Some(book);
     }
 
     /// A lease ends. Of a call that was never judged, for its client left, nobody knows how far it came: it is taken
     /// to have been counted.
     pub(super) fn settle(&mut self, lease: &mut Lease, now: Time) {
         self.spend(lease, Spends::Prompt, now);
-        if let (Some(Book { begun: Some(begun), domain, .. }), Some(size)) = (lease.book, &lease.size) {
+        if let (Some(Book { begun: Some(begun), domain, .. }), Some(size)) = (&lease.book, &lease.size) {
             let known: &mut Estimates = self.estimates.entry(domain.class).or_default();
-            known.note_answer(size, &lease.used, now.since(begun));
+            known.note_answer(size, &lease.used, now.since(*begun));
         }
     }
 
@@ -259,20 +276,17 @@ impl State {
     /// Corrects what is known of limits by what the head of an answer says. What it says of input is kept until it is
     /// known how much of that was this call's.
     pub(super) fn correct(&mut self, lease: &mut Lease, quota: &Quota, now: Time) {
-        let Some(book) = &mut lease.book else { return };
-        if book.begun.is_none() && lease.size.is_some() {
+        let Terms { book: Some(book), size, since: asked, .. } = &mut **lease else { return };
+        if book.begun.is_none() && size.is_some() {
             book.shown = Some((quota.input, quota.narrower()));
         }
-        let (mut book, asked) = (*book, lease.since);
-        self.compare(&book, Counted::Requests, &quota.requests, book.request, (asked, now));
-        self.compare(&book, Counted::Output, &quota.output, 0, (asked, now));
-        let narrower = quota.narrower();
+        self.compare(book, Counted::Requests, &quota.requests, book.request, (*asked, now));
+        self.compare(book, Counted::Output, &quota.output, 0, (*asked, now));
         if book.shown.is_none() {
-            self.compare(&book, Counted::Input, &quota.input, book.sent, (asked, now));
-            self.compare(&book, Counted::Tokens, &narrower, book.sent, (asked, now));
+            self.compare(book, Counted::Input, &quota.input, book.sent, (*asked, now));
+            self.compare(book, Counted::Tokens, &quota.narrower(), book.sent, (*asked, now));
         }
-        self.seen(&mut book);
-        lease.book = Some(book);
+        self.seen(book);
     }
 
     /// Moves a level to where an answer shows it: of its organization; of all tokens together, that of the narrowest

@@ -38,8 +38,8 @@ impl State {
     }
 
     /// Its answer has begun.
-    pub(super) fn mark_begun(&mut self, lease: &Lease, now: Time) {
-        if let Some((spot, _)) = lease.prefix {
+    pub(super) fn mark_begun(&mut self, prefix: Option<(Spot, bool)>, now: Time) {
+        if let Some((spot, _)) = prefix {
             let waiting = self.prefixes.begun(spot, now);
             self.hasten(waiting);
         }
@@ -47,7 +47,7 @@ impl State {
 
     /// It has ended, and may never have begun.
     pub(super) fn mark_ended(&mut self, lease: &Lease) {
-        let begun = lease.book.is_some_and(|book| book.begun.is_some());
+        let begun = lease.book.as_ref().is_some_and(|book| book.begun.is_some());
         if let Some((spot, true)) = lease.prefix
             && !begun
         {

@@ -47,7 +47,7 @@ impl State {
         plan.stay = Stay::Left { tokens, why: Leaving::Unable };
         let allowed = plan.providers.contains(&cache.provider) && !plan.left.contains(&cache.provider);
         let Some(key) = self.keys.place_of(key).filter(|_| allowed) else { return AtHome::Away };
-        let class = self.classes.id(&plan.class);
+        let class = self.class(plan);
         // What was added since, and what was not cached then. Where a history was cut, it is as for anybody else.
         let added =
             plan.size.and_then(|size| size.bytes.checked_sub(bytes)).map(|bytes| self.tokens(class, bytes));

@@ -70,7 +70,7 @@ pub(super) enum Look {
 impl State {
     /// Looks at everyone the plan may still ask. Providers who could serve now are put into `scratch`.
     pub(super) fn survey(&mut self, plan: &Plan, needs: &Needs, now: Time, scratch: &mut Scratch) -> Survey {
-        let class = self.classes.id(&plan.class);
+        let class = self.class(plan);
         let mut survey = Survey::default();
         scratch.able.clear();
         for (place, provider) in self.fleet.providers.iter().enumerate() {
@@ -191,7 +191,7 @@ impl State {
         let select = self.among_providers.get_or_insert_with(|| Select::new(self.fleet.strategy));
         let place = scratch.able.get(select.pick(&scratch.able, roll)?)?.place;
         let provider = self.fleet.providers.get(place)?.id;
-        let class = self.classes.id(&plan.class);
+        let class = self.class(plan);
         if plan.whose == Whose::Client {
             let domain = DomainId { account: 0, class };
             return Some(Choice { provider, key: None, domain, needs: *needs });
@@ -213,7 +213,7 @@ impl State {
         candidates: &mut Vec<Candidate>,
         (now, roll): (Time, Roll),
     ) -> Option<usize> {
-        let class = self.classes.id(&plan.class);
+        let class = self.class(plan);
         let (provider, pool) = (&self.fleet.providers[place], &self.pools[place]);
         candidates.clear();
         for (index, key) in pool.iter().copied().enumerate() {

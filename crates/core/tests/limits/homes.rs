@@ -43,7 +43,7 @@ fn two() -> Stage {
 
 fn stays(stage: &mut Stage, need: Need) -> (Told, Option<Stay>) {
     let (mut call, told) = stage.arrive(need);
-    let stay = call.lease.as_ref().map(relay_core::Lease::stay);
+    let stay = call.lease.as_ref().map(|lease| lease.stay());
     // Nothing is counted of it.
     if call.lease.is_some() {
         assert!(!stage.judge(&mut call, Verdict::Broken(Breakage::Connect)));

@@ -22,10 +22,6 @@ pub(crate) struct Locked {
 }
 
 /// [`Ask`], with the other end of a waker for whoever waits.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be allocated under the lock; whoever asked puts it on the heap"
-)]
 pub(crate) enum Asked {
     Granted(Lease),
     Wait(Ticket, oneshot::Receiver<()>, Time),

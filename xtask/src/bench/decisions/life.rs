@@ -147,7 +147,7 @@ impl Call {
     }
 
     fn key(&self) -> Option<KeyId> {
-        self.lease.as_ref().and_then(Lease::key)
+        self.lease.as_ref().and_then(|lease| lease.key())
     }
 
     pub(super) fn apply<D: Desk>(&mut self, verb: Verb, desk: &mut D, now: Time) {
