@@ -25,6 +25,8 @@ mod moments;
 mod ramp;
 #[path = "limits/sharing.rs"]
 mod sharing;
+#[path = "limits/weaknesses.rs"]
+mod weaknesses;
 
 use proptest::prelude::ProptestConfig;
 

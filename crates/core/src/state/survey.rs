@@ -189,7 +189,7 @@ impl State {
             scratch.able.retain(calm);
         }
         let select = self.among_providers.get_or_insert_with(|| Select::new(self.fleet.strategy));
-        let place = scratch.able.get(select.pick(&scratch.able, roll)?)?.place;
+        let place = scratch.able.get(next(select, plan, &scratch.able, roll)?)?.place;
         let provider = self.fleet.providers.get(place)?.id;
         let class = self.class(plan);
         if plan.whose == Whose::Client {
@@ -225,7 +225,10 @@ impl State {
             }
         }
         let select = self.among_keys.entry(provider.id).or_insert_with(|| Select::new(provider.strategy));
-        let chosen = select.pick(candidates, roll)?;
+        // Whatever the strategy, a key of lower priority is for when those of a higher one cannot.
+        let highest = candidates.iter().map(|candidate| candidate.priority).max()?;
+        candidates.retain(|candidate| candidate.priority == highest);
+        let chosen = next(select, plan, candidates, roll)?;
         Some(pool[candidates.get(chosen)?.place])
     }
 
@@ -249,6 +252,11 @@ impl State {
     pub(super) fn is_probe(&self, key: usize, class: &Class, now: Time) -> bool {
         self.readiness(key, class, now) == Readiness::Probe
     }
+}
+
+/// Whose turn it is. Another attempt of the same call goes to whoever is next, and takes no turn of the next call.
+fn next(select: &mut Select, plan: &Plan, candidates: &[Candidate], roll: Roll) -> Option<usize> {
+    if plan.met.is_empty() { select.pick(candidates, roll) } else { select.clone().pick(candidates, roll) }
 }
 
 impl Later {

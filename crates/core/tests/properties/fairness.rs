@@ -16,7 +16,7 @@ proptest! {
     #![proptest_config(crate::thorough())]
 
     #[test]
-    fn round_robin_is_fair_within_one_over_the_keys_that_are_ready(
+    fn round_robin_is_fair_within_one_over_the_keys_of_the_highest_priority_that_are_ready(
         fleet in fleets(),
         resting in vec(any::<bool>(), PROVIDERS.len() * KEYS.len()),
         provider in 0..PROVIDERS.len(),
@@ -33,7 +33,12 @@ proptest! {
             world.happen(&Deed::Merge(key, 0, Duration::from_mins(1)), &[]);
         }
         let ready = all.into_iter().filter(|key| key.0 == provider && !rests(*key));
-        let mut counts: BTreeMap<KeyId, u32> = ready.map(|key| (key_id(key), 0)).collect();
+        let ready: BTreeSet<KeyId> = ready.map(key_id).collect();
+        let keys = fleet.providers.iter().flat_map(|provider| &provider.keys);
+        let keys: Vec<_> = keys.filter(|key| ready.contains(&key.id)).collect();
+        let highest = keys.iter().map(|key| key.priority).max();
+        let first = keys.iter().filter(|key| Some(key.priority) == highest);
+        let mut counts: BTreeMap<KeyId, u32> = first.map(|key| (key.id, 0)).collect();
         for roll in rolls {
             let Some(key) = ask(&mut world, &fleet, &Wish { among: vec![provider], ..anyone() }, roll) else { break };
             *counts.get_mut(&key).unwrap() += 1;

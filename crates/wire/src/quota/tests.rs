@@ -22,7 +22,7 @@ fn read(now: u64, headers: &[(&'static str, &str)]) -> Quota {
 }
 
 #[test]
-fn the_whole_family_of_anthropic_is_read() {
+fn w29_the_whole_family_of_anthropic_is_read() {
     let quota = read(
         NOON,
         &[
@@ -169,7 +169,7 @@ fn whether_to_retry_is_said_in_two_words_only() {
 }
 
 #[test]
-fn a_reset_of_other_servers_is_a_duration_or_a_moment() {
+fn w29_a_reset_of_other_servers_is_a_duration_or_a_moment() {
     for (text, expect) in [
         ("6m0s", Some(360_000)),
         ("1.5s", Some(1_500)),
