@@ -7,6 +7,7 @@ mod cc;
 mod completion;
 mod config;
 mod demo;
+mod reset;
 mod serve;
 mod status;
 
@@ -35,6 +36,7 @@ commands! {
         Serve(serve::Serve),
         Demo(demo::Demo),
         Status(status::Status),
+        Reset(reset::Reset),
         Config(config::Config),
         Completion(completion::Completion),
         Version(version::Version),

@@ -52,6 +52,9 @@ pub(crate) fn page(
         Surface::Models => models(snapshot, query.unwrap_or_default()),
         Surface::Model(id) => model(snapshot, id).ok_or(Reject::NoSuchModel)?,
         Surface::Providers => providers(relay, snapshot),
+        Surface::Reset { provider, key } => {
+            reset(relay, snapshot, &decoded(provider), key).ok_or(Reject::NoSuchKey)?
+        }
         _ => return Ok(None),
     };
     Ok(Some(outgoing::page(page.to_string().into(), exchange)))
@@ -157,6 +160,22 @@ fn providers(relay: &Relay, snapshot: &Snapshot) -> Value {
         })
     });
     json!({"object": "list", "data": data.collect::<Vec<_>>()})
+}
+
+/// Forgets what is held against one key of a provider, or against all of them: they are asked again at once.
+fn reset(relay: &Relay, snapshot: &Snapshot, provider: &str, key: Option<&str>) -> Option<Value> {
+    let upstream = snapshot.providers.iter().find(|upstream| upstream.name == provider)?;
+    let listed = snapshot.fleet.provider(upstream.id)?;
+    let meant = |label: &str| key.is_none_or(|key| key == label);
+    let keys: Vec<_> = listed.keys.iter().filter(|key| meant(&key.label)).collect();
+    if keys.is_empty() && key.is_some() {
+        return None;
+    }
+    for key in &keys {
+        relay.live.pardon(key.id);
+    }
+    let labels: Vec<_> = keys.iter().map(|key| key.label.as_str()).collect();
+    Some(json!({"object": "reset", "provider": upstream.name, "key_ids": labels}))
 }
 
 fn held(class: Option<&relay_core::Class>, what: Unready, now: relay_core::Time) -> Value {

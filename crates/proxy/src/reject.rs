@@ -30,6 +30,8 @@ pub(crate) enum Reject {
     },
     /// There is no such model in the listing.
     NoSuchModel,
+    /// The relay has no key of that name, or no such provider.
+    NoSuchKey,
     /// No provider of this relay has that.
     NotOffered(&'static str),
     /// The body is longer than the limit, in bytes.
@@ -161,6 +163,11 @@ impl Reject {
             Self::WrongMethod { allow } => {
                 Face::new(405, ErrorKind::InvalidRequest, format!("this path takes {allow}"))
             }
+            Self::NoSuchKey => Face::new(
+                404,
+                ErrorKind::NotFound,
+                "the relay has no such key; `/v1/providers` shows those that it has",
+            ),
             Self::NoSuchModel => Face::new(404, ErrorKind::NotFound, "there is no such model"),
             Self::NotOffered(what) => {
                 Face::new(404, ErrorKind::NotFound, format!("no provider of this relay offers {what}"))

@@ -21,6 +21,13 @@ pub(crate) enum Surface<'a> {
     Model(&'a str),
     /// `GET /v1/providers`.
     Providers,
+    /// `POST /v1/providers/{name}/reset`, or `…/{name}/keys/{key_id}/reset`: what is held against keys is forgotten.
+    Reset {
+        /// As the path says it.
+        provider: &'a str,
+        /// None for all of them.
+        key: Option<&'a str>,
+    },
     /// `GET /health`: the process lives.
     Health,
     /// `GET /ready`: and takes requests.
@@ -61,6 +68,8 @@ impl<'a> Surface<'a> {
                     kept(Self::Batches(Some(id)))
                 } else if let Some(id) = below("/v1/files/").and_then(first) {
                     kept(Self::Files(Some(id)))
+                } else if let Some(reset) = below("/v1/providers/").and_then(reset) {
+                    Some((reset, POST, "POST"))
                 } else {
                     below("/v1/models/").and_then(|id| read(Self::Model(id)))
                 }
@@ -75,7 +84,21 @@ impl<'a> Surface<'a> {
 
     /// Does the relay answer it by itself, to those whom it knows?
     pub(crate) const fn is_listing(self) -> bool {
-        matches!(self, Self::Models | Self::Model(_) | Self::Providers)
+        matches!(self, Self::Models | Self::Model(_) | Self::Providers | Self::Reset { .. })
+    }
+}
+
+/// Whose keys are meant, behind `/v1/providers/`.
+fn reset(rest: &str) -> Option<Surface<'_>> {
+    let segments = rest.strip_suffix("/reset")?;
+    let mut segments = segments.split('/');
+    let provider = segments.next().filter(|name| !name.is_empty())?;
+    match (segments.next(), segments.next(), segments.next()) {
+        (None, ..) => Some(Surface::Reset { provider, key: None }),
+        (Some("keys"), Some(key), None) if !key.is_empty() => {
+            Some(Surface::Reset { provider, key: Some(key) })
+        }
+        _ => None,
     }
 }
 
@@ -112,6 +135,16 @@ mod tests {
             (Method::GET, "/v1/models/anthropic/claude", Ok(Surface::Model("anthropic/claude"))),
             (Method::POST, "/v1/models", Err(Reject::WrongMethod { allow: "GET, HEAD" })),
             (Method::GET, "/v1/providers", Ok(Surface::Providers)),
+            (Method::POST, "/v1/providers/a/reset", Ok(Surface::Reset { provider: "a", key: None })),
+            (
+                Method::POST,
+                "/v1/providers/a/keys/1f/reset",
+                Ok(Surface::Reset { provider: "a", key: Some("1f") }),
+            ),
+            (Method::GET, "/v1/providers/a/reset", Err(Reject::WrongMethod { allow: "POST" })),
+            (Method::POST, "/v1/providers/a", Err(Reject::NoSuchPath)),
+            (Method::POST, "/v1/providers//reset", Err(Reject::NoSuchPath)),
+            (Method::POST, "/v1/providers/a/keys/reset", Err(Reject::NoSuchPath)),
             (Method::GET, "/health", Ok(Surface::Health)),
             (Method::GET, "/ready", Ok(Surface::Ready)),
             (Method::HEAD, "/api/hello", Ok(Surface::Hello)),

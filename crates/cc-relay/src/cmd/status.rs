@@ -13,6 +13,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::cli::Invocation;
 use crate::find::find;
@@ -31,7 +32,7 @@ const MOST: u64 = 64 << 10;
 
 /// Why the relay is held to be not running.
 #[derive(Debug, thiserror::Error)]
-enum Absent {
+pub(super) enum Absent {
     /// The configuration does not say where it is.
     #[error("the system chooses its port (`server.listen` has port 0): its log says which")]
     AnyPort,
@@ -52,10 +53,15 @@ enum Absent {
     Tls(#[source] rustls::Error),
 }
 
+/// What is spoken over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
 /// The runtime that waits cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start")]
-struct Unstarted(#[source] io::Error);
+pub(super) struct Unstarted(#[source] pub(super) io::Error);
 
 impl Explained for Unstarted {}
 
@@ -88,21 +94,23 @@ impl Status {
 
 /// Asks the relay of this configuration how it is.
 async fn ask(server: &Server) -> Result<(), Absent> {
+    let stream = reach(server).await?;
+    match in_time("answer", healthy(stream, &server.listen)).await {
+        Err(Absent::Unreached(error)) if wants_certificate(&error) => Ok(()),
+        other => other,
+    }
+}
+
+/// A connection to the relay of this configuration.
+pub(super) async fn reach(server: &Server) -> Result<Box<dyn Stream>, Absent> {
     if server.listen.port == 0 {
         return Err(Absent::AnyPort);
     }
     match &server.tls {
-        None => {
-            let stream = in_time("connection", connect(&server.listen)).await?;
-            in_time("answer", healthy(stream, &server.listen)).await
-        }
+        None => Ok(Box::new(in_time("connection", connect(&server.listen)).await?)),
         Some(tls) => {
             let secured = async { secure(connect(&server.listen).await?, &server.listen, tls).await };
-            let stream = in_time("TLS connection", secured).await?;
-            match in_time("answer", healthy(stream, &server.listen)).await {
-                Err(Absent::Unreached(error)) if wants_certificate(&error) => Ok(()),
-                other => other,
-            }
+            Ok(Box::new(in_time("TLS connection", secured).await?))
         }
     }
 }
@@ -114,7 +122,10 @@ fn wants_certificate(error: &io::Error) -> bool {
     matches!(inner, Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)))
 }
 
-async fn in_time<T>(what: &'static str, step: impl Future<Output = Result<T, Absent>>) -> Result<T, Absent> {
+pub(super) async fn in_time<T>(
+    what: &'static str,
+    step: impl Future<Output = Result<T, Absent>>,
+) -> Result<T, Absent> {
     tokio::time::timeout(DEADLINE, step).await.unwrap_or(Err(Absent::Late(what)))
 }
 
@@ -129,11 +140,7 @@ async fn connect(listen: &Address) -> Result<TcpStream, Absent> {
 }
 
 /// Over TLS with the very certificate of the configuration.
-async fn secure(
-    stream: TcpStream,
-    listen: &Address,
-    tls: &Tls,
-) -> Result<impl AsyncRead + AsyncWrite + Unpin, Absent> {
+async fn secure(stream: TcpStream, listen: &Address, tls: &Tls) -> Result<TlsStream<TcpStream>, Absent> {
     let config = pinned::client(&tls.certificate)?;
     // Sent to the relay only, which may have certificates for several names; no name is checked.
     let name = ServerName::try_from(listen.host.clone())

@@ -34,6 +34,37 @@ fn a_relay_that_runs_is_running() {
 }
 
 #[test]
+fn keys_are_reset_by_the_relay_that_runs() {
+    let sandbox = Sandbox::new();
+    let config = |port: u16| {
+        let server =
+            format!("{{listen: '127.0.0.1:{port}', auth: {{clients: [{{name: me, key: sk-relay-me}}]}}}}");
+        format!(
+            "server: {server}\nproviders: [{{name: a, type: anthropic, enabled: true, keys: [{{key: sk-1}}]}}]\n"
+        )
+    };
+    let (mut running, port) = sandbox.serve(&config(0));
+    let path = sandbox.write("reset.yaml", &config(port));
+    let reset = |names: &[&str]| {
+        let told = sandbox.run(&[&["--config", text(&path), "reset"], names].concat());
+        told.stderr.replace(&port.to_string(), "[PORT]")
+    };
+    let told = reset(&[]);
+    let key = told.strip_prefix("✓ keys of a may be asked again: ").and_then(|rest| rest.strip_suffix('\n'));
+    let key = key.filter(|key| key.len() == 8).expect("it is called by its id");
+    assert_eq!(reset(&["a", key]), told);
+    assert_snapshot!(reset(&["a", "none"]), @"error: the relay says: the relay has no such key; `/v1/providers` shows those that it has");
+    assert_snapshot!(reset(&["b"]), @"error: there is no provider `b` that is enabled in the configuration");
+    running.signal("TERM");
+    assert!(running.end().success());
+    assert!(
+        reset(&["a"]).starts_with("error: cc-relay is not running at 127.0.0.1:[PORT]"),
+        "{}",
+        reset(&["a"])
+    );
+}
+
+#[test]
 fn a_relay_that_speaks_tls_is_asked_over_tls_and_known_by_its_certificate() {
     let sandbox = Sandbox::new();
     // For another name than the one it is asked by: it is this very certificate that counts.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relay_testkit::story::{Manner, ask, post};
 use relay_testkit::{replies, story};
 use tokio::time::Instant;
 
@@ -28,6 +29,36 @@ async fn a_spent_key_rests_and_the_next_one_is_asked() {
     let third = relay.ask("hi").await;
     assert_eq!(third.header("x-cc-relay-keys-available"), Some("2"));
     assert_eq!(relay.keys("a")[2..], ["sk-a-2", "sk-a-1"], "the rested key takes its turn again");
+}
+
+/// Who knows that a key is good again need not wait until the relay finds out.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_an_operator_resets_is_asked_again_at_once() {
+    let script = [replies::dead_key(), replies::dead_key(), replies::stream("one"), replies::stream("two")];
+    let yaml = "server: { listen: \"127.0.0.1:0\", auth: { api_key: relay-key } }";
+    let relay = story().provider_with("a", 2, script).with(yaml).start().await;
+    let served = || async {
+        let mut request = ask("hi", Manner::Stream);
+        request.headers_mut().insert("x-api-key", "relay-key".parse().unwrap());
+        relay.send(request).await
+    };
+    assert_eq!(served().await.status, 503);
+    for (path, known) in [
+        ("/v1/providers/b/reset", false),
+        ("/v1/providers/a/keys/none/reset", false),
+        ("/v1/providers/a/reset", true),
+    ] {
+        assert_eq!(relay.send(post(path, "")).await.status, 401, "{path}: not for everybody");
+        let mut request = post(path, "");
+        request.headers_mut().insert("x-api-key", "relay-key".parse().unwrap());
+        let answer = relay.send(request).await;
+        assert_eq!(answer.status, if known { 200 } else { 404 }, "{path}");
+    }
+    assert_eq!(served().await.text(), "one");
+    assert_eq!(served().await.text(), "two");
+    let mut keys = relay.keys("a")[2..].to_vec();
+    keys.sort();
+    assert_eq!(keys, ["sk-a-1", "sk-a-2"]);
 }
 
 #[tokio::test(start_paused = true)]
