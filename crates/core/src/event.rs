@@ -31,6 +31,17 @@ pub enum Event {
         /// When one call asks again.
         probe_at: Time,
     },
+    /// An answer showed of a key whose limits it shares, or that it does not share those that it was thought to.
+    KeyPlaced {
+        /// Its provider.
+        provider: ProviderId,
+        /// The key.
+        key: KeyId,
+        /// So many keys its provider has,
+        keys: usize,
+        /// and so many that really hold limits.
+        holders: usize,
+    },
     /// A key that rested or was barred has served a call.
     KeyBack {
         /// Its provider.

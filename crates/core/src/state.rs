@@ -320,6 +320,14 @@ impl State {
         }
     }
 
+    fn announce_placed(&mut self, place: usize) {
+        let key = self.keys.at(place).id;
+        if let Some(provider) = self.fleet.providers.iter().find(|provider| provider.has(key)) {
+            let (keys, holders) = (provider.keys.len(), self.holders_of(provider));
+            self.events.push(Event::KeyPlaced { provider: provider.id, key, keys, holders });
+        }
+    }
+
     /// A key pays for a verdict, or the organization that holds its limits.
     fn exact(&mut self, provider: ProviderId, key: KeyId, class: &Class, toll: Toll, now: Time) {
         let Some(standing) = self.keys.get_mut(key) else { return };
@@ -353,11 +361,15 @@ impl State {
             let account = self.accounts.now(self.keys.at(place).account);
             match self.accounts.identify(account, organization, now) {
                 Found::Known | Found::Named => {}
-                Found::Same(into) => self.queue.move_all(account, into),
+                Found::Same(into) => {
+                    self.queue.move_all(account, into);
+                    self.announce_placed(place);
+                }
                 Found::Moved(into) => {
                     self.keys.at_mut(place).account = into;
                     // Whoever waits for it waits for the limits of others.
                     self.dissolve();
+                    self.announce_placed(place);
                 }
             }
         }

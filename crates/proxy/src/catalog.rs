@@ -156,6 +156,8 @@ fn providers(relay: &Relay, snapshot: &Snapshot) -> Value {
             "base_url": bare_url(upstream),
             "models": upstream.models,
             "active": true,
+            // Keys of one organization share its limits, however many they are.
+            "real_limits": known.map(|known| known.holders),
             "keys": keys.collect::<Vec<_>>(),
         })
     });

@@ -151,6 +151,16 @@ pub fn key_event(event: &Event, provider: &str, key: &str, now: Time) {
             let probe = probe_at.since(now).as_secs_f64();
             error!(provider, key_id = key, probe_s = probe, "no money is left behind the key");
         }
+        Event::KeyPlaced { keys, holders, .. } => {
+            let (keys, holders) = (*keys as u64, *holders as u64);
+            info!(
+                provider,
+                key_id = key,
+                keys,
+                real_limits = holders,
+                "it is known whose limits the key shares"
+            );
+        }
         Event::KeyBack { .. } => info!(provider, key_id = key, "key is back"),
     }
 }

@@ -1,8 +1,9 @@
 //! What operators see of the state: plain data, copied out in small pieces.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::fleet::{Class, KeyId, ProviderId};
+use crate::fleet::{Class, KeyId, Provider, ProviderId};
 use crate::key::{Standing, Totals};
 use crate::limits::{COUNTED, Counted};
 use crate::plan::Lease;
@@ -28,6 +29,8 @@ pub struct ProviderReport {
     pub id: ProviderId,
     /// Its keys, in the order of the configuration.
     pub keys: Vec<KeyReport>,
+    /// How many really hold their limits, as far as is known: keys of one organization share them.
+    pub holders: usize,
 }
 
 /// One key.
@@ -105,8 +108,17 @@ impl State {
         let providers = self.fleet.providers.iter().map(|provider| ProviderReport {
             id: provider.id,
             keys: provider.keys.iter().map(|key| self.report_key(key.id, &key.label, now)).collect(),
+            holders: self.holders_of(provider),
         });
         Report { providers: providers.collect(), waiting: self.queue.len() }
+    }
+
+    /// How many hold the limits of a provider's keys.
+    pub(super) fn holders_of(&self, provider: &Provider) -> usize {
+        let places = provider.keys.iter().filter_map(|key| self.keys.place_of(key.id));
+        let accounts: BTreeSet<usize> =
+            places.map(|place| self.accounts.now(self.keys.at(place).account)).collect();
+        accounts.len()
     }
 
     /// How many keys that provider has for calls of that class.

@@ -82,6 +82,7 @@ impl Locked {
     fn name(&self, event: Event) -> News {
         let (Event::KeyCooled { provider, key, .. }
         | Event::KeyBarred { provider, key, .. }
+        | Event::KeyPlaced { provider, key, .. }
         | Event::KeyBack { provider, key }) = &event;
         let provider = self.fleet.provider(*provider);
         let key = provider.and_then(|provider| provider.keys.iter().find(|known| known.id == *key));

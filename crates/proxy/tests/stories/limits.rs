@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use relay_testkit::story::Told;
 use relay_testkit::story::{Manner, ask, get};
-use relay_testkit::{Reply, replies, story};
+use relay_testkit::{Log, Reply, replies, story};
 use tokio::time::Instant;
 
 /// An answer whose head tells of its organization and of a limit that is nearly used up.
@@ -67,6 +67,7 @@ async fn a_call_that_would_wait_too_long_is_told_when_to_come_and_is_served_then
 
 #[tokio::test(start_paused = true)]
 async fn two_keys_of_one_organization_are_found_out_by_their_first_answers_and_share_its_limits() {
+    let log = Log::listen();
     let script = [told("org-one", "59"), told("org-one", "58"), told("org-two", "3")];
     let relay = story().provider_with("a", 3, script).start().await;
     for _ in 0..3 {
@@ -78,6 +79,8 @@ async fn two_keys_of_one_organization_are_found_out_by_their_first_answers_and_s
     let keys = page["data"][0]["keys"].as_array().unwrap();
     let organizations: Vec<_> = keys.iter().map(|key| key["organization"].as_str().unwrap()).collect();
     assert_eq!(organizations, ["org-one", "org-one", "org-two"]);
+    assert_eq!(page["data"][0]["real_limits"], 2);
+    assert_eq!(log.count("it is known whose limits the key shares"), 1);
     assert_eq!(keys[0]["limits"], keys[1]["limits"]);
     assert_eq!(keys[0]["limits"][0]["per_minute"], 60);
     assert_ne!(keys[0]["limits"], keys[2]["limits"]);
