@@ -32,6 +32,8 @@ pub(crate) fn check(root: &Root, findings: &mut Findings) -> Config {
         queue: Queue {
             max_wait: root.queue.max_wait_ms.value.0,
             cold_prefix_wait: root.queue.cold_prefix_wait_ms.value.0,
+            max_calls: root.queue.max_calls.value.0,
+            max_bytes: root.queue.max_bytes.value.0,
         },
         log: log::log(&root.logging, findings),
     }

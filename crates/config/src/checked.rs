@@ -244,6 +244,10 @@ pub struct Queue {
     pub max_wait: Duration,
     /// How long a call waits for another one to write the prefix that both have.
     pub cold_prefix_wait: Duration,
+    /// So many calls may wait at once.
+    pub max_calls: u64,
+    /// Their bodies may be so large together, in bytes.
+    pub max_bytes: u64,
 }
 
 /// What is logged, and where.

@@ -32,6 +32,8 @@ impl Config {
             ownership,
             max_wait: self.queue.max_wait,
             prefix_wait: self.queue.cold_prefix_wait,
+            queue_calls: Some(self.queue.max_calls),
+            queue_bytes: Some(self.queue.max_bytes),
         }
     }
 }

@@ -21,6 +21,8 @@ pub fn effective(config: &Config) -> String {
         "queue": {
             "max_wait_ms": millis(config.queue.max_wait),
             "cold_prefix_wait_ms": millis(config.queue.cold_prefix_wait),
+            "max_calls": config.queue.max_calls,
+            "max_bytes": size_text(config.queue.max_bytes),
         },
         "logging": log(&config.log),
     }))

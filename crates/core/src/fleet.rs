@@ -20,6 +20,10 @@ pub struct Fleet {
     pub max_wait: Duration,
     /// How long a call waits for another one to write the prefix that they have in common; zero for not at all.
     pub prefix_wait: Duration,
+    /// So many calls may wait at once; without a number, as many as come.
+    pub queue_calls: Option<u64>,
+    /// Their bodies may be so large together, in bytes.
+    pub queue_bytes: Option<u64>,
 }
 
 impl Fleet {

@@ -63,6 +63,9 @@ pub(crate) struct Queue {
     spots: BTreeMap<Ticket, Spot>,
     lines: BTreeMap<DomainId, Line>,
     issued: u64,
+    /// How large the bodies are that wait with them, and all of them together, in bytes.
+    bodies: BTreeMap<Ticket, u64>,
+    bytes: u64,
 }
 
 impl Queue {
@@ -96,8 +99,27 @@ impl Queue {
         self.spots.get(&ticket).copied()
     }
 
+    /// Is there room for one more who waits with a body of that size? Whoever waits holds memory.
+    pub(crate) fn has_room(&self, bytes: u64, calls: Option<u64>, all: Option<u64>) -> bool {
+        calls.is_none_or(|calls| (self.bodies.len() as u64) < calls)
+            && all.is_none_or(|all| self.bytes.saturating_add(bytes) <= all)
+    }
+
+    /// He waits with a body of that size.
+    pub(crate) fn carry(&mut self, ticket: Ticket, bytes: u64) {
+        let known = self.bodies.insert(ticket, bytes);
+        self.bytes = self.bytes.saturating_sub(known.unwrap_or_default()).saturating_add(bytes);
+    }
+
+    /// How large that body is.
+    pub(crate) fn carried(&self, ticket: Ticket) -> u64 {
+        self.bodies.get(&ticket).copied().unwrap_or_default()
+    }
+
     /// Gives a place up. Where he stood, if he waited for a limit, and what he needed.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Option<(Spot, Waiter)> {
+        let carried = self.bodies.remove(&ticket);
+        self.bytes = self.bytes.saturating_sub(carried.unwrap_or_default());
         self.pauses.remove(&ticket);
         let spot = self.spots.remove(&ticket)?;
         let waiter = match spot {

@@ -83,6 +83,20 @@ pub enum Ask {
 impl State {
     /// May this call go now, and with which key? If not: a place in the queue, or why not at all.
     pub fn ask(&mut self, plan: &mut Plan, now: Time, roll: Roll) -> Ask {
+        let comes = plan.ticket.is_none();
+        let asked = self.look_for(plan, now, roll);
+        let Ask::Wait { ticket, until } = asked else { return asked };
+        plan.ticket = Some(ticket);
+        let bytes = plan.size.map_or(0, |size| size.bytes);
+        if comes && !self.queue.has_room(bytes, self.fleet.queue_calls, self.fleet.queue_bytes) {
+            self.leave(plan);
+            return Ask::Exhausted(Exhausted::Spent { until });
+        }
+        self.queue.carry(ticket, bytes);
+        asked
+    }
+
+    fn look_for(&mut self, plan: &mut Plan, now: Time, roll: Roll) -> Ask {
         self.affinity.seed(roll);
         plan.class_id = Some(self.class(plan));
         let needs = self.needs(plan);

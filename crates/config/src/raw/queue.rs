@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::raw::leaf::Whole;
 use crate::raw::server::DAY;
 use crate::raw::table::section;
-use crate::raw::unit::Millis;
+use crate::raw::unit::{Millis, Size};
 
 section! {
     /// How long a call may wait for a key.
@@ -13,5 +14,9 @@ section! {
         max_wait_ms: Millis<0, DAY> = Duration::from_secs(30);
         /// How long a call waits for another one that begins with the same tools and system prompt to be answered, so that it reads them from the cache instead of writing them as well; 0 means not at all.
         cold_prefix_wait_ms: Millis<0, DAY> = Duration::from_secs(3);
+        /// How many calls may wait at once. Whoever comes when so many do is told when to come back.
+        max_calls: Whole<1, { u32::MAX as u64 }> = 10_000;
+        /// How large the bodies of those that wait may be together: they are kept in memory.
+        max_bytes: Size<1, { 1 << 40 }> = 1 << 30;
     }
 }

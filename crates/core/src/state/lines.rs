@@ -262,8 +262,10 @@ impl State {
     /// Everybody who waits looks again, as if he had just come.
     pub(super) fn dissolve(&mut self) {
         for ticket in self.queue.tickets() {
+            let bytes = self.queue.carried(ticket);
             self.give_up(ticket);
             self.queue.wait_on(ticket);
+            self.queue.carry(ticket, bytes);
         }
         self.queue.stir();
     }

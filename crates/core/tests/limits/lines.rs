@@ -277,3 +277,26 @@ fn after_a_reload_everybody_looks_again_and_nothing_stays_promised() {
     assert_eq!(stage.ask(&mut waiting), Told::Go(id("a")));
     assert_eq!(stage.ask(&mut called), Told::Wait(at(7_000)));
 }
+
+/// Whoever waits holds memory: there is an end to it.
+#[test]
+fn whoever_finds_the_queue_full_is_told_when_to_come_back_and_there_is_room_when_one_leaves() {
+    let mut stage = empty();
+    stage.fleet.queue_calls = Some(2);
+    stage.state.reconcile(&stage.fleet, stage.now);
+    let (first, ..) = waits(&mut stage, takes(10, 0));
+    let (mut second, ..) = waits(&mut stage, takes(10, 0));
+    assert_eq!(stage.would(takes(10, 0)), Told::No(relay_core::Exhausted::Spent { until: at(3_000) }));
+    assert_eq!(stage.ask(&mut second), Told::Wait(at(2_000)), "whoever waits goes on waiting");
+    stage.leave(first);
+    assert_eq!(stage.would(takes(10, 0)), Told::Wait(at(2_000)));
+
+    // Bodies have four bytes a token here.
+    stage.fleet.queue_bytes = Some(100);
+    stage.state.reconcile(&stage.fleet, stage.now);
+    assert!(matches!(stage.would(takes(16, 0)), Told::No(_)), "forty bytes wait");
+    assert!(matches!(stage.would(takes(15, 0)), Told::Wait(_)));
+    stage.leave(second);
+    assert!(matches!(stage.would(takes(25, 0)), Told::Wait(_)));
+    assert!(matches!(stage.would(takes(26, 0)), Told::No(_)));
+}

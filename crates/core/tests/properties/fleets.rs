@@ -59,6 +59,8 @@ fn sized(n_providers: usize, n_keys: usize) -> impl Generate<Value = Fleet> {
         ownership: Ownership::default(),
         max_wait,
         prefix_wait: Duration::from_secs(3),
+        queue_calls: None,
+        queue_bytes: None,
     })
 }
 
@@ -98,5 +100,7 @@ pub(crate) fn square(among_providers: Strategy, among_keys: Strategy) -> Fleet {
         ownership: Ownership::default(),
         max_wait: Duration::ZERO,
         prefix_wait: Duration::ZERO,
+        queue_calls: None,
+        queue_bytes: None,
     }
 }
