@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use relay_core::Strategy;
+use relay_core::{Families, Strategy};
 use relay_providers::{Kind, Secret};
 
 /// A whole configuration that has passed every check.
@@ -160,6 +160,15 @@ pub struct Routing {
     pub default_provider: Option<usize>,
     /// `x-cc-relay-*` headers that explain a decision are sent.
     pub debug: bool,
+    /// The beginning of a model's name, and the class of models whose limits it shares.
+    pub model_classes: Vec<(String, String)>,
+}
+
+impl Routing {
+    /// Which models share limits.
+    pub fn families(&self) -> Families {
+        Families::with(self.model_classes.iter().cloned())
+    }
 }
 
 /// A provider that is enabled.

@@ -65,7 +65,7 @@ fn auth(auth: &Auth) -> Value {
 }
 
 fn routing(config: &Config) -> Value {
-    let Routing { strategy, model_based, prefixes, default_provider, debug } = &config.routing;
+    let Routing { strategy, model_based, prefixes, default_provider, debug, model_classes } = &config.routing;
     let name = |place: Option<usize>| Some(config.providers.get(place?)?.name.as_str());
     let order = Order { strategy: *strategy, model_based: *model_based };
     let mut shown = json!({ "strategy": word_of(order), "debug": debug });
@@ -75,6 +75,11 @@ fn routing(config: &Config) -> Value {
         .collect();
     if !mapping.is_empty() {
         shown["model_mapping"] = Value::Object(mapping);
+    }
+    let classes: Map<String, Value> =
+        model_classes.iter().map(|(start, class)| (start.clone(), Value::from(class.as_str()))).collect();
+    if !classes.is_empty() {
+        shown["model_classes"] = Value::Object(classes);
     }
     if let Some(default) = name(*default_provider) {
         shown["default_provider"] = Value::from(default);

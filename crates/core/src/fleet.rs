@@ -149,20 +149,9 @@ pub struct Ownership {
 pub struct Class(Name);
 
 impl Class {
-    /// The class of a model. Models of Anthropic's fourth generation share a limit per family; a
-    /// dated snapshot shares the limit of its model; any other name is a class of its own.
-    /// (<https://platform.claude.com/docs/en/api/rate-limits>, read 2026-08-22.)
-    pub fn of(model: &str) -> Self {
-        const SHARED: [&str; 2] = ["claude-opus-4", "claude-sonnet-4"];
-        let model = model.strip_suffix("[1m]").unwrap_or(model);
-        for family in SHARED {
-            let rest = model.strip_prefix(family);
-            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '@'])) {
-                return Self(Name::of(family));
-            }
-        }
-        let model = undated(model);
-        Self(Name::of(&model[..model.floor_char_boundary(Self::LONGEST)]))
+    /// The class of that name.
+    pub fn of(name: &str) -> Self {
+        Self(Name::of(&name[..name.floor_char_boundary(Self::LONGEST)]))
     }
 
     /// Client-made names are kept no longer than this, in bytes.
@@ -171,6 +160,46 @@ impl Class {
     /// Its name.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+}
+
+/// Families of models that share one limit: the beginning of their names, and the class that they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Families(Vec<(String, Class)>);
+
+impl Families {
+    /// Models of Anthropic's fourth generation share a limit per family
+    /// (<https://platform.claude.com/docs/en/api/rate-limits>, read 2026-08-22).
+    pub const USUAL: [&str; 2] = ["claude-opus-4", "claude-sonnet-4"];
+
+    /// These, and the usual ones that they do not name.
+    pub fn with(own: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut all: Vec<_> = own.into_iter().map(|(start, class)| (start, Class::of(&class))).collect();
+        for start in Self::USUAL {
+            if !all.iter().any(|(known, _)| known == start) {
+                all.push((start.to_owned(), Class::of(start)));
+            }
+        }
+        Self(all)
+    }
+
+    /// The class of a model: that of the longest beginning which it has. A dated snapshot shares the limit of its model;
+    /// any other name is a class of its own.
+    pub fn class(&self, model: &str) -> Class {
+        let model = model.strip_suffix("[1m]").unwrap_or(model);
+        let is_of = |start: &str| {
+            let rest = model.strip_prefix(start);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '@']))
+        };
+        let families = self.0.iter().filter(|(start, _)| is_of(start));
+        let longest = families.max_by_key(|(start, _)| start.len());
+        longest.map_or_else(|| Class::of(undated(model)), |(_, class)| class.clone())
+    }
+}
+
+impl Default for Families {
+    fn default() -> Self {
+        Self::with([])
     }
 }
 
@@ -224,7 +253,26 @@ mod tests {
             ("", ""),
         ];
         for (model, expect) in table {
-            assert_eq!(Class::of(model).as_str(), expect, "{model}");
+            assert_eq!(Families::default().class(model).as_str(), expect, "{model}");
+        }
+    }
+
+    #[test]
+    fn families_of_ones_own_go_before_the_usual_ones_and_the_longest_beginning_decides() {
+        let own = [
+            ("claude-opus-4-5", "opus"),
+            ("claude-opus-5", "opus"),
+            ("claude-sonnet-4", "claude-sonnet-4-x"),
+        ];
+        let families = Families::with(own.map(|(start, class)| (start.to_owned(), class.to_owned())));
+        for (model, expect) in [
+            ("claude-opus-4-5-20251101", "opus"),
+            ("claude-opus-5-5", "opus"),
+            ("claude-opus-4-1", "claude-opus-4"),
+            ("claude-sonnet-4", "claude-sonnet-4-x"),
+            ("claude-opus-4-50", "claude-opus-4"),
+        ] {
+            assert_eq!(families.class(model).as_str(), expect, "{model}");
         }
     }
 

@@ -39,7 +39,7 @@ pub mod state;
 pub use crate::affinity::{Conversation, Leaving, Stay};
 pub use crate::event::Event;
 pub use crate::fact::{Fact, Learned};
-pub use crate::fleet::{Caps, Class, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
+pub use crate::fleet::{Caps, Class, Families, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
 pub use crate::flow::PIECE;
 pub use crate::key::Totals;
 pub use crate::limits::Counted;

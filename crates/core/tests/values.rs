@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use relay_core::select::{Candidate, Select};
 use relay_core::{
-    Breakage, Class, Extent, Gauge, Key, KeyId, Provider, ProviderId, Quota, Roll, Strategy, Time, Unified,
-    UnifiedStatus, Usage, Verdict,
+    Breakage, Class, Extent, Families, Gauge, Key, KeyId, Provider, ProviderId, Quota, Roll, Strategy, Time,
+    Unified, UnifiedStatus, Usage, Verdict,
 };
 
 const T: Time = Time::from_epoch(Duration::from_secs(1_000));
@@ -145,9 +145,13 @@ fn a_key_is_never_printed_whole_and_a_moment_is_printed_in_seconds() {
 fn a_class_keeps_no_more_of_a_clients_name_than_it_must() {
     let long = "x".repeat(1_000);
     assert_eq!(Class::of(&long).as_str().len(), 128);
-    assert_eq!(Class::of("claude-x-2025021").as_str(), "claude-x-2025021", "seven digits are no date");
-    assert_eq!(Class::of("claude-x-2025021a").as_str(), "claude-x-2025021a");
-    assert_eq!(Class::of("claude-sonnet-4@x").as_str(), "claude-sonnet-4");
+    assert_eq!(
+        Families::default().class("claude-x-2025021").as_str(),
+        "claude-x-2025021",
+        "seven digits are no date"
+    );
+    assert_eq!(Families::default().class("claude-x-2025021a").as_str(), "claude-x-2025021a");
+    assert_eq!(Families::default().class("claude-sonnet-4@x").as_str(), "claude-sonnet-4");
 }
 
 #[test]

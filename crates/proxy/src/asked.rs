@@ -191,7 +191,7 @@ impl Asked {
             Purpose::Property(offer, _) => (Subject::Property, Some(*offer)),
         };
         let class = match &self.purpose {
-            Purpose::Messages => Class::of(model.as_deref().unwrap_or_default()),
+            Purpose::Messages => snapshot.families.class(model.as_deref().unwrap_or_default()),
             // Counted in a pool of its own upstream, so it must not rest a model's class here.
             Purpose::CountTokens => Class::of("count_tokens"),
             Purpose::Property(..) => Class::of("files_and_batches"),

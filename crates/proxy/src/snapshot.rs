@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use relay_config::Config;
 use relay_config::checked::{self, Auth, DebugOptions, Server};
-use relay_core::{Fleet, Key, KeyId, ProviderId};
+use relay_core::{Families, Fleet, Key, KeyId, ProviderId};
 use relay_providers::{Adapter, Auth as Wanted, Credential, Offer, Secret, Target};
 use relay_transport::{Deadlines, Origin, Transport};
 
@@ -20,6 +20,8 @@ pub(crate) struct Snapshot {
     /// Headers that explain a decision are sent.
     pub(crate) explains: bool,
     pub(crate) debug: DebugOptions,
+    /// Which models share limits.
+    pub(crate) families: Families,
     pub(crate) fleet: Fleet,
     /// In the order of the configuration.
     pub(crate) providers: Vec<Upstream>,
@@ -82,6 +84,7 @@ impl Snapshot {
             auth: Auth { clients: keyring.clients(config), ..config.auth.clone() },
             explains: config.routing.debug,
             debug: config.log.debug,
+            families: config.routing.families(),
             fleet,
             providers,
             transport,

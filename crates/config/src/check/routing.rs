@@ -41,7 +41,21 @@ pub(super) fn routing(raw: &raw::routing::Routing, accounts: &Accounts, findings
         default_provider: default
             .and_then(|name| target(name, &raw.default_provider.spot, accounts, findings)),
         debug: raw.debug.value.0,
+        model_classes: classes(raw, findings),
     }
+}
+
+fn classes(raw: &raw::routing::Routing, findings: &mut Findings) -> Vec<(String, String)> {
+    let mut classes = Vec::new();
+    for (spot, start, class) in &raw.model_classes.entries {
+        if class.text.is_empty() {
+            findings
+                .problem(spot, "must name a class")
+                .hint("any name: models with the same one share limits");
+        }
+        classes.push((start.clone(), class.text.clone()));
+    }
+    classes
 }
 
 /// The place of the provider of that name; none if it is not served, or there is none.

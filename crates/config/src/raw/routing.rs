@@ -19,6 +19,10 @@ section! {
         model_mapping: Named<Text> => "{ claude: anthropic, glm: zai }";
         /// For `model_based`: the provider of models that `model_mapping` does not name.
         default_provider: Text => "anthropic";
+        /// Which models share limits: the beginning of a model's name, and a name for the class that it is of. The
+        /// longest beginning decides. Without an entry, all `claude-opus-4…` are of one class, all `claude-sonnet-4…`
+        /// of another, and any other model is a class of its own.
+        model_classes: Named<Text> => "{ claude-opus-5: claude-opus-5 }";
     }
     dead {
         "failover_timeout" => "remove it; how long an attempt may take is set by `timeouts` of a provider";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use relay_testkit::story::Told;
-use relay_testkit::story::{Manner, ask, get};
+use relay_testkit::story::{Manner, ask, get, post};
 use relay_testkit::{Log, Reply, replies, story};
 use tokio::time::Instant;
 
@@ -426,4 +426,22 @@ async fn a_provider_that_cannot_count_uses_up_no_limit_for_years() {
 async fn no_key_rests_for_longer_than_a_week() {
     let relay = story().provider("a", [replies::spent("30000000")]).start().await;
     assert_eq!(relay.ask_whole("hi").await.header("retry-after"), Some("604800"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn models_that_the_configuration_puts_into_one_class_share_a_limit() {
+    for (classes, waits) in [("", false), ("routing: { model_classes: { one: both, two: both } }", true)] {
+        let relay = story().provider_with("a", 1, [told("org-one", "0"), replies::message("hello")]);
+        let relay = relay.with(classes).start().await;
+        let ask = |model: &str| {
+            let body = format!(
+                r#"{{"model":"{model}","max_tokens":1,"messages":[{{"role":"user","content":"hi"}}]}}"#
+            );
+            post("/v1/messages", body)
+        };
+        assert_eq!(relay.send(ask("one")).await.status, 200);
+        let began = Instant::now();
+        assert_eq!(relay.send(ask("two-20260101")).await.status, 200);
+        assert_eq!(began.elapsed() >= Duration::from_secs(1), waits, "{classes}: {:?}", began.elapsed());
+    }
 }
