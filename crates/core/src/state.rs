@@ -33,7 +33,7 @@ use crate::usage::Usage;
 use crate::verdict::{Fault, Next, Reason, Toll, Verdict};
 
 use self::home::AtHome;
-use self::survey::{Choice, Scratch};
+use self::survey::{Choice, Scratch, Wants};
 
 pub use self::report::{Around, Count, Holder, KeyReport, LimitReport, ProviderReport, Report};
 
@@ -105,19 +105,20 @@ impl State {
         {
             return self.let_go(plan, choice, now);
         }
-        match self.at_home(plan, &needs, now) {
+        let warm = match self.at_home(plan, &needs, now) {
             AtHome::Now(choice) => return self.let_go(plan, choice, now),
             AtHome::Soon(ticket, until) => return Ask::Wait { ticket, until },
-            AtHome::Away => {}
-        }
+            AtHome::Away(warm) => warm,
+        };
+        let wants = Wants { cold: &needs, warm };
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut survey = self.survey(plan, &needs, now, &mut scratch);
+        let mut survey = self.survey(plan, &wants, now, &mut scratch);
         let chosen = if plan.met.len() >= MOST_ATTEMPTS {
             // Who is ready now may be asked again, but by a new plan.
             survey.note(Some(now).filter(|_| !scratch.able.is_empty()), None);
             None
         } else {
-            self.choose(plan, &needs, &mut scratch, (now, roll))
+            self.choose(plan, &wants, &mut scratch, (now, roll))
         };
         self.scratch = scratch;
         if let Some(choice) = chosen {
@@ -134,7 +135,7 @@ impl State {
         let rests = survey.rested.is_some_and(|ready| ready <= plan.wait_until);
         let patient = rests || self.turn(plan, now).is_some() || survey.line(plan).is_some();
         if let Some(until) = survey.next.filter(|_| patient && plan.met.len() < MOST_ATTEMPTS) {
-            let (ticket, until) = self.queue_up(plan, &needs, &survey, until, now);
+            let (ticket, until) = self.queue_up(plan, &wants, &survey, until, now);
             Ask::Wait { ticket, until }
         } else {
             self.leave(plan);

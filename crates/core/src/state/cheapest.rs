@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::time::{Roll, Time};
 
 use super::State;
-use super::survey::Look;
+use super::survey::{Look, Wants};
 
 /// Pools up to this size are looked at whole.
 const SMALL: usize = 32;
@@ -40,17 +40,18 @@ impl State {
         &self,
         plan: &Plan,
         (place, class): (usize, ClassId),
-        needs: &Needs,
+        wants: &Wants<'_>,
         (now, roll): (Time, Roll),
     ) -> Option<usize> {
         let (provider, pool) = (self.fleet.providers[place].id, &self.pools[place]);
         let able = |index: usize| {
-            let domain = self.domain(pool[index], class);
+            let (domain, needs) = (self.domain(pool[index], class), self.wanted(wants, pool[index]));
             matches!(self.look(plan, (provider, pool[index], domain), needs, now), Look::Able)
         };
         let mut best: Option<Rank> = None;
         // Whether somebody could serve now is asked last, for of most it is not needed to know.
         let mut compare = |index: usize, sight: &Sight<'_>| {
+            let needs = self.wanted(wants, pool[index]);
             if let Some(rank) = sight.rank(index, best.as_ref(), needs, now)
                 && able(index)
             {

@@ -19,8 +19,8 @@ pub(super) enum AtHome {
     Now(Choice),
     /// It waits there, for that is worth it.
     Soon(Ticket, Time),
-    /// It has no home, or goes elsewhere.
-    Away,
+    /// It has no home, or goes elsewhere if somebody else is free. With what it needs where it is cached, and a key there.
+    Away(Option<(usize, Needs)>),
 }
 
 /// What a conversation has in a prompt cache.
@@ -36,17 +36,17 @@ impl State {
     /// Does a call go on where its conversation was?
     pub(super) fn at_home(&mut self, plan: &mut Plan, needs: &Needs, now: Time) -> AtHome {
         let home = plan.conversation.and_then(|conversation| self.affinity.home(conversation));
-        let Some(home) = home.filter(|_| plan.whose == Whose::Pool) else { return AtHome::Away };
+        let Some(home) = home.filter(|_| plan.whose == Whose::Pool) else { return AtHome::Away(None) };
         let tokens = home.warm(&plan.class, now);
         let cache = Cache { provider: home.provider, tokens, worth: home.worth(&plan.class, now) };
         let (key, prompt, bytes) = (home.key, home.prompt, home.bytes);
         plan.stay = Stay::New;
         if tokens == 0 {
-            return AtHome::Away;
+            return AtHome::Away(None);
         }
         plan.stay = Stay::Left { tokens, why: Leaving::Unable };
         let allowed = plan.providers.contains(&cache.provider) && !plan.left.contains(&cache.provider);
-        let Some(key) = self.keys.place_of(key).filter(|_| allowed) else { return AtHome::Away };
+        let Some(key) = self.keys.place_of(key).filter(|_| allowed) else { return AtHome::Away(None) };
         let class = self.class(plan);
         // What was added since, and what was not cached then. Where a history was cut, it is as for anybody else.
         let added =
@@ -59,7 +59,11 @@ impl State {
             && waits_for == domain
         {
             let at = self.expected(domain, rank, now);
-            return if is_worth(plan, &cache, at, now) { AtHome::Soon(ticket, at) } else { AtHome::Away };
+            return if is_worth(plan, &cache, at, now) {
+                AtHome::Soon(ticket, at)
+            } else {
+                AtHome::Away(Some((key, needs)))
+            };
         }
         let look = self.look_in(plan, (cache.provider, key, domain), &needs, now);
         match look {
@@ -107,7 +111,7 @@ impl State {
                 plan.ticket = Some(ticket);
                 AtHome::Soon(ticket, until)
             }
-            _ => AtHome::Away,
+            _ => AtHome::Away(Some((home, *needs))),
         }
     }
 
@@ -139,7 +143,7 @@ impl State {
 
     /// Do two keys read the same cache? Those of one workspace do; where nobody speaks of workspaces, those of one
     /// organization (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
-    fn shares_cache(&self, one: usize, other: usize) -> bool {
+    pub(super) fn shares_cache(&self, one: usize, other: usize) -> bool {
         let (one, other) = (self.keys.at(one), self.keys.at(other));
         let known = |workspace: usize| !self.workspaces.get(workspace).is_nameless();
         let workspaces = self.workspaces.now(one.workspace) == self.workspaces.now(other.workspace);

@@ -13,7 +13,7 @@ use crate::rest::Readiness;
 use crate::time::Time;
 
 use super::State;
-use super::survey::{Choice, Later, Survey};
+use super::survey::{Choice, Later, Survey, Wants};
 
 /// So many of a line are looked at when it is asked who may go.
 const MOST: usize = 64;
@@ -157,7 +157,7 @@ impl State {
     pub(super) fn queue_up(
         &mut self,
         plan: &mut Plan,
-        needs: &Needs,
+        wants: &Wants<'_>,
         survey: &Survey,
         until: Time,
         now: Time,
@@ -172,7 +172,7 @@ impl State {
         } else {
             self.leave(plan);
             match line {
-                Some(later) => (self.join(plan, &later, needs), later.at),
+                Some(later) => (self.join(plan, &later, self.wanted(wants, later.key)), later.at),
                 None => (self.queue.pause(until), until),
             }
         };

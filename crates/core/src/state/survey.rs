@@ -47,6 +47,15 @@ pub(super) struct Choice {
     pub(super) needs: Needs,
 }
 
+/// What a call will need of whoever serves it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wants<'a> {
+    /// Where nothing of it is cached.
+    pub(super) cold: &'a Needs,
+    /// A key where its conversation is cached, and what it needs there.
+    pub(super) warm: Option<(usize, Needs)>,
+}
+
 /// Room for candidates.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -69,7 +78,13 @@ pub(super) enum Look {
 
 impl State {
     /// Looks at everyone the plan may still ask. Providers who could serve now are put into `scratch`.
-    pub(super) fn survey(&mut self, plan: &Plan, needs: &Needs, now: Time, scratch: &mut Scratch) -> Survey {
+    pub(super) fn survey(
+        &mut self,
+        plan: &Plan,
+        wants: &Wants<'_>,
+        now: Time,
+        scratch: &mut Scratch,
+    ) -> Survey {
         let class = self.class(plan);
         let mut survey = Survey::default();
         scratch.able.clear();
@@ -78,7 +93,7 @@ impl State {
                 continue;
             }
             let able = match plan.whose {
-                Whose::Pool => self.survey_pool(plan, (place, class), needs, now, &mut survey),
+                Whose::Pool => self.survey_pool(plan, (place, class), wants, now, &mut survey),
                 Whose::Client => {
                     let resting = plan.resting(provider.id, None, now);
                     survey.note(resting, resting);
@@ -103,14 +118,14 @@ impl State {
         &self,
         plan: &Plan,
         (place, class): (usize, ClassId),
-        needs: &Needs,
+        wants: &Wants<'_>,
         now: Time,
         survey: &mut Survey,
     ) -> bool {
         let provider = self.fleet.providers[place].id;
         let mut able = false;
         for key in self.pools[place].iter().copied() {
-            let domain = self.domain(key, class);
+            let (domain, needs) = (self.domain(key, class), self.wanted(wants, key));
             match self.look(plan, (provider, key, domain), needs, now) {
                 Look::Passed => {}
                 Look::Able => {
@@ -133,6 +148,14 @@ impl State {
             }
         }
         able
+    }
+
+    /// What a call needs of that key: less, if its conversation is cached there.
+    pub(super) fn wanted<'w>(&self, wants: &'w Wants<'_>, key: usize) -> &'w Needs {
+        match &wants.warm {
+            Some((home, warm)) if *home == key || self.shares_cache(key, *home) => warm,
+            _ => wants.cold,
+        }
     }
 
     /// How it stands with one key, for that call.
@@ -179,7 +202,7 @@ impl State {
     pub(super) fn choose(
         &mut self,
         plan: &Plan,
-        needs: &Needs,
+        wants: &Wants<'_>,
         scratch: &mut Scratch,
         (now, roll): (Time, Roll),
     ) -> Option<Choice> {
@@ -194,22 +217,23 @@ impl State {
         let class = self.class(plan);
         if plan.whose == Whose::Client {
             let domain = DomainId { account: 0, class };
-            return Some(Choice { provider, key: None, domain, needs: *needs });
+            return Some(Choice { provider, key: None, domain, needs: *wants.cold });
         }
         // Dice of its own, or the choice of the provider would decide that of the key.
         let roll = roll.again();
         let key = match self.fleet.providers[place].strategy {
-            Strategy::LeastLoaded => self.cheapest(plan, (place, class), needs, (now, roll)),
-            _ => self.select_key(plan, place, needs, &mut scratch.keys, (now, roll)),
+            Strategy::LeastLoaded => self.cheapest(plan, (place, class), wants, (now, roll)),
+            _ => self.select_key(plan, place, wants, &mut scratch.keys, (now, roll)),
         }?;
-        Some(Choice { provider, key: Some(key), domain: self.domain(key, class), needs: *needs })
+        let needs = *self.wanted(wants, key);
+        Some(Choice { provider, key: Some(key), domain: self.domain(key, class), needs })
     }
 
     fn select_key(
         &mut self,
         plan: &Plan,
         place: usize,
-        needs: &Needs,
+        wants: &Wants<'_>,
         candidates: &mut Vec<Candidate>,
         (now, roll): (Time, Roll),
     ) -> Option<usize> {
@@ -217,7 +241,7 @@ impl State {
         let (provider, pool) = (&self.fleet.providers[place], &self.pools[place]);
         candidates.clear();
         for (index, key) in pool.iter().copied().enumerate() {
-            let domain = self.domain(key, class);
+            let (domain, needs) = (self.domain(key, class), self.wanted(wants, key));
             if matches!(self.look(plan, (provider.id, key, domain), needs, now), Look::Able) {
                 let Key { priority, weight, .. } = provider.keys[index];
                 let in_flight = self.keys.at(key).in_flight;

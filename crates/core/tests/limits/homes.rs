@@ -109,6 +109,28 @@ fn it_waits_there_as_long_as_that_is_worth_it_and_goes_elsewhere_if_it_is_not() 
     );
 }
 
+/// Otherwise each who waits for longer than it is worth would count as much as his whole history, the line would look
+/// many times as long as it is, and all would be refused who come to it, while hardly anything is used.
+#[test]
+fn where_nobody_is_free_it_waits_at_home_for_no_more_than_it_needs_there() {
+    let mut stage = two();
+    for (label, debt) in [("b", 17_000), ("a", 100_000)] {
+        let call = stage.go(with(label, takes(100_000, 0)));
+        stage.serve(call, usage(100_000 + debt, 0));
+    }
+    // 17,000 and the ten that are added, and not the ten thousand that are cached.
+    let (mut first, told) = stage.arrive(turn(10));
+    assert!(matches!(told, Told::Wait(until) if until > at(61_020) && until < at(61_023)), "{told:?}");
+    // Whoever comes behind waits for that much longer.
+    let other = stage.would(with("b", takes(1_000, 0)));
+    assert!(matches!(other, Told::Wait(until) if until > at(61_080) && until < at(61_084)), "{other:?}");
+    stage.pass(1_023);
+    assert_eq!(stage.woken(), [first.ticket.expect("the stage is set for it")]);
+    assert_eq!(stage.ask(&mut first), Told::Go(id("b")));
+    assert_eq!(first.lease.as_ref().map(|lease| lease.stay()), Some(Stay::Kept { tokens: CACHED }));
+    stage.leave(first);
+}
+
 #[test]
 fn whoever_waits_at_home_leaves_it_when_that_is_not_worth_it_any_more() {
     let mut stage = two();
