@@ -161,6 +161,13 @@ impl Limiter {
         gauges
     }
 
+    /// How much is left in the emptiest bucket, as a part of a full one; 1 if there is none.
+    pub fn lowest(&self, now: Duration) -> f64 {
+        let holders = self.organizations.iter().chain(self.workspaces.iter().flatten());
+        let meters = holders.flat_map(|limits| limits.meters.values());
+        meters.map(|meters| meters.lowest(now)).fold(1.0, f64::min)
+    }
+
     fn concerned(
         &mut self,
         account: Account,
@@ -307,6 +314,18 @@ mod tests {
         assert_eq!(value("input-tokens-remaining"), Some("80000"));
         assert_eq!(value("requests-remaining"), Some("99"));
         assert_eq!(limiter.admit(SECOND, "opus", 1, START), Ok(()));
+    }
+
+    #[test]
+    fn where_only_input_or_only_output_is_limited_no_header_speaks_of_both() {
+        for (input, output) in [(Some(1_000), None), (None, Some(1_000)), (None, None)] {
+            let limit = Limit { input, output, ..minute(1, 1, 1) };
+            let mut limiter = Limiter::new(&settings(limit, Limit::none()), START);
+            let headers = limiter.headers(FIRST, "opus", START);
+            let has = |name: &str| headers.iter().any(|(found, _)| found.contains(name));
+            assert!(!has("ratelimit-tokens"), "{headers:?}");
+            assert_eq!((has("input-tokens"), has("output-tokens")), (input.is_some(), output.is_some()));
+        }
     }
 
     #[test]

@@ -150,9 +150,21 @@ impl Meters {
         push_tokens(&mut headers, INPUT, &[self.input.as_ref()], now);
         push_tokens(&mut headers, OUTPUT, &[self.output.as_ref()], now);
         let tightest = if narrower.tokens_left(now) < self.tokens_left(now) { narrower } else { self };
-        let both = [tightest.input.as_ref(), tightest.output.as_ref()];
-        push_tokens(&mut headers, TIGHTEST, &both, now);
+        // Where only one of them is limited, nothing limits both together.
+        if let (Some(input), Some(output)) = (&tightest.input, &tightest.output) {
+            push_tokens(&mut headers, TIGHTEST, &[Some(input), Some(output)], now);
+        }
         headers
+    }
+
+    /// How much is left in the emptiest of them, as a part of a full one; 1 if there is none.
+    #[expect(clippy::cast_precision_loss, reason = "a part, to be shown")]
+    pub(crate) fn lowest(&self, now: Duration) -> f64 {
+        let all = [&self.requests, &self.input, &self.output].into_iter().flatten();
+        let left = |Measured { bucket, .. }: &Measured| {
+            bucket.remaining(now).min(bucket.capacity()) as f64 / bucket.capacity().max(1) as f64
+        };
+        all.map(left).fold(1.0, f64::min)
     }
 
     /// The scarcer of input and output tokens.
