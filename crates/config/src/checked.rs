@@ -212,6 +212,8 @@ pub struct Deadlines {
 pub struct Key {
     /// Where its secret comes from.
     pub source: KeySource,
+    /// The variable that a `key` was taken from, if it was.
+    pub variable: Option<String>,
     /// The operator's own caps; zero means none.
     pub limits: Limits,
     /// 0 to 2, higher goes first.

@@ -1,6 +1,7 @@
 //! A configuration as `core` sees it: ids, labels and shares, and no secret.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use relay_core::{Caps, Fleet, KeyId, Ownership, ProviderId};
 use relay_providers::Secret;
@@ -36,6 +37,24 @@ impl Config {
             queue_bytes: Some(self.queue.max_bytes),
         }
     }
+
+    /// The fleet where no secret is known: each key goes by the name of the variable, the file or the command that has
+    /// its secret, and counts as another one than any other.
+    pub fn fleet_of_names(&self) -> Fleet {
+        let mut fleet = self.fleet(&|_, _| Some(Secret::new("")));
+        for (provider, written) in fleet.providers.iter_mut().zip(&self.providers) {
+            let mut taken = BTreeSet::new();
+            for (key, written) in provider.keys.iter_mut().zip(&written.keys) {
+                let name = written.name();
+                let numbered = (2_u32..).map(|number| format!("{name} #{number}"));
+                let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name));
+                key.label = free.unwrap_or(name);
+                key.id = KeyId::of(provider.id, key.label.as_bytes());
+                taken.insert(key.label.clone());
+            }
+        }
+        fleet
+    }
 }
 
 impl Provider {
@@ -63,6 +82,16 @@ impl Key {
             KeySource::Command(command) => Cow::Owned([b"command:", command.as_bytes()].concat()),
         };
         KeyId::of(provider, &identity)
+    }
+
+    /// Where its secret comes from, in a word.
+    fn name(&self) -> String {
+        let name = match &self.source {
+            KeySource::Value(secret) => return self.variable.clone().unwrap_or_else(|| secret.label()),
+            KeySource::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+            KeySource::Command(command) => command.split_whitespace().last().map(str::to_owned),
+        };
+        name.unwrap_or_else(|| "key".to_owned())
     }
 
     fn in_fleet(&self, provider: ProviderId, secret: &dyn Fn() -> Option<Secret>) -> Option<relay_core::Key> {

@@ -22,6 +22,8 @@ mod raw;
 mod tree;
 
 pub use crate::checked::Config;
+use crate::problem::Findings;
+
 pub use crate::problem::{Notice, Notices, Problem, Problems};
 pub use crate::tree::{Format, format_of};
 
@@ -34,6 +36,15 @@ pub struct Loaded {
     pub notices: Vec<Notice>,
 }
 
+/// A configuration that is looked at without its secrets.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Sketch {
+    /// The configuration. Of its secrets nothing is to be believed.
+    pub loaded: Loaded,
+    /// The variables that are not set, and were to hold a secret or to name its place.
+    pub unset: Vec<String>,
+}
+
 /// Loads a configuration. `environment` gives the value of a variable, or none if it is not set.
 ///
 /// # Errors
@@ -44,8 +55,30 @@ pub fn load(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Problems> {
     let tree = tree::parse(text, format).map_err(Problems::new)?;
-    let (root, mut findings) = raw::read(&tree, environment);
-    let config = check::check(&root, &mut findings);
+    let (root, findings) = raw::read(&tree, environment);
+    checked(&root, findings)
+}
+
+/// Loads a configuration for its limits alone: a variable that is to hold a secret, or to name its place, and is not
+/// set is no problem. What stands in its place opens nothing, so nobody can be asked with it.
+///
+/// # Errors
+/// Every other problem.
+pub fn sketch(
+    text: &str,
+    format: Format,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Sketch, Problems> {
+    let tree = tree::parse(text, format).map_err(Problems::new)?;
+    let (root, findings, mut unset) = raw::read_without_secrets(&tree, environment);
+    let loaded = checked(&root, findings)?;
+    unset.sort_unstable();
+    unset.dedup();
+    Ok(Sketch { loaded, unset })
+}
+
+fn checked(root: &raw::Root, mut findings: Findings) -> Result<Loaded, Problems> {
+    let config = check::check(root, &mut findings);
     if !findings.problems.is_empty() {
         return Err(Problems::new(findings.problems));
     }

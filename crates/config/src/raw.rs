@@ -25,7 +25,7 @@ pub(crate) mod server;
 use crate::expand::Environment;
 use crate::problem::{Findings, Spot};
 use crate::raw::many::List;
-use crate::raw::read::Reader;
+use crate::raw::read::{Reader, Secrets};
 use crate::raw::table::section;
 use crate::tree::Node;
 
@@ -55,7 +55,17 @@ section! {
 
 /// Reads a whole tree. What is wrong goes to the findings; the rest is read all the same.
 pub(crate) fn read(tree: &Node, environment: Environment<'_>) -> (Root, Findings) {
-    let mut reader = Reader::new(environment);
+    let mut reader = Reader::new(environment, Secrets::Needed);
     let root = Root::take(&mut reader, Some(tree), Spot::default());
     (root, reader.findings)
+}
+
+/// The same where no secret is needed, and the variables that were to hold one and are not set.
+pub(crate) fn read_without_secrets(
+    tree: &Node,
+    environment: Environment<'_>,
+) -> (Root, Findings, Vec<String>) {
+    let mut reader = Reader::new(environment, Secrets::Unread);
+    let root = Root::take(&mut reader, Some(tree), Spot::default());
+    (root, reader.findings, reader.missed)
 }

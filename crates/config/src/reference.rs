@@ -164,7 +164,7 @@ fn caution(standing: Standing) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::raw::read::Reader;
+    use crate::raw::read::{Reader, Secrets};
     use crate::raw::table::Row;
     use crate::tree::{self, Value};
     use crate::{Format, load};
@@ -326,7 +326,7 @@ mod tests {
                 let text = format!("value: {text}");
                 let tree = tree::parse(&text, Format::Yaml).unwrap_or_else(|_| panic!("{text}"));
                 let Value::Map(map) = &tree.value else { panic!("{text}") };
-                let mut reader = Reader::new(&all_set);
+                let mut reader = Reader::new(&all_set, Secrets::Needed);
                 (row.read)(&mut reader, &map.entries[0].node);
                 assert_eq!(reader.findings.problems, [], "{}: {text}", row.name);
             }

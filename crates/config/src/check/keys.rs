@@ -156,8 +156,10 @@ fn key(entry: &raw::providers::Entry, source: KeySource) -> Key {
     let text = |field: &Field<raw::leaf::Text>| {
         field.get().map(|text| text.text.clone()).filter(|text| !text.is_empty())
     };
+    let variable = matches!(source, KeySource::Value(_)).then(|| entry.key.get()?.variable.clone()).flatten();
     Key {
         source,
+        variable,
         limits: limits(entry),
         priority: entry.priority.get().map_or(PRIORITY, |priority| number(priority.0)),
         weight: weight(entry),

@@ -100,7 +100,7 @@ impl Shape for FilePath {
     }
 
     fn read(reader: &mut Reader<'_>, node: &Node, spot: &Spot) -> Option<Self> {
-        let said = reader.leaf(node, spot, "the path of a file")?;
+        let said = reader.secret_leaf(node, spot, "the path of a file")?;
         if said.text.is_empty() {
             reader.findings.problem(spot, said.is_not("the path of a file"));
             return None;
@@ -122,7 +122,7 @@ impl Shape for Hidden {
     }
 
     fn read(reader: &mut Reader<'_>, node: &Node, spot: &Spot) -> Option<Self> {
-        let said = reader.leaf(node, spot, "a secret")?;
+        let said = reader.secret_leaf(node, spot, "a secret")?;
         let text = said.text.trim();
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             let whose = said.variable.map_or(String::new(), |name| format!("environment variable `{name}` "));

@@ -56,6 +56,9 @@ pub(crate) struct Filled<T> {
 /// What reads a tree: it carries the environment and collects what is found.
 pub(crate) struct Reader<'a> {
     environment: Environment<'a>,
+    secrets: Secrets,
+    /// Variables that were to hold a secret, or to name its place, and are not set.
+    pub(crate) missed: Vec<String>,
     /// The provider that is being read.
     pub(crate) owner: Option<Owner>,
     pub(crate) findings: Findings,
@@ -67,6 +70,15 @@ pub(crate) struct Owner {
     pub(crate) name: Option<String>,
     /// Variables of a disabled provider need not be set.
     pub(crate) enabled: bool,
+}
+
+/// Are secrets needed?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Secrets {
+    /// A variable that is to hold one, or to name its place, must be set.
+    Needed,
+    /// If it is not set, its name stands for what is in it.
+    Unread,
 }
 
 /// A leaf after its variables were replaced.
@@ -124,13 +136,13 @@ impl<T: Shape> Filled<T> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(environment: Environment<'a>) -> Self {
-        Self { environment, owner: None, findings: Findings::default() }
+    pub(crate) fn new(environment: Environment<'a>, secrets: Secrets) -> Self {
+        Self { environment, secrets, missed: Vec::new(), owner: None, findings: Findings::default() }
     }
 
     /// Another reader of the same environment, whose findings are its own.
     pub(crate) fn scratch(&self) -> Self {
-        Self::new(self.environment)
+        Self::new(self.environment, self.secrets)
     }
 
     /// The text of a leaf, with its variables replaced. `wanted` says what the option is: "a whole number".
@@ -140,11 +152,34 @@ impl<'a> Reader<'a> {
             return None;
         };
         let expanded = expand(text, self.environment);
+        self.said(expanded, *style, spot)
+    }
+
+    /// The same of a leaf that holds a secret, or names its place.
+    pub(crate) fn secret_leaf(&mut self, node: &Node, spot: &Spot, wanted: &str) -> Option<Said> {
+        let Value::Leaf(Leaf { text, style }) = &node.value else {
+            return self.leaf(node, spot, wanted);
+        };
+        let mut expanded = expand(text, self.environment);
+        let needed = self.owner.as_ref().is_none_or(|owner| owner.enabled);
+        if self.secrets == Secrets::Unread && needed && !expanded.unset.is_empty() {
+            let unset = std::mem::take(&mut expanded.unset);
+            let stand_in = |name: &str| {
+                let unset = unset.iter().any(|unset| unset == name);
+                (self.environment)(name).or_else(|| unset.then(|| format!("{name}-is-not-set")))
+            };
+            expanded = expand(text, &stand_in);
+            self.missed.extend(unset);
+        }
+        self.said(expanded, *style, spot)
+    }
+
+    fn said(&mut self, expanded: Expanded, style: Style, spot: &Spot) -> Option<Said> {
         self.look_at(&expanded, spot)?;
         let variable = expanded.variables.into_iter().next();
         Some(Said {
             text: expanded.text,
-            quoted: *style == Style::Quoted && variable.is_none(),
+            quoted: style == Style::Quoted && variable.is_none(),
             variable,
             defaulted: expanded.defaulted,
         })
