@@ -24,6 +24,11 @@ impl Dice {
         Roll(state ^ (state >> 31))
     }
 
+    /// These dice after so many rolls.
+    pub const fn skip(self, rolls: u32) -> Self {
+        Self(self.0.wrapping_add(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(rolls as u64)))
+    }
+
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.roll().below(bound)

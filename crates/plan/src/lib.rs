@@ -4,12 +4,22 @@
 //! It knows calls as sizes and times. It refuses to know what is said in them, and every socket.
 
 pub mod dice;
+pub mod estate;
+pub mod forecast;
 pub mod optimum;
+mod plot;
+pub mod price;
+pub mod recording;
+pub mod report;
 mod upstream;
 pub mod workload;
 pub mod world;
 
 pub use crate::dice::Dice;
-pub use crate::optimum::{Pool, float, optimum, pools};
-pub use crate::workload::{Agents, Arrival, Kind, Mix};
-pub use crate::world::{Outcome, Served, Setting, World};
+pub use crate::estate::{Assumed, Estate, Unsaid};
+pub use crate::forecast::{Advice, Forecast, Question};
+pub use crate::optimum::{Demand, Pool, float, optimum, optimum_of, pool, pools};
+pub use crate::recording::Recording;
+pub use crate::report::Report;
+pub use crate::workload::{Agents, Arrival, CLAUDE_CODE, Kind, Mix, Profile, Replay, Workload};
+pub use crate::world::{Choice, Outcome, Served, Setting, World};

@@ -3,86 +3,133 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use relay_core::{KeyId, ProviderId, Quota, Time};
+use relay_core::{Class, KeyId, Quota, Time};
 use relay_headers::{Headers, Value};
-use relay_sim::Settings;
 use relay_sim::limiter::{Account, Gauge, Limiter, Shortage};
 
-/// The model that everybody asks for.
-pub(crate) const MODEL: &str = "claude-opus-5";
+use crate::estate::Estate;
+use crate::workload::Arrival;
 
 /// A prompt lives so long in a cache after it was used.
 const CACHED: Duration = Duration::from_mins(5);
 
 /// See the module.
 pub(crate) struct Upstream<'a> {
-    settings: &'a Settings,
+    estate: &'a Estate,
+    classes: Vec<Class>,
     limiter: Limiter,
-    accounts: BTreeMap<KeyId, Account>,
-    /// Tokens, and when they were used; by organization and conversation.
-    caches: BTreeMap<(usize, usize), (u64, Time)>,
+    /// Of each workspace.
+    caches: BTreeMap<(usize, usize), Cache>,
+    /// Requests, uncached input and output, by organization and class.
+    taken: BTreeMap<(usize, String), [u64; 3]>,
+}
+
+/// What can be read of prompts: tokens, and when they were used; by model.
+#[derive(Default)]
+pub(crate) struct Cache {
+    conversations: BTreeMap<(usize, u64), (u64, Time)>,
+    prefixes: BTreeMap<(usize, u64), Time>,
+}
+
+impl Cache {
+    /// How many tokens of a call's prompt can be read.
+    pub(crate) fn reads(&self, call: &Arrival, now: Time) -> u64 {
+        let fresh = |used: Time| now.since(used) < CACHED;
+        let own = call.conversation.and_then(|it| self.conversations.get(&(call.model, it)));
+        let own = own.filter(|(_, used)| fresh(*used)).map_or(0, |(tokens, _)| *tokens);
+        let shared = call.prefix.filter(|prefix| {
+            self.prefixes.get(&(call.model, prefix.number)).is_some_and(|used| fresh(*used))
+        });
+        let shared = shared.map_or(0, |prefix| prefix.tokens);
+        own.max(shared).min(call.prompt - call.fresh)
+    }
+
+    /// The answer to a call has begun: its prompt can be read from now on.
+    pub(crate) fn remember(&mut self, call: &Arrival, now: Time) {
+        if let Some(conversation) = call.conversation {
+            let own = (call.prompt - call.fresh, now);
+            self.conversations.insert((call.model, conversation), own);
+        }
+        if let Some(prefix) = call.prefix {
+            self.prefixes.insert((call.model, prefix.number), now);
+        }
+    }
 }
 
 impl<'a> Upstream<'a> {
-    pub(crate) fn new(settings: &'a Settings, id: ProviderId) -> Self {
-        let mut accounts = BTreeMap::new();
-        for (organization, held) in settings.organizations.iter().enumerate() {
-            for (workspace, held) in held.workspaces.iter().enumerate() {
-                for (key, held) in held.keys.iter().enumerate() {
-                    let own = KeyId::of(id, held.secret.as_bytes());
-                    accounts.insert(own, Account { organization, workspace, key });
-                }
-            }
-        }
-        let limiter = Limiter::new(settings, settings.epoch);
-        Self { settings, limiter, accounts, caches: BTreeMap::new() }
+    pub(crate) fn new(estate: &'a Estate, models: &[String]) -> Self {
+        let limiter = Limiter::new(&estate.provider, estate.provider.epoch);
+        let classes = models.iter().map(|model| estate.families.class(model)).collect();
+        Self { estate, classes, limiter, caches: BTreeMap::new(), taken: BTreeMap::new() }
     }
 
     /// A request of that key. How many tokens of its prompt were in the cache, or how many seconds to wait.
-    pub(crate) fn admit(
-        &mut self,
-        key: KeyId,
-        conversation: Option<usize>,
-        prompt: u64,
-        now: Time,
-    ) -> Result<u64, Duration> {
-        let account = self.accounts[&key];
-        let cached = conversation.and_then(|conversation| {
-            let (tokens, used) = self.caches.get(&(account.organization, conversation)).copied()?;
-            (now.since(used) < CACHED).then_some(tokens)
-        });
-        let cached = cached.unwrap_or_default();
-        let admitted = self.limiter.admit(account, MODEL, prompt - cached, now.since_epoch());
-        admitted.map(|()| cached).map_err(|Shortage { until, .. }| {
+    pub(crate) fn admit(&mut self, key: KeyId, call: &Arrival, now: Time) -> Result<u64, Duration> {
+        let account = self.estate.accounts[&key];
+        let cache = self.caches.entry((account.organization, account.workspace)).or_default();
+        let cached = cache.reads(call, now);
+        let input = call.prompt - cached;
+        let class = self.classes[call.model].as_str();
+        let admitted = self.limiter.admit(account, class, input, now.since_epoch());
+        admitted.map_err(|Shortage { until, .. }| {
             let wait = until.map_or(Duration::from_mins(1), |at| at.saturating_sub(now.since_epoch()));
             // Whole seconds, rounded up.
             Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
-        })
+        })?;
+        self.take(account, call.model, [1, input, 0]);
+        Ok(cached)
     }
 
-    /// The answer to a conversation has begun: its prompt can be read from now on.
-    pub(crate) fn remember(&mut self, key: KeyId, conversation: usize, prompt: u64, now: Time) {
-        self.caches.insert((self.accounts[&key].organization, conversation), (prompt, now));
+    /// The answer to a call has begun: its prompt can be read from now on.
+    pub(crate) fn remember(&mut self, key: KeyId, call: &Arrival, now: Time) {
+        let account = self.estate.accounts[&key];
+        self.caches.entry((account.organization, account.workspace)).or_default().remember(call, now);
     }
 
     /// Tokens of an answer are produced.
-    pub(crate) fn produce(&mut self, key: KeyId, tokens: u64, now: Time) {
-        self.limiter.produce(self.accounts[&key], MODEL, tokens, now.since_epoch());
+    pub(crate) fn produce(&mut self, key: KeyId, model: usize, tokens: u64, now: Time) {
+        let account = self.estate.accounts[&key];
+        self.limiter.produce(account, self.classes[model].as_str(), tokens, now.since_epoch());
+        self.take(account, model, [0, 0, tokens]);
+    }
+
+    fn take(&mut self, account: Account, model: usize, units: [u64; 3]) {
+        let class = self.classes[model].as_str().to_owned();
+        let taken = self.taken.entry((account.organization, class)).or_default();
+        for (taken, units) in taken.iter_mut().zip(units) {
+            *taken += units;
+        }
     }
 
     /// What the head of an answer says, as the relay reads it.
-    pub(crate) fn quota(&mut self, key: KeyId, now: Time) -> Quota {
-        let account = self.accounts[&key];
+    pub(crate) fn quota(&mut self, key: KeyId, model: usize, now: Time) -> Quota {
+        let account = self.estate.accounts[&key];
+        let class = self.classes[model].as_str();
         let mut headers = Headers::default();
-        for (name, value) in self.limiter.headers(account, MODEL, now.since_epoch()) {
+        for (name, value) in self.limiter.headers(account, class, now.since_epoch()) {
             headers.add(name, Value::new(value.as_bytes()).expect("digits and dates are visible"));
         }
-        let organization = &self.settings.organizations[account.organization].id;
-        Quota { organization: Some(organization.clone()), ..relay_wire::quota::quota(&headers, now) }
+        let organization = &self.estate.provider.organizations[account.organization];
+        let workspace = &organization.workspaces[account.workspace];
+        Quota {
+            organization: Some(organization.id.clone()),
+            workspace: Some(workspace.id.clone()),
+            ..relay_wire::quota::quota(&headers, now)
+        }
     }
 
     /// How full its buckets are, and ever were.
     pub(crate) fn gauges(&self, now: Time) -> Vec<Gauge> {
-        self.limiter.gauges(self.settings, now.since_epoch())
+        self.limiter.gauges(&self.estate.provider, now.since_epoch())
+    }
+
+    /// How much is left in the emptiest bucket: 1 if all are full, or there are none.
+    pub(crate) fn lowest(&self, now: Time) -> f64 {
+        self.limiter.lowest(now.since_epoch())
+    }
+
+    /// What was taken: requests, uncached input and output, by organization and class.
+    pub(crate) fn taken(self) -> BTreeMap<(usize, String), [u64; 3]> {
+        self.taken
     }
 }

@@ -1,92 +1,64 @@
 //! One run: the relay's state on a virtual clock, calls that come, and a provider that judges.
 
+mod call;
+mod outcome;
+mod turns;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use relay_core::{
-    Ask, Class, Conversation, Exhausted, Fleet, Foretold, Key, KeyId, Lease, Need, PIECE, Plan, Provider,
-    ProviderId, Quota, Size, State, Step, Strategy, Subject, Ticket, Time, Usage, Verdict, Whose,
-};
-use relay_sim::Settings;
-use relay_sim::limiter::Gauge;
+use relay_core::{State, Ticket, Time};
 
+use self::call::Call;
 use crate::dice::Dice;
-use crate::optimum::float;
-use crate::upstream::{MODEL, Upstream};
-use crate::workload::{Agents, Arrival, Kind};
+use crate::estate::Estate;
+use crate::upstream::{Cache, Upstream};
+use crate::workload::{Arrival, Workload};
+
+pub use self::outcome::{ByKind, Carried, Moment, Outcome, Served, Spans};
 
 /// What is played.
+#[derive(Clone, Copy)]
 pub struct Setting<'a> {
-    /// The provider's organizations; each of their keys is a key of the relay.
-    pub provider: &'a Settings,
-    /// How keys are chosen.
-    pub strategy: Strategy,
-    /// How long a call may wait.
-    pub max_wait: Duration,
-    /// The operator's own caps, by the place of the key.
-    pub caps: &'a dyn Fn(usize) -> relay_core::Caps,
+    /// Who may be asked.
+    pub estate: &'a Estate,
+    /// What is asked.
+    pub workload: &'a Workload,
     /// Is it known beforehand what a call will take?
     pub foretold: bool,
-    /// The kinds of calls.
-    pub kinds: &'a [Kind],
-    /// How conversations go on.
-    pub agents: Option<Agents>,
-    /// Is the relay told which conversation a call goes on with?
-    pub told: bool,
+    /// Who is chosen.
+    pub choice: Choice,
+    /// Of all chance that there is.
+    pub seed: u64,
+    /// Is told now and then how far the run has come.
+    pub watch: &'a dyn Fn(Duration),
 }
 
-/// What became of the calls of one kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Served {
-    /// They came.
-    pub came: u64,
-    /// They were answered.
-    pub answered: u64,
-    /// They were refused by the relay.
-    pub refused: u64,
-    /// All that those who were answered had waited.
-    pub waited: Duration,
+/// How it is chosen who serves a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// As the relay does.
+    Careful,
+    /// In turn, at once, and the next one if one refuses: for comparison.
+    InTurn,
 }
 
-/// How it went.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// By kind.
-    pub kinds: Vec<Served>,
-    /// Requests that the provider refused for a limit.
-    pub refused_upstream: u64,
-    /// Requests that the provider got.
-    pub requests: u64,
-    /// The provider's buckets.
-    pub gauges: Vec<Gauge>,
-    /// Leases that were open at the end.
-    pub open: u32,
-    /// Tokens of prompts that were read from a cache.
-    pub cache_read: u64,
-    /// Tokens that would have been read from the cache of a single key without limits.
-    pub cache_best: u64,
-}
-
-impl Outcome {
-    /// The part of all calls of a kind that was answered.
-    pub fn part(&self, kind: usize) -> f64 {
-        let Served { came, answered, .. } = self.kinds[kind];
-        float(answered) / float(came.max(1))
-    }
-
-    /// The greatest debt of any bucket of the provider.
-    pub fn overshoot(&self) -> u64 {
-        self.gauges.iter().map(|gauge| gauge.overshoot).max().unwrap_or_default()
+impl<'a> Setting<'a> {
+    /// As the relay works: it learns what calls take.
+    pub fn new(estate: &'a Estate, workload: &'a Workload, seed: u64) -> Self {
+        Self { estate, workload, foretold: false, choice: Choice::Careful, seed, watch: &|_| () }
     }
 }
 
 /// See the module.
 pub struct World<'a> {
-    setting: &'a Setting<'a>,
+    setting: Setting<'a>,
     state: State,
-    fleet: Fleet,
     upstream: Upstream<'a>,
+    /// What a single key without limits could read.
+    ideal: Cache,
+    begin: Time,
     now: Time,
     dice: Dice,
     /// Soonest first; in the order in which they were foreseen, if at once.
@@ -94,116 +66,120 @@ pub struct World<'a> {
     foreseen: u64,
     /// When it is looked who may go, next.
     look: Option<Time>,
-    calls: Vec<Call>,
+    /// Those under way, by number.
+    calls: BTreeMap<usize, Call>,
+    came: usize,
+    in_flight: u64,
+    /// The relay refused so many since the last moment that was noted.
+    refused: u64,
+    /// Who waits for whose end, by their places in the workload.
+    behind: BTreeMap<usize, Vec<usize>>,
     waiting: BTreeMap<Ticket, usize>,
+    /// How many turns were taken.
+    turns: usize,
     outcome: Outcome,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Happening {
+    /// A call of the workload comes.
+    Arrives(usize),
+    /// A call comes that is known already.
     Comes(usize),
     Wakes(usize),
     Looks,
     Begins(usize),
     Produces(usize),
+    Ends(usize),
 }
 
-struct Call {
-    kind: usize,
-    conversation: Option<usize>,
-    turn: u32,
-    /// Tokens of its prompt.
-    prompt: u64,
-    /// So many of them are in the cache of whoever serves it.
-    cached: u64,
-    came: Time,
-    plan: Option<Plan>,
-    ticket: Option<Ticket>,
-    lease: Option<Lease>,
-    usage: Usage,
-}
+/// In so many moments a run is looked at.
+const MOMENTS: u32 = 240;
 
 impl<'a> World<'a> {
     /// A world in which nothing has happened.
-    pub fn new(setting: &'a Setting<'a>, dice: Dice) -> Self {
-        let start = setting.provider.epoch;
-        let now = Time::from_epoch(start);
-        let id = ProviderId::of("sim");
-        let held = setting.provider.organizations.iter().flat_map(|held| &held.workspaces);
-        let keys = held.flat_map(|held| &held.keys).enumerate().map(|(place, held)| {
-            let own = KeyId::of(id, held.secret.as_bytes());
-            Key { caps: (setting.caps)(place), ..Key::new(own, held.name.as_str()) }
-        });
-        let keys = keys.collect();
-        let strategy = setting.strategy;
-        let provider = Provider { id, name: "sim".to_owned(), keys, strategy, priority: 0, weight: 1 };
-        let fleet = Fleet { providers: vec![provider], max_wait: setting.max_wait, ..Fleet::default() };
+    pub fn new(setting: Setting<'a>) -> Self {
+        let Setting { estate, workload, .. } = setting;
+        let begin = Time::from_epoch(estate.provider.epoch);
         let mut state = State::default();
-        state.reconcile(&fleet, now);
-        let kinds = vec![Served::default(); setting.kinds.len()];
+        state.reconcile(&estate.fleet, begin);
+        let length = match workload.lasts {
+            Duration::MAX => Duration::from_hours(1),
+            lasts => lasts.max(Duration::from_secs(1)),
+        };
+        let outcome = Outcome {
+            kinds: vec![Served::default(); workload.kinds.len()],
+            models: vec![Served::default(); workload.models.len()],
+            waits: ByKind::of(workload.kinds.len()),
+            told: ByKind::of(workload.kinds.len()),
+            step: length / MOMENTS,
+            ..Outcome::default()
+        };
         Self {
             setting,
             state,
-            fleet,
-            upstream: Upstream::new(setting.provider, id),
-            now,
-            dice,
+            upstream: Upstream::new(estate, &workload.models),
+            ideal: Cache::default(),
+            begin,
+            now: begin,
+            dice: Dice::seeded(setting.seed),
             ahead: BinaryHeap::new(),
             foreseen: 0,
             look: None,
-            calls: Vec::new(),
+            calls: BTreeMap::new(),
+            came: 0,
+            in_flight: 0,
+            refused: 0,
+            behind: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            outcome: Outcome { kinds, ..Outcome::default() },
+            turns: 0,
+            outcome,
         }
     }
 
-    /// Plays those calls to their end.
-    pub fn play(mut self, arrivals: &[Arrival]) -> Outcome {
-        for Arrival { after, kind, conversation } in arrivals {
-            self.come(self.now + *after, *kind, *conversation, 0);
+    /// Plays all calls to their end.
+    pub fn play(mut self) -> Outcome {
+        for (place, arrival) in self.setting.workload.arrivals.iter().enumerate() {
+            match arrival.behind {
+                None => self.foresee(self.now + arrival.after, Happening::Arrives(place)),
+                Some(before) => self.behind.entry(before).or_default().push(place),
+            }
         }
         while let Some(Reverse((at, _, happening))) = self.ahead.pop() {
             if happening == Happening::Looks && self.look != Some(at) {
                 // It was foreseen again, for sooner.
                 continue;
             }
+            self.look_on(at);
             self.now = self.now.max(at);
             self.happen(happening);
             self.wake();
         }
         let report = self.state.report(self.now);
-        self.outcome.open = report.providers.iter().flat_map(|it| &it.keys).map(|key| key.in_flight).sum();
-        self.outcome.gauges = self.upstream.gauges(self.now);
-        self.outcome
+        let Self { mut outcome, upstream, now, .. } = self;
+        outcome.open = report.providers.iter().flat_map(|it| &it.keys).map(|key| key.in_flight).sum();
+        outcome.gauges = upstream.gauges(now);
+        outcome.taken = upstream.taken();
+        outcome.waits.sort();
+        outcome.told.sort();
+        outcome
     }
 
-    /// A call will come.
-    fn come(&mut self, came: Time, kind: usize, conversation: Option<usize>, turn: u32) {
-        self.foresee(came, Happening::Comes(self.calls.len()));
-        let grown = self.setting.agents.map_or(0, |agents| agents.grows * u64::from(turn));
-        let prompt = self.setting.kinds[kind].input + grown;
-        self.calls.push(Call {
-            kind,
-            conversation,
-            turn,
-            prompt,
-            cached: 0,
-            came,
-            plan: None,
-            ticket: None,
-            lease: None,
-            usage: Usage::ZERO,
-        });
-    }
-
-    /// A call is over: its conversation goes on.
-    fn go_on(&mut self, call: usize) {
-        let Call { kind, conversation, turn, .. } = self.calls[call];
-        if let Some(agents) =
-            self.setting.agents.filter(|agents| conversation.is_some() && turn + 1 < agents.turns)
-        {
-            let pause = self.dice.pause(agents.pause);
-            self.come(self.now + pause, kind, conversation, turn + 1);
+    /// Notes how it stands at each of the moments until then.
+    fn look_on(&mut self, until: Time) {
+        loop {
+            let next = u32::try_from(self.outcome.moments.len()).unwrap_or(u32::MAX);
+            let at = self.begin + self.outcome.step.saturating_mul(next);
+            if at > until || next > MOMENTS * 8 {
+                return;
+            }
+            self.outcome.moments.push(Moment {
+                in_flight: self.in_flight,
+                waiting: self.waiting.len() as u64,
+                refused: std::mem::take(&mut self.refused),
+                lowest: self.upstream.lowest(at.max(self.now)),
+            });
+            (self.setting.watch)(at.since(self.begin));
         }
     }
 
@@ -214,20 +190,29 @@ impl<'a> World<'a> {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Comes(call) => {
-                self.outcome.kinds[self.calls[call].kind].came += 1;
-                self.calls[call].plan = Some(self.fleet.plan(self.need(call), self.now));
-                self.ask(call);
+            Happening::Arrives(place) => {
+                let call = self.know(self.setting.workload.arrivals[place], Some(place));
+                self.comes(call);
             }
+            Happening::Comes(call) => self.comes(call),
             Happening::Wakes(call) => {
-                if self.calls[call].ticket.is_some() {
+                if self.calls.get(&call).is_some_and(|call| call.ticket.is_some()) {
                     self.ask(call);
                 }
             }
             Happening::Looks => self.look = None,
             Happening::Begins(call) => self.begin(call),
             Happening::Produces(call) => self.produce(call),
+            Happening::Ends(call) => self.end(call),
         }
+    }
+
+    /// A call is known from now on, by that number.
+    fn know(&mut self, asked: Arrival, place: Option<usize>) -> usize {
+        let number = self.came;
+        self.came += 1;
+        self.calls.insert(number, Call::new(asked, place, self.now));
+        number
     }
 
     /// Those whose turn has come ask again.
@@ -247,135 +232,6 @@ impl<'a> World<'a> {
                     self.ask(call);
                 }
             }
-        }
-    }
-
-    fn need(&self, call: usize) -> Need {
-        let kind = &self.setting.kinds[self.calls[call].kind];
-        let conversation = self.calls[call].conversation.filter(|_| self.setting.told);
-        let foretold = Foretold { input: kind.input, output: kind.output, pace: kind.pace };
-        Need {
-            class: Class::of(MODEL),
-            model: Some(MODEL.to_owned()),
-            among: vec![ProviderId::of("sim")],
-            pinned: None,
-            subject: Subject::Model,
-            credential: Whose::Pool,
-            size: Some(Size {
-                bytes: self.calls[call].prompt * 4,
-                max_tokens: Some(32_000),
-                streams: true,
-                background: false,
-                foretold: self.setting.foretold.then_some(foretold),
-            }),
-            conversation: conversation.map(|conversation| Conversation(conversation as u64)),
-            prefix: None,
-        }
-    }
-
-    fn ask(&mut self, call: usize) {
-        let roll = self.dice.roll();
-        let Some(plan) = &mut self.calls[call].plan else { return };
-        let asked = self.state.ask(plan, self.now, roll);
-        if let Some(ticket) = self.calls[call].ticket.take() {
-            self.waiting.remove(&ticket);
-        }
-        match asked {
-            Ask::Granted(lease) => self.send(call, lease),
-            Ask::Wait { ticket, until } => {
-                self.calls[call].ticket = Some(ticket);
-                self.waiting.insert(ticket, call);
-                self.foresee(until, Happening::Wakes(call));
-            }
-            Ask::Exhausted(why) => {
-                self.outcome.kinds[self.calls[call].kind].refused += 1;
-                self.calls[call].plan = None;
-                if let (Exhausted::Spent { until }, Some(_)) = (why, self.calls[call].conversation) {
-                    // Its client comes back when it was told to.
-                    let Call { kind, conversation, turn, .. } = self.calls[call];
-                    self.come(until, kind, conversation, turn);
-                }
-            }
-        }
-    }
-
-    /// The provider gets the request.
-    fn send(&mut self, call: usize, mut lease: Lease) {
-        self.outcome.requests += 1;
-        let kind = &self.setting.kinds[self.calls[call].kind];
-        let key = lease.key().expect("there is no other credential");
-        let Call { conversation, prompt, .. } = self.calls[call];
-        match self.upstream.admit(key, conversation, prompt, self.now) {
-            Ok(cached) => {
-                self.calls[call].cached = cached;
-                self.calls[call].lease = Some(lease);
-                self.foresee(self.now + kind.latency, Happening::Begins(call));
-            }
-            Err(wait) => {
-                self.outcome.refused_upstream += 1;
-                let quota = Quota { retry_after: Some(wait), ..self.upstream.quota(key, self.now) };
-                self.state.learn(&mut lease, &quota, self.now);
-                let Some(plan) = &mut self.calls[call].plan else { return };
-                let verdict = Verdict::Spent { until: self.now + wait };
-                match self.state.judge(plan, lease, verdict, self.now) {
-                    Step::Again => self.ask(call),
-                    Step::Commit(_) | Step::Stop => self.calls[call].plan = None,
-                }
-            }
-        }
-    }
-
-    /// The answer begins.
-    fn begin(&mut self, call: usize) {
-        let kind = &self.setting.kinds[self.calls[call].kind];
-        let Some(mut lease) = self.calls[call].lease.take() else { return };
-        let key = lease.key().expect("there is no other credential");
-        let quota = self.upstream.quota(key, self.now);
-        self.state.learn(&mut lease, &quota, self.now);
-        let Some(plan) = &mut self.calls[call].plan else { return };
-        let Step::Commit(mut lease) = self.state.judge(plan, lease, Verdict::Served, self.now) else {
-            return;
-        };
-        let Call { prompt, cached, conversation, turn, .. } = self.calls[call];
-        let usage = match conversation {
-            None => Usage { input: prompt, ..Usage::ZERO },
-            Some(conversation) => {
-                self.upstream.remember(key, conversation, prompt, self.now);
-                self.outcome.cache_read += cached;
-                if turn > 0 {
-                    self.outcome.cache_best += prompt - self.setting.agents.map_or(0, |agents| agents.grows);
-                }
-                Usage { cache_read: cached, cache_write: prompt - cached, ..Usage::ZERO }
-            }
-        };
-        self.state.charge(&mut lease, usage, self.now);
-        let waited = self.now.since(self.calls[call].came).saturating_sub(kind.latency);
-        let served = &mut self.outcome.kinds[self.calls[call].kind];
-        (served.answered, served.waited) = (served.answered + 1, served.waited + waited);
-        (self.calls[call].lease, self.calls[call].usage) = (Some(lease), usage);
-        self.produce(call);
-    }
-
-    /// The next piece of an answer.
-    fn produce(&mut self, call: usize) {
-        let kind = &self.setting.kinds[self.calls[call].kind];
-        let Some(mut lease) = self.calls[call].lease.take() else { return };
-        let key = lease.key().expect("there is no other credential");
-        let done = self.calls[call].usage.output;
-        let piece = kind.pace.map_or(kind.output, |_| PIECE).min(kind.output - done);
-        self.upstream.produce(key, piece, self.now);
-        self.calls[call].usage.output += piece;
-        let usage = self.calls[call].usage;
-        if usage.output < kind.output {
-            self.state.charge(&mut lease, usage, self.now);
-            let pause = Duration::from_secs(1) * u32::try_from(PIECE).unwrap_or(u32::MAX)
-                / u32::try_from(kind.pace.unwrap_or(1).max(1)).unwrap_or(u32::MAX);
-            self.calls[call].lease = Some(lease);
-            self.foresee(self.now + pause, Happening::Produces(call));
-        } else {
-            self.state.close(lease, usage, self.now);
-            self.calls[call].plan = None;
-            self.go_on(call);
         }
     }
 }

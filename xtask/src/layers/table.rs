@@ -115,7 +115,7 @@ pub(crate) const LAYERS: &[Crate] = &[
         name: "plan",
         uses: &["core", "headers", "wire", "sim"],
         tests_use: &[],
-        outside: Outside::Only(&["microlp"]),
+        outside: Outside::Only(&["microlp", "serde", "serde_json", "thiserror"]),
         so_that: "the relay's own decisions run through hours in seconds",
     },
     Crate {
@@ -127,7 +127,7 @@ pub(crate) const LAYERS: &[Crate] = &[
     },
     Crate {
         name: "cc-relay",
-        uses: &["core", "wire", "providers", "config", "telemetry", "transport", "sim", "proxy"],
+        uses: &["core", "wire", "providers", "config", "telemetry", "transport", "sim", "plan", "proxy"],
         tests_use: &["testkit"],
         outside: Outside::Never(&[]),
         so_that: "wiring is in one place",

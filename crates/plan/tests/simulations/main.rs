@@ -3,6 +3,8 @@
 use relay_sim::{Limit, Organization};
 
 mod agents;
+mod day;
+mod forecasts;
 mod mixed;
 
 /// An organization with one key and that limit.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use relay_plan::{Kind, Pool, float, optimum, pools};
+use relay_plan::{Kind, Pool, float, optimum_of, pools};
 use relay_sim::{Gauge, Meter, Organization, Settings};
 
 /// Calls are counted in so many parts.
@@ -13,7 +13,7 @@ pub(super) const PARTS: u64 = 1_000;
 pub(super) fn capacity(organizations: &[Organization], kinds: &[Kind]) -> f64 {
     let shares: Vec<u64> = kinds.iter().map(|kind| kind.share).collect();
     let pools = refilled(organizations, Duration::from_secs(1));
-    let part = optimum(&pools, kinds, &shares).expect("every organization is limited");
+    let part = optimum_of(&pools, kinds, &shares).expect("every organization is limited");
     part * float(shares.iter().sum())
 }
 
@@ -30,7 +30,7 @@ impl Most<'_> {
     /// Of so many calls of each kind, the greatest part that could have been served of all kinds alike.
     pub(super) fn part(&self, kinds: &[Kind], counts: &[u64]) -> f64 {
         // Of no calls at all one could serve any number of times as many.
-        optimum(&self.pools(), kinds, counts).unwrap_or(f64::INFINITY)
+        optimum_of(&self.pools(), kinds, counts).unwrap_or(f64::INFINITY)
     }
 
     /// What was carried, in [`PARTS`] by kind, as a share of the most that could have been in that mixture.
