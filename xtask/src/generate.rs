@@ -3,6 +3,7 @@
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::guide;
 use crate::layers;
 use crate::say;
 use crate::workshop::{Workshop, write};
@@ -24,6 +25,8 @@ const GENERATED: &[Generated] = &[
         path: "docs/book/reference/config.schema.json",
         produce: |_| Ok(relay_config::reference::schema_json()),
     },
+    Generated { path: guide::DOCUMENT, produce: guide::document },
+    Generated { path: guide::PICTURE, produce: guide::picture },
 ];
 
 /// `cargo xtask generate`.

@@ -10,6 +10,7 @@ mod clock;
 mod failure;
 mod fuzz;
 mod generate;
+mod guide;
 mod layers;
 mod lint;
 mod metadata;

@@ -4,15 +4,17 @@
 mod listen;
 mod log;
 pub(crate) mod reach;
+mod record;
 pub(crate) mod stop;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use relay_config::Config;
 use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks, Unusable, UnusableCertificate, Workers};
-use relay_telemetry::Guard;
+use relay_telemetry::{Guard, Recorder};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -30,7 +32,10 @@ pub(crate) struct App {
 /// What begins before the relay does, and outlives it.
 pub(crate) struct Ground {
     clock: Arc<Clock>,
-    /// What was logged is written when this goes.
+    recorder: Option<Recorder>,
+    /// What was recorded is written when this goes.
+    recording: Option<Guard>,
+    /// What was logged is written when this goes: after everything that logs.
     _log: Guard,
 }
 
@@ -75,7 +80,17 @@ impl Ground {
     pub(crate) fn lay(config: &Config) -> Result<Self, Failure> {
         let clock = Arc::new(Clock::start());
         let log = log::start(&config.log, Arc::clone(&clock))?;
-        Ok(Self { clock, _log: log })
+        Ok(Self { clock, recorder: None, recording: None, _log: log })
+    }
+
+    /// Records what is asked into that file from now on. One that cannot be written keeps nobody from serving.
+    pub(crate) fn record(&mut self, path: &Path) -> Result<(), Failure> {
+        let file = path.display();
+        if let Some((recorder, guard)) = record::open(path, &self.clock)? {
+            (self.recorder, self.recording) = (Some(recorder), Some(guard));
+            tracing::info!(target: LOG, %file, "recording sizes and times, and nothing that is said");
+        }
+        Ok(())
     }
 }
 
@@ -106,6 +121,7 @@ impl App {
             tasks: Tasks::default(),
             workers: Some(Arc::new(Workers::one_for_two_processors().map_err(Unstarted::System)?)),
             transport: reach::transport(environment)?,
+            recorder: ground.recorder.clone(),
         };
         let handle = Handle::build(config.clone(), parts).await.map_err(Unstarted::Provider)?;
         let bound = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();

@@ -7,6 +7,7 @@ mod cc;
 mod completion;
 mod config;
 mod demo;
+mod plan;
 mod reset;
 mod serve;
 mod status;
@@ -35,6 +36,7 @@ commands! {
     Command {
         Serve(serve::Serve),
         Demo(demo::Demo),
+        Plan(plan::Plan),
         Status(status::Status),
         Reset(reset::Reset),
         Config(config::Config),

@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use relay_config::discover::{Search, Surroundings, search};
-use relay_config::{Config, Loaded, Notice, Problems};
+use relay_config::{Config, Format, Loaded, Notice, Problems};
 
 use crate::cli::Invocation;
+use crate::environment::Environment;
 use crate::report::{Explained, Failure};
 
 /// A configuration and where it came from.
@@ -55,26 +56,49 @@ impl Found {
     }
 }
 
+/// A file that was found, and is not understood yet.
+pub(crate) struct Written {
+    /// Its path.
+    pub(crate) file: PathBuf,
+    /// What it is written in.
+    pub(crate) format: Format,
+    /// What is in it.
+    pub(crate) text: String,
+}
+
+impl Written {
+    /// Problems of it, with its name.
+    pub(crate) fn problems(&self, problems: Problems) -> Problems {
+        problems.in_file(self.file.display().to_string())
+    }
+}
+
 /// Finds the configuration that these arguments, this environment and this folder lead to, and loads it.
 pub(crate) fn find(invocation: &Invocation) -> Result<Found, Failure> {
-    let environment = &invocation.environment;
+    let lookup = |name: &str| invocation.environment.text(name);
+    let Some(written) = locate(invocation.config.as_deref(), &invocation.environment)? else {
+        let Loaded { config, notices } = Config::without_file(&lookup)?;
+        return Ok(Found { file: None, config, notices });
+    };
+    let loaded = relay_config::load(&written.text, written.format, &lookup);
+    let Loaded { config, notices } = loaded.map_err(|problems| written.problems(problems))?;
+    Ok(Found { file: Some(written.file), config, notices })
+}
+
+/// Finds the file of a configuration, perhaps one that somebody named; none if there is none anywhere.
+pub(crate) fn locate(named: Option<&Path>, environment: &Environment) -> Result<Option<Written>, Failure> {
     let surroundings = Surroundings {
-        explicit: invocation.config.as_deref(),
+        explicit: named,
         variable: environment.path("CC_RELAY_CONFIG"),
         current: Some(Path::new(".")),
         xdg: environment.path("XDG_CONFIG_HOME"),
         home: environment.path("HOME"),
     };
-    let lookup = |name: &str| environment.text(name);
-    let Some((file, text)) = read(search(surroundings))? else {
-        let Loaded { config, notices } = Config::without_file(&lookup)?;
-        return Ok(Found { file: None, config, notices });
-    };
-    let named = |problems: Problems| problems.in_file(file.display().to_string());
-    let format = relay_config::format_of(&file)
-        .map_err(|problem| named(Problems { file: String::new(), list: vec![problem] }))?;
-    let Loaded { config, notices } = relay_config::load(&text, format, &lookup).map_err(named)?;
-    Ok(Found { file: Some(file), config, notices })
+    let Some((file, text)) = read(search(surroundings))? else { return Ok(None) };
+    let format = relay_config::format_of(&file).map_err(|problem| {
+        Problems { file: String::new(), list: vec![problem] }.in_file(file.display().to_string())
+    })?;
+    Ok(Some(Written { file, format, text }))
 }
 
 /// The file that is meant, and its text; none if there is none in any of the usual places.

@@ -39,6 +39,15 @@ pub(crate) struct Asked {
     load: Load,
 }
 
+/// Who speaks in a call, as far as its client says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaker<'a> {
+    pub(crate) client: &'a [u8],
+    pub(crate) session: Option<&'a [u8]>,
+    /// The subagent.
+    pub(crate) agent: Option<&'a [u8]>,
+}
+
 /// What it is for, as far as it matters to who may answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Purpose {
@@ -218,21 +227,27 @@ impl Asked {
         }
     }
 
+    /// Who speaks in it.
+    pub(crate) fn speaker(&self) -> Speaker<'_> {
+        let said = self.call().and_then(|call| call.session.as_deref()).map(str::as_bytes);
+        let session = self.headers.get(SESSION).or(said);
+        Speaker { client: self.client.name.as_bytes(), session, agent: self.headers.get(AGENT) }
+    }
+
     /// Which conversation it goes on with. Subagents have prompts of their own, and so each is one of its own.
     fn conversation(&self) -> Option<Conversation> {
         let call = self.call().filter(|_| self.purpose == Purpose::Messages)?;
-        let client = self.client.name.as_bytes();
-        let Some(session) = self.headers.get(SESSION).or(call.session.as_deref().map(str::as_bytes)) else {
+        let Speaker { client, session, agent } = self.speaker();
+        let Some(session) = session else {
             // Who says no session goes on with all who begin alike.
             let model = call.model.as_deref().unwrap_or_default().as_bytes();
             return Some(Conversation::of(&[client, model, &call.prefix?.to_le_bytes()]));
         };
-        let agent = self.headers.get(AGENT).unwrap_or_default();
-        Some(Conversation::of(&[client, session, agent]))
+        Some(Conversation::of(&[client, session, agent.unwrap_or_default()]))
     }
 
     /// How large it is, if it counts against the limits of its models.
-    fn size(&self) -> Option<Size> {
+    pub(crate) fn size(&self) -> Option<Size> {
         let call = self.call().filter(|_| self.purpose == Purpose::Messages)?;
         Some(Size {
             bytes: call.len as u64,

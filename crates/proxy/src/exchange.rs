@@ -3,6 +3,7 @@
 //! last of them lets go: at the end of the body, or when the client leaves.
 
 mod names;
+mod tape;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +13,13 @@ use http::{Method, StatusCode};
 use relay_config::checked::DebugOptions;
 use relay_core::{Time, Usage, Verdict};
 use relay_headers::{Headers, Request, Value};
+use relay_telemetry::Recorder;
 use relay_telemetry::happening::{self, End, Finished};
 use relay_transport::Timings;
 
 use crate::asked::Asked;
 use crate::exchange::names::Names;
+use crate::exchange::tape::Tape;
 use crate::flush::Flushes;
 use crate::live::Live;
 use crate::preview;
@@ -61,6 +64,8 @@ struct Record {
     usage: Usage,
     bytes: u64,
     events: u64,
+    /// If it is recorded.
+    tape: Option<Box<Tape>>,
 }
 
 impl Exchange {
@@ -89,6 +94,7 @@ impl Exchange {
                 usage: Usage::ZERO,
                 bytes: 0,
                 events: 0,
+                tape: None,
             }),
         })
     }
@@ -141,6 +147,11 @@ impl Exchange {
         }
     }
 
+    /// It will be recorded when it ends, if it is a message.
+    pub(crate) fn note_recorded(&self, recorder: &Recorder, asked: &Asked) {
+        self.record().tape = Tape::of(recorder, asked).map(Box::new);
+    }
+
     /// An upstream has answered. With the debug options its times and headers are logged.
     pub(crate) fn note_answer(
         &self,
@@ -169,6 +180,16 @@ impl Exchange {
         record.attempts += 1;
         record.waited += waited;
         record.names.set_asked(provider, key);
+        if let Some(tape) = &mut record.tape {
+            tape.sent = Some(self.live.now().since(self.arrived));
+        }
+    }
+
+    /// Somebody has begun to answer, whatever the client got before.
+    pub(crate) fn note_answer_begun(&self) {
+        if let Some(tape) = &mut self.record().tape {
+            tape.answered = Some(self.live.now().since(self.arrived));
+        }
     }
 
     /// An attempt ended without being the answer.
@@ -235,6 +256,9 @@ impl Drop for Exchange {
             events: record.events,
         };
         finished.emit();
+        if let Some(tape) = &record.tape {
+            tape.write(&finished, self.arrived);
+        }
     }
 }
 

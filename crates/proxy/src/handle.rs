@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use relay_config::Config;
 use relay_core::Report;
-use relay_telemetry::happening;
+use relay_telemetry::{Recorder, happening};
 use relay_transport::Transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -44,6 +44,8 @@ pub struct Parts {
     pub workers: Option<Arc<Workers>>,
     /// How it reaches providers.
     pub transport: Transport,
+    /// Where calls are recorded, without what was said.
+    pub recorder: Option<Recorder>,
 }
 
 /// A relay.
@@ -59,7 +61,7 @@ impl Handle {
     /// Builds a relay: fetches its secrets, and takes its configuration over. A secret that cannot be had
     /// is told in the log and left out until it can be.
     pub async fn build(config: Config, parts: Parts) -> Result<Self, Unusable> {
-        let Parts { clock, tasks, workers, transport } = parts;
+        let Parts { clock, tasks, workers, transport, recorder } = parts;
         // Before they are read: what changes in between is seen at the first look.
         let (stamps, at) = (Stamp::of_all(&keyring::files(&config)).await, Instant::now());
         let mut first = Run::begin(&config);
@@ -91,6 +93,7 @@ impl Handle {
             penalties: Penalties::default(),
             refusals,
             draining: watch::channel(false).0,
+            recorder,
         });
         let keyring = Mutex::new(keyring);
         let renewal = Renewal { relay: Arc::clone(&relay), config, transport, keyring, begun };

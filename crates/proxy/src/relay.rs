@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use relay_core::{Class, Exhausted, Plan, Verdict};
 use relay_headers::{Request, Response};
+use relay_telemetry::Recorder;
 
 use crate::admit::{self, Client, Penalties};
 use crate::asked::Asked;
@@ -35,6 +36,7 @@ pub(crate) struct Relay {
     pub(crate) refusals: Refusals,
     /// True once no more requests should come.
     pub(crate) draining: tokio::sync::watch::Sender<bool>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// The other end of a connection.
@@ -100,6 +102,9 @@ async fn serve(
     // What is asked? The body is read once, looked at once, and never rewritten as a whole.
     let asked = Asked::read(surface, request, client, &snapshot).await?;
     exchange.note_asked(&asked, &snapshot.debug);
+    if let Some(recorder) = &relay.recorder {
+        exchange.note_recorded(recorder, &asked);
+    }
 
     // Who may answer? A key that is not there yet may just be on its way.
     let (snapshot, plan) = match plan(relay, &snapshot, &asked) {
@@ -193,6 +198,7 @@ impl Journey {
             match live.judge(&mut plan, held, verdict) {
                 Onward::Commit(held) => {
                     let reply = reply.ok_or(Reject::Broken)?;
+                    self.exchange.note_answer_begun();
                     return Ok(Committed { reply, held: Some(held) });
                 }
                 Onward::Stop => {

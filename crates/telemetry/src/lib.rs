@@ -10,10 +10,12 @@ mod sink;
 mod value;
 
 pub mod happening;
+pub mod recorder;
 
 use std::error::Error;
 
 pub use crate::log::{Clock, Format, Level, Settings, Switch, init, overhear};
+pub use crate::recorder::{Recorder, Unrecordable};
 pub use crate::sink::{Guard, Target};
 
 /// An error with what caused it, in one line.

@@ -46,7 +46,8 @@ pub struct Flowing {
 }
 
 impl Client {
-    pub(crate) async fn new(io: DuplexStream) -> Self {
+    /// A client at the other end of a pipe.
+    pub async fn new(io: DuplexStream) -> Self {
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
             .await
             .expect("a pipe has no handshake that fails");

@@ -19,12 +19,14 @@
 //! do, also while an answer is on its way from outside of it.
 
 pub mod client;
+pub mod kept;
 pub mod log;
 pub mod replies;
 pub mod story;
 pub mod upstream;
 
 pub use crate::client::{Answer, Client};
+pub use crate::kept::Kept;
 pub use crate::log::Log;
 pub use crate::story::{Story, Told, story};
 pub use crate::upstream::{Reply, Seen, Step};

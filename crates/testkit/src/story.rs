@@ -10,6 +10,7 @@ use http::Request;
 use relay_config::Config;
 use relay_core::{Report, Time};
 use relay_proxy::{Clock, Handle, Parts, Tasks};
+use relay_telemetry::{Guard, Recorder};
 use relay_transport::{
     Connected, Dial, DialError, Dialing, Http2, Kind, Origin, Phase, Settings, Spawner, Timing, Transport,
     tls,
@@ -31,11 +32,12 @@ pub struct Story {
     unreachable: Vec<String>,
     /// More of the configuration, as YAML at the top level.
     more: String,
+    recorder: Option<Recorder>,
 }
 
 /// Begins a story.
 pub fn story() -> Story {
-    Story { providers: Vec::new(), unreachable: Vec::new(), more: String::new() }
+    Story { providers: Vec::new(), unreachable: Vec::new(), more: String::new(), recorder: None }
 }
 
 impl Story {
@@ -71,6 +73,13 @@ impl Story {
         self
     }
 
+    /// Calls are recorded there, from the time on at which stories begin.
+    pub fn recorded_into(mut self, out: Box<dyn std::io::Write + Send>) -> (Self, Guard) {
+        let (recorder, guard) = Recorder::into(out, BEGIN).expect("a thread for the recorder");
+        self.recorder = Some(recorder);
+        (self, guard)
+    }
+
     /// The relay, running.
     pub async fn start(self) -> Told {
         let config = self.config();
@@ -92,7 +101,8 @@ impl Story {
         let pipes = Pipes { upstreams: reached, tasks: beside, dialled: seen };
         let transport = Transport::new(settings(spawner), Arc::new(pipes));
         let clock = Arc::new(Clock::at(BEGIN));
-        let parts = Parts { clock, tasks: tasks.clone(), workers: None, transport };
+        let recorder = self.recorder;
+        let parts = Parts { clock, tasks: tasks.clone(), workers: None, transport, recorder };
         let handle = Handle::build(config, parts).await.expect("the configuration of a story can be used");
         Told { handle, tasks, upstreams }
     }

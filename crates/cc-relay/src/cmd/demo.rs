@@ -38,7 +38,7 @@ impl Demo {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     let signed: Option<SignedDuration> = text.parse().ok();
     signed.and_then(|signed| signed.try_into().ok()).ok_or("write it with its unit: 10s, 1m30s")
 }

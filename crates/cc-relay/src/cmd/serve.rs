@@ -1,5 +1,7 @@
 //! `cc-relay serve`: runs the relay until a signal ends it.
 
+use std::path::PathBuf;
+
 use relay_config::{Config, Notice};
 
 use crate::app::{self, Ground, LOG};
@@ -21,6 +23,10 @@ pub(crate) struct Serve {
     /// Log everything there is to a request: level debug, body, headers and connection times
     #[arg(long)]
     debug: bool,
+
+    /// Record sizes and times of calls, and nothing that is said, for `cc-relay plan --workload`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 /// A flag with a value that it cannot have.
@@ -40,7 +46,10 @@ impl Serve {
         let config = self.over(found.config.clone())?;
         let runtime = app::runtime()?;
         let served = runtime.block_on(async {
-            let ground = Ground::lay(&config)?;
+            let mut ground = Ground::lay(&config)?;
+            if let Some(file) = &self.record {
+                ground.record(file)?;
+            }
             announce(&found);
             app::serve(config, &invocation.environment, &ground).await
         });

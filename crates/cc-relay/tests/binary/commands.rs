@@ -19,9 +19,10 @@ fn without_a_command_help_is_printed_on_standard_output() {
 #[test]
 fn every_command_has_help() {
     let sandbox = Sandbox::new();
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 12] = [
         &["serve"],
         &["demo"],
+        &["plan"],
         &["status"],
         &["version"],
         &["completion"],

@@ -10,5 +10,6 @@ mod program;
 mod claude_code;
 mod commands;
 mod configuration;
+mod planning;
 mod serving;
 mod standing;

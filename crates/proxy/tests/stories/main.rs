@@ -10,6 +10,7 @@ mod limits;
 mod logs;
 mod pass_through;
 mod pings;
+mod recording;
 mod slow_client;
 mod spent_keys;
 mod surface;
