@@ -114,19 +114,22 @@ pub(crate) async fn start_relay(
     folder: &Path,
     upstream: u16,
 ) -> Result<(Running, SocketAddr), Failure> {
-    start_configured(program, folder, |port| relay_configuration(port, upstream)).await
+    start_configured(program, &[], folder, |port| relay_configuration(port, upstream)).await
 }
 
-/// Starts a relay with the configuration for the port on which it shall listen, and says where that is.
+/// Starts a relay with the configuration for the port on which it shall listen, and says where that is. `words` are more
+/// that it is started with.
 pub(crate) async fn start_configured(
     program: &Path,
+    words: &[&str],
     folder: &Path,
     configuration: impl FnOnce(u16) -> String,
 ) -> Result<(Running, SocketAddr), Failure> {
     let (port, log, file) = (free_port()?, folder.join("relay.log"), folder.join("relay.yaml"));
     write(&file, &configuration(port))?;
     let file = file.to_string_lossy();
-    let mut process = Running::start(program, &["serve", "--config", &file], &log, Ending::Kill)?;
+    let words = [&["serve", "--config", &file], words].concat();
+    let mut process = Running::start(program, &words, &log, Ending::Kill)?;
     process.listens(local(port), &log).await?;
     Ok((process, local(port)))
 }

@@ -18,6 +18,7 @@ mod below;
 mod crowd;
 mod events;
 mod fluid;
+mod foresight;
 mod judge;
 mod keys;
 mod load;

@@ -4,7 +4,7 @@
 //! Counted is what happens in a window that begins when everything that is to be learned has been
 //! learned and the buckets, full at first, are drained; and that ends with the last arrival.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relay_plan::Kind;
@@ -14,6 +14,7 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::soak::pool::crowd::{Crowd, Seen, Session};
 use crate::soak::pool::fluid::Most;
+use crate::soak::pool::foresight::Foresight;
 use crate::soak::pool::keys::{self, Limits, Wishes};
 use crate::soak::pool::load::{self, schedule};
 use crate::soak::pool::provider::{Count, Provider};
@@ -53,6 +54,7 @@ pub(super) struct Overload {
     /// What was ever owed to its buckets.
     pub(super) debts: Vec<Debt>,
     pub(super) refusals: Refusals,
+    pub(super) foresight: Foresight,
     pub(super) lost: Vec<String>,
     /// How late the clients were, sorted.
     pub(super) tardiness: Vec<Duration>,
@@ -88,7 +90,9 @@ impl Above<'_> {
         let session = Session { begun: clock::now(), until };
         let mut crowd = Crowd::new(&stage.relay, self.kinds, session);
         let ((), counts) = tokio::join!(crowd.send(&calls), look(&stage.provider, session, window));
-        Ok(self.sum_up(&crowd.end().await, &counts, window))
+        let seen = crowd.end().await;
+        let foresight = foresee(stage.recording.clone(), wishes, seen.clone()).await?;
+        Ok(Overload { foresight, ..self.sum_up(&seen, &counts, window) })
     }
 
     fn sum_up(&self, seen: &[Seen], [before, after]: &[Count; 2], window: Window) -> Overload {
@@ -107,8 +111,18 @@ impl Above<'_> {
             refusals: tally::refusals(seen),
             lost: tally::losses(seen),
             tardiness: tally::tardiness(seen),
+            ..Overload::default()
         }
     }
+}
+
+/// Beside the scenes that still go on.
+async fn foresee(recording: PathBuf, wishes: Wishes, seen: Vec<Seen>) -> Result<Foresight, Failure> {
+    let foreseen = tokio::task::spawn_blocking(move || Foresight::of(&recording, wishes, &seen));
+    foreseen.await.map_err(|error| Failure::Measurement {
+        doing: "foreseeing what was recorded".to_owned(),
+        problem: error.to_string(),
+    })?
 }
 
 /// What the provider has counted when a window begins and when it ends.

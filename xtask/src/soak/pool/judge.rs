@@ -22,6 +22,8 @@ pub(super) struct Bounds {
     pub(super) refused: f64,
     /// Of 1,000 calls, at most so many are refused after they had been let wait so long that their head was out.
     pub(super) in_vain: f64,
+    /// What `plan` foresees of calls that are served is off by at most so much.
+    pub(super) foresight: f64,
     /// Whoever comes back when he was told to waits at most so long.
     pub(super) late: Duration,
     /// So many must have come back, or nothing is known of it.
@@ -45,6 +47,7 @@ impl Bounds {
         fairness: 0.95,
         refused: 1.0,
         in_vain: 10.0,
+        foresight: 0.05,
         late: Duration::from_secs(1),
         retries: 10,
     };
@@ -58,6 +61,7 @@ impl Bounds {
         fairness: 0.75,
         refused: 5.0,
         in_vain: 30.0,
+        foresight: 0.1,
         late: Duration::from_secs(2),
         retries: 1,
     };
@@ -78,7 +82,7 @@ impl Bounds {
     }
 
     pub(super) fn of_overload(&self, overload: &Overload) -> Vec<Finding> {
-        let Overload { rows, fair, goodput, requests, refused, refusals, lost, .. } = overload;
+        let Overload { rows, fair, goodput, requests, refused, refusals, foresight, lost, .. } = overload;
         let least = rows.iter().map(|row| row.part() / fair).fold(f64::INFINITY, f64::min);
         let came: u64 = rows.iter().map(|row| row.came).sum();
         let of_1000 = |count: u64, all: u64| float(count) * 1_000.0 / float(all.max(1));
@@ -114,6 +118,12 @@ impl Bounds {
                 "none".to_owned(),
                 refusals.untold == 0,
             ),
+            finding(
+                "calls that are served, as `plan` foresees them".to_owned(),
+                format!("{:.0} for {:.0}", foresight.foreseen, foresight.seen),
+                format!("off by at most {}", percent(self.foresight)),
+                foresight.error() <= self.foresight,
+            ),
             none("calls that were neither served nor refused", lost),
         ]
     }
@@ -148,6 +158,7 @@ fn none(what: &str, all: &[String]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::soak::pool::foresight::Foresight;
     use crate::soak::pool::load::{Call, Manner};
     use crate::soak::pool::tally::{Refusals, Row};
 
@@ -166,6 +177,7 @@ mod tests {
             goodput: 0.97,
             requests: 5_000,
             refused: 5,
+            foresight: Foresight { foreseen: 1_500.0, seen: 1_560.0 },
             ..Overload::default()
         }
     }
@@ -190,6 +202,11 @@ mod tests {
         assert_eq!(judged(&Overload { refusals: late, ..good() }), "refused after their head was out");
         let untold = Refusals { untold: 1, ..Refusals::default() };
         assert_eq!(judged(&Overload { refusals: untold, ..good() }), "refused without `retry-after`");
+        let off = Foresight { foreseen: 1_640.0, seen: 1_560.0 };
+        assert_eq!(
+            judged(&Overload { foresight: off, ..good() }),
+            "calls that are served, as `plan` foresees them"
+        );
         let lost = Overload { lost: vec!["the stream was cut".to_owned()], ..good() };
         assert_eq!(judged(&lost), "calls that were neither served nor refused");
         assert!(
