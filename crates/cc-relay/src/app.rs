@@ -9,10 +9,11 @@ pub(crate) mod stop;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use relay_config::Config;
+use relay_config::checked::State;
+use relay_config::{Config, discover};
 use relay_proxy::{Certificate, Clock, Handle, Parts, Tasks, Unusable, UnusableCertificate, Workers};
 use relay_telemetry::{Guard, Recorder};
 use tokio::net::TcpListener;
@@ -121,6 +122,7 @@ impl App {
             tasks: Tasks::default(),
             workers: Some(Arc::new(Workers::one_for_two_processors().map_err(Unstarted::System)?)),
             transport: reach::transport(environment)?,
+            state: state(&config.state, environment),
             recorder: ground.recorder.clone(),
         };
         let handle = Handle::build(config.clone(), parts).await.map_err(Unstarted::Provider)?;
@@ -162,8 +164,12 @@ impl App {
         tracing::info!(target: LOG, signal = signal.name(), in_flight, drain_s, "draining");
         let drained = tokio::select! {
             drained = self.handle.drain(drain) => drained,
-            second = signals.stop() => return self.end_at_once(second),
+            second = signals.stop() => {
+                self.handle.keep().await;
+                return self.end_at_once(second);
+            }
         };
+        self.handle.keep().await;
         if drained {
             tracing::info!(target: LOG, "stopped");
         } else {
@@ -178,6 +184,20 @@ impl App {
         tracing::warn!(target: LOG, signal = signal.name(), in_flight, "stopped at once");
         Exit::Signal(signal.number())
     }
+}
+
+/// The file in which what is learned is kept, if it is.
+fn state(state: &State, environment: &Environment) -> Option<PathBuf> {
+    if !state.enabled {
+        return None;
+    }
+    let usual = || discover::state(environment.path("XDG_STATE_HOME"), environment.path("HOME"));
+    let path = state.path.clone().or_else(usual);
+    if path.is_none() {
+        let hint = "`state.path` names a file";
+        tracing::info!(target: LOG, hint, "nobody is at home here: a restart forgets what was learned");
+    }
+    path
 }
 
 /// What our log lines say they are from: the log writes all levels of what begins like this.

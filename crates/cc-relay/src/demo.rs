@@ -235,6 +235,7 @@ fn configuration(settings: &Settings, provider: SocketAddr, port: u16) -> Result
         "server: {{ listen: 127.0.0.1:{port} }}\n\
          providers: [{{ name: sim, type: anthropic, enabled: true, base_url: 'http://{provider}', \
            pooling: {{ strategy: round_robin }}, keys: [{keys}] }}]\n\
+         state: {{ enabled: false }}\n\
          logging: {{ level: error, output: stderr }}\n"
     );
     Ok(relay_config::load(&text, Format::Yaml, &|_| None)?.config)

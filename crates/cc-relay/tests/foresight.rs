@@ -92,7 +92,14 @@ async fn relay(sim: Arc<Sim>, recorder: Recorder, tasks: &Tasks) -> Handle {
     };
     let transport = Transport::new(settings, Arc::new(Pipes(sim, beside)));
     let clock = Arc::new(Clock::start());
-    let parts = Parts { clock, tasks: tasks.clone(), workers: None, transport, recorder: Some(recorder) };
+    let parts = Parts {
+        clock,
+        tasks: tasks.clone(),
+        workers: None,
+        transport,
+        recorder: Some(recorder),
+        state: None,
+    };
     Handle::build(config(), parts).await.expect("it can be served")
 }
 

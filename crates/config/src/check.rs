@@ -10,7 +10,7 @@ mod providers;
 mod routing;
 mod server;
 
-use crate::checked::{Config, Queue};
+use crate::checked::{Config, Queue, State};
 use crate::problem::Findings;
 use crate::raw::Root;
 use crate::raw::cache::{Cache, Mode};
@@ -34,6 +34,10 @@ pub(crate) fn check(root: &Root, findings: &mut Findings) -> Config {
             cold_prefix_wait: root.queue.cold_prefix_wait_ms.value.0,
             max_calls: root.queue.max_calls.value.0,
             max_bytes: root.queue.max_bytes.value.0,
+        },
+        state: State {
+            enabled: root.state.enabled.value.0,
+            path: root.state.path.get().map(|path| path.0.clone()),
         },
         log: log::log(&root.logging, findings),
     }

@@ -21,6 +21,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// How long a call may wait.
     pub queue: Queue,
+    /// What a restart does not forget.
+    pub state: State,
     /// What is logged, and where.
     pub log: Log,
 }
@@ -259,6 +261,15 @@ pub struct Queue {
     pub max_calls: u64,
     /// Their bodies may be so large together, in bytes.
     pub max_bytes: u64,
+}
+
+/// What a restart does not forget.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State {
+    /// What was learned is kept.
+    pub enabled: bool,
+    /// In that file; none for [the usual one](crate::discover::state).
+    pub path: Option<PathBuf>,
 }
 
 /// What is logged, and where.

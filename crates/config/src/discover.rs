@@ -1,4 +1,5 @@
-//! Where a configuration may be: candidates in their order. It knows names, and opens nothing.
+//! Where a configuration may be: candidates in their order; and where what was learned is kept. It knows names, and opens
+//! nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,14 @@ pub fn search(surroundings: Surroundings<'_>) -> Search {
     Search::First(paths)
 }
 
+/// The file in which what was learned is kept, unless the configuration names another; none if nobody has a home. A folder
+/// that is not absolute counts as not set (<https://specifications.freedesktop.org/basedir/latest/>).
+pub fn state(xdg_state_home: Option<&Path>, home: Option<&Path>) -> Option<PathBuf> {
+    let absolute = |path: Option<&Path>| path.filter(|path| path.is_absolute()).map(Path::to_owned);
+    let home = || absolute(home).map(|home| home.join(".local/state"));
+    absolute(xdg_state_home).or_else(home).map(|folder| folder.join("cc-relay/state.db"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +106,23 @@ mod tests {
             "/etc/cc-relay/config.toml",
         ];
         assert_eq!(first(surroundings), expect);
+    }
+
+    #[test]
+    fn what_was_learned_is_kept_where_the_desktop_keeps_such_files() {
+        let table = [
+            (Some("/x"), Some("/h"), Some("/x/cc-relay/state.db")),
+            (None, Some("/h"), Some("/h/.local/state/cc-relay/state.db")),
+            (Some(""), Some("/h"), Some("/h/.local/state/cc-relay/state.db")),
+            (Some("relative"), Some("/h"), Some("/h/.local/state/cc-relay/state.db")),
+            (None, Some("relative"), None),
+            (None, Some(""), None),
+            (None, None, None),
+        ];
+        for (xdg, home, expect) in table {
+            let found = state(xdg.map(Path::new), home.map(Path::new));
+            assert_eq!(found, expect.map(PathBuf::from), "{xdg:?} {home:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) mod providers;
 pub(crate) mod queue;
 pub(crate) mod routing;
 pub(crate) mod server;
+pub(crate) mod state;
 
 use crate::expand::Environment;
 use crate::problem::{Findings, Spot};
@@ -40,6 +41,8 @@ section! {
         providers: List<providers::Account>;
         /// How long a call may wait for a key.
         queue: queue::Queue;
+        /// What was learned, and where it is kept over a restart.
+        state: state::State;
         /// What is logged, and where.
         logging: log::Logging;
         /// Circuit breakers and health checks of providers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use relay_providers::Secret;
 use serde_json::{Map, Value, json};
 
-use crate::checked::{Auth, Config, Key, KeySource, Log, Output, Provider, Routing, Server};
+use crate::checked::{Auth, Config, Key, KeySource, Log, Output, Provider, Routing, Server, State};
 use crate::emit;
 use crate::raw::leaf::word_of;
 use crate::raw::routing::{Order, Pick};
@@ -24,6 +24,7 @@ pub fn effective(config: &Config) -> String {
             "max_calls": config.queue.max_calls,
             "max_bytes": size_text(config.queue.max_bytes),
         },
+        "state": state(&config.state),
         "logging": log(&config.log),
     }))
 }
@@ -139,6 +140,14 @@ fn key(key: &Key) -> Value {
         if let Some(text) = text {
             shown[name] = Value::from(text.as_str());
         }
+    }
+    shown
+}
+
+fn state(state: &State) -> Value {
+    let mut shown = json!({ "enabled": state.enabled });
+    if let Some(path) = &state.path {
+        shown["path"] = json!(path);
     }
     shown
 }

@@ -7,11 +7,13 @@ use relay_config::{Config, Format, load, show};
 use relay_providers::Secret;
 
 /// Names of options, of sections, and of nothing.
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 36] = [
     "server",
     "routing",
     "providers",
     "queue",
+    "state",
+    "path",
     "logging",
     "health",
     "cache",
@@ -89,11 +91,12 @@ fn set(name: &str) -> Option<String> {
 fn with(section: &str, options: &str) -> String {
     let place = |here: &str| if section == here { options } else { "{}" };
     format!(
-        "server: {}\nrouting: {}\nqueue: {}\nlogging: {}\n\
+        "server: {}\nrouting: {}\nqueue: {}\nstate: {}\nlogging: {}\n\
          providers: [{{name: a, type: anthropic, enabled: true, timeouts: {}, keys: [{}]}}]",
         place("server"),
         place("routing"),
         place("queue"),
+        place("state"),
         place("logging"),
         place("timeouts"),
         place("key"),
@@ -132,7 +135,7 @@ proptest! {
         let options = [
             ("server", "max_concurrent"), ("server", "listen"), ("server", "enable_http2"), ("server", "max_body_bytes"),
             ("server", "drain_timeout_ms"), ("routing", "strategy"), ("routing", "debug"), ("routing", "default_provider"),
-            ("queue", "max_wait_ms"), ("logging", "level"), ("logging", "pretty"), ("timeouts", "idle"),
+            ("queue", "max_wait_ms"), ("state", "enabled"), ("logging", "level"), ("logging", "pretty"), ("timeouts", "idle"),
             ("key", "rpm_limit"), ("key", "priority"),
         ];
         for (section, option) in options {

@@ -102,6 +102,11 @@ impl Classes {
         next
     }
 
+    /// What each is called; those that were too many have no name.
+    pub(crate) fn names(&self) -> BTreeMap<ClassId, &Class> {
+        self.0.iter().map(|(class, id)| (*id, class)).collect()
+    }
+
     /// What a class is called; nothing, if it is the one of those that were too many.
     pub(crate) fn name(&self, id: ClassId) -> Class {
         let known = self.0.iter().find(|(_, known)| **known == id);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::fleet::{Class, FNV_OFFSET, KeyId, ProviderId, fnv1a};
 use crate::index::{Hashed, Index};
+use crate::memory::HomeMemory;
 use crate::time::{Roll, Time};
 use crate::usage::Usage;
 
@@ -120,6 +121,42 @@ impl Affinity {
         self.homes.get(conversation)
     }
 
+    /// Those that were used since then, the oldest first.
+    pub(crate) fn remember(&self, since: Time) -> Vec<HomeMemory> {
+        let recent = self.order.iter().rev().take_while(|(used, _)| *used >= since);
+        let current = recent.filter_map(|(used, conversation)| {
+            let home = self.homes.get(*conversation).filter(|home| home.used == *used)?;
+            let Home { provider, key, cached, prompt, bytes, used, .. } = *home;
+            let class = home.class.clone();
+            Some(HomeMemory {
+                conversation: *conversation,
+                provider,
+                key,
+                class,
+                cached,
+                prompt,
+                bytes,
+                used,
+            })
+        });
+        let mut all: Vec<_> = current.collect();
+        all.reverse();
+        all
+    }
+
+    /// Takes in those whose cache may live, and who were not heard of since. The one that was used last comes last.
+    pub(crate) fn recall<'a>(&mut self, homes: impl DoubleEndedIterator<Item = &'a HomeMemory>, now: Time) {
+        for known in homes.rev().filter(|known| now.since(known.used) < LIFETIME) {
+            let HomeMemory { conversation, provider, key, cached, prompt, bytes, used, .. } = *known;
+            if self.homes.get(conversation).is_none() {
+                let (class, used) = (known.class.clone(), used.min(now));
+                self.homes.insert(conversation, Home { provider, key, class, cached, prompt, bytes, used });
+                self.order.push_front((used, conversation));
+            }
+        }
+        self.forget();
+    }
+
     /// An answer of that key begins, and says what was read and written.
     pub(crate) fn settle(
         &mut self,
@@ -133,6 +170,11 @@ impl Affinity {
         let home = Home { provider, key, class: class.clone(), cached, prompt, bytes, used: now };
         self.homes.insert(conversation, home);
         self.order.push_back((now, conversation));
+        self.forget();
+    }
+
+    /// Those that were quiet for longest go, if there are too many.
+    fn forget(&mut self) {
         // Whoever was used again since is further behind.
         let many = |affinity: &Self| affinity.homes.len() > MOST || affinity.order.len() > 2 * MOST;
         while many(self)

@@ -2,11 +2,13 @@
 //! what they are of.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use crate::fleet::Class;
 use crate::flow::Flow;
 use crate::limits::Needs;
+use crate::memory::{EstimateMemory, SpreadMemory};
 use crate::plan::Size;
+use crate::time::Time;
 use crate::usage::Usage;
 
 /// Parts of an octave that are told apart: an estimate is right to a fifth.
@@ -64,9 +66,31 @@ impl Spread {
         // Of many, a few more make no difference.
         self.noted = self.noted.wrapping_add(1);
         if self.weight < SOME || self.noted.is_multiple_of(SELDOM) {
-            // A few values that are far larger than the others may be most of what is used.
-            let mean = self.sum / u64::from(self.weight.max(1));
-            self.known = (self.weight >= ENOUGH).then(|| self.find().max(mean));
+            self.look();
+        }
+    }
+
+    /// Looks for the quantile anew.
+    fn look(&mut self) {
+        // A few values that are far larger than the others may be most of what is used.
+        let mean = self.sum / u64::from(self.weight.max(1));
+        self.known = (self.weight >= ENOUGH).then(|| self.find().max(mean));
+    }
+
+    /// As plain values; `of` says of what they are.
+    fn remember(&self, of: u32) -> SpreadMemory {
+        SpreadMemory { of, bars: self.bars.to_vec(), sum: self.sum }
+    }
+
+    /// Takes in what was remembered, if it has as many bars.
+    fn recall(&mut self, memory: &SpreadMemory) {
+        let Ok(bars) = <[u32; N_STEPS]>::try_from(memory.bars.as_slice()) else { return };
+        let weight = bars.iter().fold(0_u32, |sum, bar| sum.saturating_add(*bar));
+        if weight < MOST {
+            // No value is larger than the last step.
+            let sum = memory.sum.min(u64::from(weight) << OCTAVES);
+            (self.bars, self.weight, self.sum) = (bars, weight, sum);
+            self.look();
         }
     }
 
@@ -125,6 +149,11 @@ const PACE: u64 = 300;
 /// Answers that may be longer than this are told apart from those that may not: titles, and looks at a quota.
 const SHORT: u64 = 1_024;
 
+/// What the values that are remembered are of. A number that is not here any more is not used again.
+const OF_DENSITY: u32 = 0;
+const OF_PACE: u32 = 1;
+const OF_OUTPUT: u32 = 16;
+
 /// What is known of the calls of one class of models.
 #[derive(Clone, Debug)]
 pub(crate) struct Estimates {
@@ -136,11 +165,14 @@ pub(crate) struct Estimates {
     pace: Spread,
     /// Prompts of these models are cached.
     caches: bool,
+    /// When the last call was noted.
+    seen: Time,
 }
 
 impl Default for Estimates {
     fn default() -> Self {
-        Self { density: Spread::new(80), output: BTreeMap::new(), pace: Spread::new(95), caches: false }
+        let (output, caches, seen) = Default::default();
+        Self { density: Spread::new(80), output, pace: Spread::new(95), caches, seen }
     }
 }
 
@@ -167,6 +199,38 @@ impl Estimates {
         Needs::of(input, Flow { units, pace: size.streams.then_some(pace) })
     }
 
+    /// When the last call was noted.
+    pub(crate) const fn seen(&self) -> Time {
+        self.seen
+    }
+
+    /// Everything, as plain values, of the class of that name.
+    pub(crate) fn remember(&self, class: Class) -> EstimateMemory {
+        let of = |kind: usize| OF_OUTPUT + u32::try_from(kind).unwrap_or_default();
+        let output = self.output.iter().map(|(kind, spread)| spread.remember(of(*kind)));
+        let others = [self.density.remember(OF_DENSITY), self.pace.remember(OF_PACE)];
+        let spreads = others.into_iter().chain(output).collect();
+        EstimateMemory { class, seen: self.seen, caches: self.caches, spreads }
+    }
+
+    /// What was remembered.
+    pub(crate) fn recall(memory: &EstimateMemory) -> Self {
+        let mut known = Self { caches: memory.caches, seen: memory.seen, ..Self::default() };
+        for spread in &memory.spreads {
+            match spread.of {
+                OF_DENSITY => known.density.recall(spread),
+                OF_PACE => known.pace.recall(spread),
+                of => {
+                    let kind = of.checked_sub(OF_OUTPUT).and_then(|kind| usize::try_from(kind).ok());
+                    if let Some(kind) = kind.filter(|kind| *kind < N_KINDS) {
+                        known.output.entry(kind).or_insert(const { Spread::new(80) }).recall(spread);
+                    }
+                }
+            }
+        }
+        known
+    }
+
     /// How many tokens so many bytes of a prompt have.
     pub(crate) fn tokens(&self, bytes: u64) -> u64 {
         self.density
@@ -180,7 +244,8 @@ impl Estimates {
     }
 
     /// What a prompt turned out to be.
-    pub(crate) fn note_prompt(&mut self, size: &Size, usage: &Usage) {
+    pub(crate) fn note_prompt(&mut self, size: &Size, usage: &Usage, now: Time) {
+        self.seen = now;
         self.caches |= usage.cache_write.saturating_add(usage.cache_read) > 0;
         let tokens = usage.uncached_input().saturating_add(usage.cache_read);
         if size.bytes > 0 && tokens > 0 {
@@ -188,8 +253,10 @@ impl Estimates {
         }
     }
 
-    /// What an answer turned out to be that took so long from its beginning to its end.
-    pub(crate) fn note_answer(&mut self, size: &Size, usage: &Usage, took: Duration) {
+    /// What an answer turned out to be that began at one moment and has ended now.
+    pub(crate) fn note_answer(&mut self, size: &Size, usage: &Usage, (begun, now): (Time, Time)) {
+        self.seen = now;
+        let took = now.since(begun);
         for kind in kinds(size) {
             self.output.entry(kind).or_insert(const { Spread::new(80) }).note(usage.output);
         }
@@ -204,6 +271,7 @@ impl Estimates {
 /// each, by the size of their body: twice as large is another.
 const N_COARSE: usize = 4;
 const N_SIZES: usize = 12;
+const N_KINDS: usize = N_COARSE + N_COARSE * N_SIZES;
 
 /// The kinds that a call is of, the finest first.
 fn kinds(size: &Size) -> [usize; 2] {

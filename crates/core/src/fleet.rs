@@ -93,6 +93,16 @@ pub struct Caps {
 pub struct ProviderId(u64);
 
 impl ProviderId {
+    /// The id as a number, and back.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// See [`to_bits`](Self::to_bits).
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The id of the provider of that name.
     pub fn of(name: &str) -> Self {
         Self(fnv1a(FNV_OFFSET, name.as_bytes()))
@@ -111,6 +121,16 @@ impl fmt::Debug for ProviderId {
 pub struct KeyId(u64);
 
 impl KeyId {
+    /// The id as a number, for what is remembered of it. Not to be shown: it is made from a secret.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// See [`to_bits`](Self::to_bits).
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The id of the key that `identity` identifies at that provider.
     pub fn of(provider: ProviderId, identity: &[u8]) -> Self {
         Self(fnv1a(fnv1a(FNV_OFFSET, &provider.0.to_le_bytes()), identity))

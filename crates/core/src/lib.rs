@@ -34,6 +34,7 @@ pub mod fact;
 pub mod plan;
 
 pub mod event;
+pub mod memory;
 pub mod state;
 
 pub use crate::affinity::{Conversation, Leaving, Stay};
@@ -43,6 +44,7 @@ pub use crate::fleet::{Caps, Class, Families, Fleet, Key, KeyId, Ownership, Prov
 pub use crate::flow::PIECE;
 pub use crate::key::Totals;
 pub use crate::limits::Counted;
+pub use crate::memory::Memory;
 pub use crate::plan::{Exhausted, Foretold, Lease, Met, Need, Plan, Size, Step, Subject, Whose};
 pub use crate::prefix::Prefix;
 pub use crate::queue::{Ticket, Woken};

@@ -9,6 +9,7 @@ mod shown;
 use std::time::Duration;
 
 use crate::flow::{Flow, Flows};
+use crate::memory::LimitMemory;
 use crate::meter::Meter;
 use crate::quota::Gauge;
 use crate::time::Time;
@@ -40,6 +41,9 @@ const DEAREST: [Counted; N_COUNTED] = [Counted::Input, Counted::Output, Counted:
 /// Until it is known how much a bucket holds, it is taken to hold what this adds. Providers enforce limits also in
 /// shorter slices than a minute (<https://platform.claude.com/docs/en/api/rate-limits>).
 pub(crate) const PRIOR_BURST: Duration = Duration::from_secs(6);
+
+/// The most that any bucket is taken to hold: what a minute adds, for that is how limits are written.
+pub(crate) const LONGEST_BURST: Duration = Duration::from_mins(1);
 
 /// The least: a bucket that refused although it was thought to have enough is taken to hold half as much.
 const SHORTEST_BURST: Duration = Duration::from_secs(1);
@@ -267,6 +271,12 @@ impl Limits {
             }
             meter.lower(0, now);
         }
+    }
+
+    /// One of them was like that before a restart.
+    pub(crate) fn recall(&mut self, known: &LimitMemory, now: Time) {
+        self.of_mut(known.counted).recall(known.per_minute, known.burst, known.full, now);
+        self.look();
     }
 
     pub(crate) fn absorb(&mut self, other: &Self, now: Time) {

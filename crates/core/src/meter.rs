@@ -10,6 +10,8 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use crate::flow::{AHEAD, Flow, Flows, N_AHEAD};
+use crate::limits::LONGEST_BURST;
+use crate::rest::LONGEST_REST;
 use crate::time::Time;
 
 /// Parts of one unit: the nanoseconds of a minute.
@@ -105,6 +107,30 @@ impl Meter {
     /// A look at it, without asking what it is.
     pub(crate) fn glance(&self) -> u64 {
         self.bucket.as_ref().map_or(0, |bucket| bucket.rate)
+    }
+
+    /// When it is full, if what is promised is taken and nothing more; none without a limit. It is the same whenever it
+    /// is asked, until something is taken or promised, or another limit is heard of.
+    pub(crate) fn full(&self) -> Option<Time> {
+        let bucket = self.bucket.as_ref()?;
+        let missing = bucket.capacity.get() - bucket.level + parts(self.promised.units());
+        let rate = i128::from(bucket.rate.max(1));
+        // Rounded up, so that nobody is let in too early.
+        Some(bucket.at + duration((missing.max(0) + rate - 1) / rate))
+    }
+
+    /// It was limited to `rate` a minute, and is full at that moment. Whoever remembers wrongly locks nobody out: what is
+    /// missing is at most what a week adds. What is known already stays, and the lower level holds.
+    pub(crate) fn recall(&mut self, rate: u64, burst: Duration, full: Time, now: Time) {
+        if rate > 0 && self.bucket.is_none() {
+            self.bucket = Some(Bucket::full(rate, burst.min(LONGEST_BURST), now));
+        }
+        if let Some(bucket) = self.bucket.as_mut().filter(|bucket| bucket.rate == rate) {
+            let missing = full.since(now).min(LONGEST_REST).as_nanos();
+            let missing = i128::try_from(missing).unwrap_or(i128::MAX).saturating_mul(i128::from(rate));
+            bucket.level = bucket.level.min(bucket.capacity.get().saturating_sub(missing));
+        }
+        self.look_ahead();
     }
 
     /// All that was ever taken.

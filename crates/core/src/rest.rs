@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::fleet::Class;
+use crate::memory::RestMemory;
 use crate::time::Time;
 use crate::verdict::{Extent, Reason};
 
@@ -83,10 +84,21 @@ struct Rest {
     probe: Option<u64>,
 }
 
+/// Why somebody rests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Cause {
-    Cooling { until: Time },
-    Barred { reason: Reason, strikes: u32 },
+pub enum Cause {
+    /// His quota is used up.
+    Cooling {
+        /// Until then.
+        until: Time,
+    },
+    /// He was refused.
+    Barred {
+        /// Why.
+        reason: Reason,
+        /// How often in a row before this time.
+        strikes: u32,
+    },
 }
 
 impl Rests {
@@ -205,6 +217,41 @@ impl Rests {
             Cause::Cooling { until } => (scope.class(), Unready::Cooling(until)),
             Cause::Barred { reason, .. } => (scope.class(), Unready::Barred(reason, rest.probe_at)),
         })
+    }
+
+    /// What is held against him now, as plain values.
+    pub(crate) fn remember(&self, now: Time) -> Vec<RestMemory> {
+        let held = self.rests.iter().filter(|(_, rest)| rest.holds(now));
+        let told = held.map(|(scope, rest)| {
+            let (class, cause, probe_at) = (scope.class().cloned(), rest.cause, rest.probe_at);
+            RestMemory { class, cause, probe_at }
+        });
+        told.collect()
+    }
+
+    /// Takes in what was held against him, as far as it still is. It ends, and is asked about, when it would have been
+    /// without a restart; but no later than if it had been imposed now.
+    pub(crate) fn recall(&mut self, known: &RestMemory, now: Time) {
+        let scope = match (&known.class, known.cause) {
+            (None, _) => Scope::Key,
+            (Some(class), Cause::Cooling { .. }) => Scope::Spent(class.clone()),
+            (Some(class), Cause::Barred { .. }) => Scope::Refused(class.clone()),
+        };
+        let (cause, latest) = match known.cause {
+            Cause::Cooling { until } => {
+                let until = until.min(now + LONGEST_REST);
+                (Cause::Cooling { until }, until.min(now + LONGEST_UNPROBED))
+            }
+            barred @ Cause::Barred { .. } => (barred, now + LONGEST_UNPROBED),
+        };
+        // Whoever is asked from now on is asked after it was imposed.
+        let rest = Rest { cause, since: Time::EPOCH, probe_at: known.probe_at.min(latest), probe: None };
+        if rest.holds(now) {
+            let ours = self.rests.entry(scope).or_insert(rest);
+            if rest.stricter() > ours.stricter() {
+                *ours = rest;
+            }
+        }
     }
 
     /// The rests that bear on a class.

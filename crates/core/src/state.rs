@@ -10,6 +10,7 @@ mod gate;
 mod home;
 mod inventory;
 mod lines;
+mod remember;
 mod report;
 mod survey;
 
@@ -21,6 +22,7 @@ use crate::estimate::Estimates;
 use crate::event::Event;
 use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::key::Keys;
+use crate::memory::Memory;
 use crate::owner::Owners;
 use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Step, Subject, Whose};
 use crate::prefix::Prefixes;
@@ -59,6 +61,8 @@ pub struct State {
     owners: Owners,
     affinity: Affinity,
     prefixes: Prefixes,
+    /// What is remembered of keys that are not there yet.
+    unclaimed: Memory,
     events: Vec<Event>,
     /// Room for those who may be chosen, kept so that no choice allocates any.
     scratch: Scratch,

@@ -19,6 +19,8 @@ mod headers;
 mod homes;
 #[path = "limits/lines.rs"]
 mod lines;
+#[path = "limits/memory.rs"]
+mod memory;
 #[path = "limits/moments.rs"]
 mod moments;
 #[path = "limits/ramp.rs"]

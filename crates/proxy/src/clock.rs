@@ -14,19 +14,36 @@ use tokio::time::Instant;
 pub struct Clock {
     wall: Time,
     start: Instant,
+    hands: Hands,
+}
+
+/// What a wall clock is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hands {
+    /// The machine's own.
+    Machine,
+    /// None: a test says what time it is.
+    None,
 }
 
 impl Clock {
     /// Begins now, with the wall clock's time.
     pub fn start() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
-        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self::at(Time::from_epoch(wall))
+        Self { hands: Hands::Machine, ..Self::at(machine()) }
     }
 
     /// Begins now, at that time.
     pub fn at(wall: Time) -> Self {
-        Self { wall, start: Instant::now() }
+        Self { wall, start: Instant::now(), hands: Hands::None }
+    }
+
+    /// What the clock on the wall shows, for what outlives this one: it may have been set, and it goes on while the
+    /// machine sleeps.
+    pub fn wall(&self) -> Time {
+        match self.hands {
+            Hands::Machine => machine(),
+            Hands::None => self.now(),
+        }
     }
 
     /// The time now.
@@ -41,6 +58,12 @@ impl Clock {
         let after = time.since(self.wall).min(self.start.elapsed().saturating_add(FOR_EVER));
         self.start + after
     }
+}
+
+fn machine() -> Time {
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    let now = std::time::SystemTime::now();
+    Time::from_epoch(now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Dice. Good enough to spread load and to name requests; not for secrets.

@@ -1,6 +1,7 @@
 //! The relay as others see it: build it, serve with it, ask how it is, let it end.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::admit::Penalties;
 use crate::clock::Clock;
+use crate::keeper::{Found, Keeper};
 use crate::keyring::{self, Fetched, Keyring, Run};
 use crate::live::Live;
 use crate::outgoing::strategy_name;
@@ -44,6 +46,8 @@ pub struct Parts {
     pub workers: Option<Arc<Workers>>,
     /// How it reaches providers.
     pub transport: Transport,
+    /// The file in which it keeps what it learned; without one, a restart forgets it.
+    pub state: Option<PathBuf>,
     /// Where calls are recorded, without what was said.
     pub recorder: Option<Recorder>,
 }
@@ -55,18 +59,20 @@ pub struct Handle {
     tasks: Tasks,
     workers: Option<Arc<Workers>>,
     renewal: Arc<Renewal>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Handle {
-    /// Builds a relay: fetches its secrets, and takes its configuration over. A secret that cannot be had
-    /// is told in the log and left out until it can be.
+    /// Builds a relay: fetches its secrets, takes its configuration over, and reads what was learned before. A secret that
+    /// cannot be had is told in the log and left out until it can be; so is a file.
     pub async fn build(config: Config, parts: Parts) -> Result<Self, Unusable> {
-        let Parts { clock, tasks, workers, transport, recorder } = parts;
+        let Parts { clock, tasks, workers, transport, recorder, state } = parts;
         // Before they are read: what changes in between is seen at the first look.
         let (stamps, at) = (Stamp::of_all(&keyring::files(&config)).await, Instant::now());
         let mut first = Run::begin(&config);
-        let (files, printed) =
-            tokio::join!(Fetched::files(&config), tokio::time::timeout(PROMPT, first.printed()));
+        let found = async { Some(Found::look(state?).await) };
+        let printed = tokio::time::timeout(PROMPT, first.printed());
+        let (files, printed, found) = tokio::join!(Fetched::files(&config), printed, found);
         let (printed, first) = match printed {
             Ok(printed) => (printed, None),
             // The relay begins without them.
@@ -86,6 +92,7 @@ impl Handle {
         let live = Live::new(clock, tasks.clone());
         live.reconcile(&snapshot.fleet);
         announce(&config, &snapshot);
+        let keeper = found.map(|found| Arc::new(found.keep(&live)));
         let relay = Arc::new(Relay {
             snapshot: ArcSwap::from_pointee(snapshot),
             live,
@@ -96,8 +103,11 @@ impl Handle {
             recorder,
         });
         let keyring = Mutex::new(keyring);
+        if let Some(keeper) = &keeper {
+            tasks.spawn("state", Arc::clone(keeper).run(relay.draining.subscribe()));
+        }
         let renewal = Renewal { relay: Arc::clone(&relay), config, transport, keyring, begun };
-        Ok(Self { relay, tasks, workers, renewal: Arc::new(renewal) })
+        Ok(Self { relay, tasks, workers, renewal: Arc::new(renewal), keeper })
     }
 
     /// Could it be built? Its secrets are not fetched for that.
@@ -139,6 +149,13 @@ impl Handle {
     pub async fn drain(&self, deadline: Duration) -> bool {
         self.relay.draining.send_replace(true);
         tokio::time::timeout(deadline, self.tasks.idle()).await.is_ok()
+    }
+
+    /// Writes what was learned last. Afterwards nothing is kept any more, and another relay may use the file.
+    pub async fn keep(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.finish().await;
+        }
     }
 
     fn door(&self) -> Door {

@@ -38,6 +38,7 @@ mod preview;
 mod reject;
 
 mod handle;
+mod keeper;
 mod keyring;
 mod refusals;
 mod renew;

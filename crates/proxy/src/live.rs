@@ -8,9 +8,10 @@ mod locked;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use relay_core::memory::Mark;
 use relay_core::{
-    Around, Class, Count, Exhausted, Fleet, KeyId, Lease, Plan, ProviderId, Quota, Report, State, Stay, Step,
-    Ticket, Time, Usage, Verdict,
+    Around, Class, Count, Exhausted, Fleet, KeyId, Lease, Memory, Plan, ProviderId, Quota, Report, State,
+    Stay, Step, Ticket, Time, Usage, Verdict,
 };
 use relay_telemetry::happening;
 use tokio::sync::{Notify, oneshot};
@@ -194,6 +195,21 @@ impl Live {
         self.lock().fleet = names;
         let now = self.now();
         self.change(now, |state| state.reconcile(fleet, now));
+    }
+
+    /// What is new since that mark, as the wall clock tells its moments; and the next mark.
+    pub(crate) fn remember(&self, since: Mark) -> (Memory, Mark) {
+        let (memory, mark) = {
+            let now = self.now();
+            self.lock().state.remember(since, now)
+        };
+        (memory.moved(self.clock.wall()), mark)
+    }
+
+    /// Takes in what was known before a restart.
+    pub(crate) fn recall(&self, memory: Memory) -> Mark {
+        let (now, roll) = (self.now(), self.dice.roll());
+        self.change(now, |state| state.recall(memory, now, roll))
     }
 
     /// Forgets what is held against a key.

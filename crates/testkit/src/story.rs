@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ use crate::upstream::{Reply, Upstream};
 /// What a pipe holds before its writer waits, in bytes.
 const PIPE: usize = 256 << 10;
 
-/// When stories begin.
-const BEGIN: Time = Time::from_epoch(Duration::from_secs(1_790_000_000));
+/// When stories begin, unless they say otherwise.
+pub const BEGIN: Time = Time::from_epoch(Duration::from_secs(1_790_000_000));
 
 /// A relay to be.
 pub struct Story {
@@ -32,12 +33,15 @@ pub struct Story {
     unreachable: Vec<String>,
     /// More of the configuration, as YAML at the top level.
     more: String,
+    state: Option<PathBuf>,
+    begin: Time,
     recorder: Option<Recorder>,
 }
 
 /// Begins a story.
 pub fn story() -> Story {
-    Story { providers: Vec::new(), unreachable: Vec::new(), more: String::new(), recorder: None }
+    let (providers, unreachable, more) = Default::default();
+    Story { providers, unreachable, more, state: None, begin: BEGIN, recorder: None }
 }
 
 impl Story {
@@ -73,6 +77,18 @@ impl Story {
         self
     }
 
+    /// It keeps what it learns in that file.
+    pub fn remembering(mut self, file: &Path) -> Self {
+        self.state = Some(file.to_owned());
+        self
+    }
+
+    /// It begins at that time.
+    pub fn at(mut self, begin: Time) -> Self {
+        self.begin = begin;
+        self
+    }
+
     /// Calls are recorded there, from the time on at which stories begin.
     pub fn recorded_into(mut self, out: Box<dyn std::io::Write + Send>) -> (Self, Guard) {
         let (recorder, guard) = Recorder::into(out, BEGIN).expect("a thread for the recorder");
@@ -100,9 +116,9 @@ impl Story {
         reached.retain(|host, _| !self.unreachable.contains(&host.replace(".localhost", "")));
         let pipes = Pipes { upstreams: reached, tasks: beside, dialled: seen };
         let transport = Transport::new(settings(spawner), Arc::new(pipes));
-        let clock = Arc::new(Clock::at(BEGIN));
-        let recorder = self.recorder;
-        let parts = Parts { clock, tasks: tasks.clone(), workers: None, transport, recorder };
+        let clock = Arc::new(Clock::at(self.begin));
+        let (recorder, state) = (self.recorder, self.state);
+        let parts = Parts { clock, tasks: tasks.clone(), workers: None, transport, recorder, state };
         let handle = Handle::build(config, parts).await.expect("the configuration of a story can be used");
         Told { handle, tasks, upstreams }
     }

@@ -36,11 +36,14 @@ pub(crate) enum Ending {
 }
 
 impl Running {
-    /// Starts a program whose output goes to `log`.
+    /// Starts a program whose output goes to `log`. What it would keep in the home of its user it keeps beside that.
     pub(crate) fn start(program: &Path, words: &[&str], log: &Path, ending: Ending) -> Result<Self, Failure> {
         let output = File::create(log).map_err(Failure::file("create", log))?;
         let second = output.try_clone().map_err(Failure::file("open", log))?;
-        let child = Command::new(program).args(words).stdout(output).stderr(second).spawn();
+        let beside = log.parent().and_then(|folder| std::path::absolute(folder).ok()).unwrap_or_default();
+        let mut command = Command::new(program);
+        command.args(words).env("XDG_STATE_HOME", beside).stdout(output).stderr(second);
+        let child = command.spawn();
         let line = || format!("{} {}", program.display(), words.join(" "));
         let child = child.map_err(|source| Failure::Start { line: line(), source })?;
         Ok(Self { child, ending })

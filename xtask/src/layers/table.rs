@@ -105,6 +105,13 @@ pub(crate) const LAYERS: &[Crate] = &[
         so_that: "connections can be tested and measured alone",
     },
     Crate {
+        name: "ledger",
+        uses: &["core"],
+        tests_use: &[],
+        outside: Outside::Only(&["rusqlite", "thiserror"]),
+        so_that: "remembering can fail alone",
+    },
+    Crate {
         name: "sim",
         uses: &["wire"],
         tests_use: &[],
@@ -120,7 +127,7 @@ pub(crate) const LAYERS: &[Crate] = &[
     },
     Crate {
         name: "proxy",
-        uses: &["core", "headers", "wire", "providers", "config", "telemetry", "transport"],
+        uses: &["core", "headers", "wire", "providers", "config", "telemetry", "ledger", "transport"],
         tests_use: &["sim", "testkit"],
         outside: Outside::Never(FACES),
         so_that: "the data path knows no operator",

@@ -11,5 +11,6 @@ mod claude_code;
 mod commands;
 mod configuration;
 mod planning;
+mod remembering;
 mod serving;
 mod standing;

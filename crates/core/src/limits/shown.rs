@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use crate::limits::PRIOR_BURST;
+use crate::limits::{LONGEST_BURST, PRIOR_BURST};
 use crate::meter::Meter;
 use crate::quota::Gauge;
 use crate::time::Time;
-
-/// The most that any bucket is taken to hold: what a minute adds, for that is how limits are written.
-const LONGEST_BURST: Duration = Duration::from_mins(1);
 
 /// What one answer shows of one limit.
 pub(super) struct Shown<'a> {

@@ -224,7 +224,7 @@ impl State {
             let more = has.saturating_sub(book.input);
             if book.begun.is_none() {
                 let class = self.resolve(book.domain).class;
-                self.estimates.entry(class).or_default().note_prompt(size, &after);
+                self.estimates.entry(class).or_default().note_prompt(size, &after, now);
             }
             self.take(book, Counted::Input, more, Flow::default(), now);
             self.give_back(book, Counted::Input, book.input.saturating_sub(has), now);
@@ -261,7 +261,7 @@ impl State {
         self.spend(lease, Spends::Prompt, now);
         if let (Some(Book { begun: Some(begun), domain, .. }), Some(size)) = (&lease.book, &lease.size) {
             let known: &mut Estimates = self.estimates.entry(domain.class).or_default();
-            known.note_answer(size, &lease.used, now.since(*begun));
+            known.note_answer(size, &lease.used, (*begun, now));
         }
     }
 

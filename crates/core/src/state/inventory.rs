@@ -29,6 +29,7 @@ impl State {
         for key in self.keys.ids() {
             self.forget_if_gone(key);
         }
+        self.claim(now);
     }
 
     /// The place of a key, with the caps that it has now.

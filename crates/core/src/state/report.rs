@@ -58,7 +58,7 @@ pub struct KeyReport {
 }
 
 /// Who holds a limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Holder {
     /// The organization.
     Organization,

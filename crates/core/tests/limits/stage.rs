@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use relay_core::memory::Mark;
 use relay_core::{
     Ask, Breakage, Caps, Class, Conversation, Exhausted, Fleet, Foretold, Gauge, Key, KeyId, KeyReport,
-    Lease, LimitReport, Need, Plan, Provider, ProviderId, Quota, Roll, Size, State, Step, Strategy, Subject,
-    Ticket, Time, Usage, Verdict, Whose,
+    Lease, LimitReport, Memory, Need, Plan, Provider, ProviderId, Quota, Roll, Size, State, Step, Strategy,
+    Subject, Ticket, Time, Usage, Verdict, Whose,
 };
 
 /// When everything begins.
@@ -145,6 +146,24 @@ impl Stage {
         let mut state = State::default();
         state.reconcile(&fleet, START);
         Self { state, fleet, now: START, dice: 0 }
+    }
+
+    /// A relay that has just started takes the place of the one that was, and remembers that.
+    pub(crate) fn start_with(&mut self, memory: Memory) -> Mark {
+        self.state = State::default();
+        self.state.reconcile(&self.fleet, self.now);
+        self.state.recall(memory, self.now, Roll(self.dice))
+    }
+
+    /// Everything that is to be remembered.
+    pub(crate) fn memory(&self) -> Memory {
+        self.state.remember(Mark::default(), self.now).0
+    }
+
+    /// The relay ends, and starts again with what it knew.
+    pub(crate) fn restart(&mut self) {
+        let memory = self.memory();
+        self.start_with(memory);
     }
 
     /// Time goes by.

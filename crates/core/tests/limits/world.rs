@@ -10,6 +10,7 @@ use proptest::option;
 use proptest::prelude::any;
 use proptest::sample::select;
 use proptest::strategy::{Just, Strategy as Generate, Union};
+use relay_core::memory::Mark;
 use relay_core::{Exhausted, Fleet, Key, KeyId, Need, Quota, Strategy, Time, Usage, Verdict};
 
 use crate::bucket::Bucket;
@@ -446,6 +447,20 @@ impl World {
             self.stage.state.cancel(ticket.expect("the stage is set for it"));
             self.calls[index].phase = Phase::Over;
         }
+    }
+
+    /// The relay is killed, whatever is under way, and starts again after that time with what it had told a moment
+    /// before. Its clients are gone, and so is what their calls had not taken yet.
+    pub(crate) fn restart(&mut self, after: Duration) {
+        for index in 0..self.calls.len() {
+            if matches!(self.calls[index].phase, Phase::Sent | Phase::Answered) {
+                self.release(index);
+            }
+        }
+        self.calls.clear();
+        let (memory, _) = self.stage.state.remember(Mark::default(), self.stage.now);
+        self.stage.now = self.stage.now + after;
+        self.stage.start_with(memory);
     }
 
     /// Every call that was sent is answered, and every answer ends.

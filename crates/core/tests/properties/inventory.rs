@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
-use relay_core::{Fact, KeyId, Learned, Unready};
+use relay_core::memory::Mark;
+use relay_core::{Fact, KeyId, Learned, Roll, Unready};
 
 use crate::history::{Deed, History, histories};
 use crate::world::{World, keys_of};
@@ -64,6 +65,22 @@ proptest! {
             }
         }
         prop_assert_eq!(exported(&world), expect);
+    }
+
+    #[test]
+    fn a_relay_that_starts_again_holds_against_every_key_what_it_held_before(history in histories()) {
+        let world = World::after(&history);
+        let mut fresh = World::new(&world.fleet, 0);
+        let (memory, _) = world.state.remember(Mark::default(), world.now);
+        fresh.state.recall(memory.clone(), world.now, Roll(1));
+        let (before, after) = (world.state.report(world.now), fresh.state.report(world.now));
+        for (before, after) in keys_of(&before).zip(keys_of(&after)) {
+            prop_assert_eq!(&before.held, &after.held);
+        }
+        // Told again in the same words, and recalled twice it is recalled once.
+        prop_assert_eq!(&fresh.state.remember(Mark::default(), world.now).0.keys, &memory.keys);
+        fresh.state.recall(memory, world.now, Roll(2));
+        prop_assert_eq!(fresh.state.report(world.now), after);
     }
 
     #[test]

@@ -59,7 +59,14 @@ impl Stage {
         });
         let tasks = Tasks::default();
         let clock = Arc::new(Clock::start());
-        let parts = Parts { clock, tasks: tasks.clone(), workers, transport: transport(), recorder: None };
+        let parts = Parts {
+            clock,
+            tasks: tasks.clone(),
+            workers,
+            transport: transport(),
+            recorder: None,
+            state: None,
+        };
         let handle = Handle::build(config, parts).await.expect("the configuration of a stage can be used");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");

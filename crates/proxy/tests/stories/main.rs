@@ -11,6 +11,7 @@ mod logs;
 mod pass_through;
 mod pings;
 mod recording;
+mod restart;
 mod slow_client;
 mod spent_keys;
 mod surface;

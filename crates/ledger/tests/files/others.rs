@@ -1,0 +1,150 @@
+//! Files that are not ours, not of this version, or damaged: they are told apart, and left as they are.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use relay_core::Memory;
+use relay_ledger::{Error, Ledger};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::memories::{key, open};
+
+/// A folder, and the path of a file in it.
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("state.db");
+    (folder, path)
+}
+
+/// All files of a folder, with what they hold.
+fn all(folder: &TempDir) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(folder.path()).expect("the folder is there");
+    let paths = entries.map(|entry| entry.expect("it can be listed").path());
+    let mut all: Vec<_> = paths.map(|path| (path.clone(), fs::read(path).expect("it can be read"))).collect();
+    all.sort();
+    all
+}
+
+/// Nobody but the ledger says what is wrong with a file; and it is as it was afterwards.
+fn refused(folder: &TempDir, path: &Path) -> Error {
+    let before = all(folder);
+    let error = Ledger::open(path).expect_err("it cannot be used");
+    assert!(all(folder) == before, "it was touched: {error}");
+    error
+}
+
+/// A database that somebody else made.
+fn made(path: &Path, statements: &str) {
+    let connection = Connection::open(path).expect("it is new");
+    connection.execute_batch(statements).expect("they are right");
+}
+
+/// A file of ours with something in it.
+fn ours(path: &Path) {
+    let owners = (0..2_000).map(|name| (format!("file_{name}"), key(name)));
+    open(path).write(&Memory { owners: owners.collect(), ..Memory::default() }).expect("it can be written");
+}
+
+#[test]
+fn a_file_of_a_later_version_is_told_from_ours() {
+    for statements in ["PRAGMA user_version = 7;", "PRAGMA journal_mode = WAL; PRAGMA user_version = 7;"] {
+        let (folder, path) = place();
+        ours(&path);
+        made(&path, statements);
+        let error = refused(&folder, &path);
+        assert!(matches!(error, Error::Newer { version: 7, .. }), "{error:?}");
+        assert!(
+            error.to_string().ends_with("written by a later version of this program, in format 7"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_database_of_somebody_else_is_left_alone() {
+    for statements in [
+        "CREATE TABLE mine (a); INSERT INTO mine VALUES (1);",
+        "PRAGMA application_id = 252006674; CREATE TABLE mine (a);",
+        "PRAGMA user_version = 3; CREATE TABLE mine (a);",
+        "PRAGMA journal_mode = WAL; CREATE TABLE mine (a); INSERT INTO mine VALUES (1);",
+    ] {
+        let (folder, path) = place();
+        made(&path, statements);
+        let error = refused(&folder, &path);
+        assert!(matches!(error, Error::Foreign(_)), "{statements}: {error:?}");
+    }
+}
+
+#[test]
+fn what_is_no_database_is_left_alone() {
+    for bytes in [&b"x"[..], b"SQLite format 3\0", &[0; 5_000], b"{\"mine\": true}", &[b'x'; 100]] {
+        let (folder, path) = place();
+        fs::write(&path, bytes).unwrap();
+        let error = refused(&folder, &path);
+        assert!(matches!(error, Error::Foreign(_)), "{bytes:?}: {error:?}");
+    }
+    let (folder, path) = place();
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(Ledger::open(&path), Err(Error::Unopened(..))));
+    drop(folder);
+}
+
+#[test]
+fn a_damaged_file_is_told_before_it_is_used() {
+    let (folder, path) = place();
+    ours(&path);
+    let whole = fs::read(&path).unwrap();
+    assert!(whole.len() > 40_000, "{}", whole.len());
+    // Cut off, and overwritten in the middle.
+    let mut overwritten = whole.clone();
+    overwritten[8_192..24_000].fill(0xa5);
+    for bytes in [&whole[..20_000], &overwritten] {
+        fs::write(&path, bytes).unwrap();
+        let error = refused(&folder, &path);
+        assert!(matches!(error, Error::Broken(..)), "{error:?}");
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(open(&path).read().unwrap().owners.len(), 2_000);
+}
+
+#[test]
+fn a_file_of_ours_whose_tables_are_not_is_damaged() {
+    let (_folder, path) = place();
+    ours(&path);
+    made(&path, "DROP TABLE limits;");
+    assert!(matches!(open(&path).read(), Err(Error::Broken(..))));
+}
+
+#[test]
+fn a_row_of_which_nothing_is_known_is_passed_over() {
+    let (_folder, path) = place();
+    ours(&path);
+    made(
+        &path,
+        "INSERT INTO keys VALUES ('#00000000000000ff', 1, '=org', NULL, 1), ('odd', 1, NULL, NULL, 1);
+         INSERT INTO rests VALUES (0, '=org', NULL, 99, 0, 0, 0), (9, '=org', NULL, 0, 0, 0, 0);
+         INSERT INTO limits VALUES (0, '=org', 'm', 99, 1, 1, 1), (0, '=org', 'm', 0, 5, -1, -1);",
+    );
+    let memory = open(&path).read().unwrap();
+    assert_eq!((memory.keys.len(), memory.holders.len()), (1, 1));
+    assert_eq!((memory.holders[0].rests.len(), memory.holders[0].limits.len()), (0, 1));
+}
+
+#[test]
+fn a_place_where_nothing_can_be_made_is_told() {
+    let (folder, _) = place();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let error = refused(&folder, &folder.path().join("file/state.db"));
+    assert!(matches!(error, Error::Folder(..)), "{error:?}");
+    // Whoever is root may write anywhere.
+    let locked = folder.path().join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(locked.join("probe"), "").is_err() {
+        let error = Ledger::open(&locked.join("state.db")).unwrap_err();
+        assert!(matches!(error, Error::Unopened(..)), "{error:?}");
+    }
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
+}
