@@ -146,6 +146,11 @@ impl Queue {
         waiter
     }
 
+    /// Does nobody wait, for anything?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pauses.is_empty() && self.lines.is_empty()
+    }
+
     pub(crate) fn line(&self, domain: DomainId) -> Option<&Line> {
         self.lines.get(&domain)
     }

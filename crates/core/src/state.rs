@@ -154,6 +154,9 @@ impl State {
 
     /// Whose turn has come, and when to look again. The shell owns the timer and the wakers.
     pub fn wake(&mut self, now: Time) -> Woken {
+        if self.woken.is_empty() && self.queue.is_empty() {
+            return Woken { tickets: Vec::new(), next: None };
+        }
         let mut tickets = std::mem::take(&mut self.woken);
         self.queue.resume(now, &mut tickets);
         while let Some(domain) = self.queue.due(now) {

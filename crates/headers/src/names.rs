@@ -2,38 +2,52 @@
 
 use crate::headers::{Header, same};
 
-/// A set of names. Most headers are told not to be in it by their length alone.
+/// A set of names. Most headers are told not to be in it by their length and their first letter alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
     names: &'static [&'static str],
     /// The lengths of the names, as bits; those of 63 bytes and more share the last.
     lengths: u64,
+    /// The first letters of the names, as bits, capital or not.
+    letters: u32,
 }
 
 impl Names {
     /// These.
     pub const fn of(names: &'static [&'static str]) -> Self {
-        let mut lengths = 0;
+        let (mut lengths, mut letters) = (0, 0);
         let mut at = 0;
         while at < names.len() {
-            lengths |= Self::bit(names[at].len());
+            lengths |= Self::length(names[at].len());
+            letters |= Self::letter(names[at].as_bytes());
             at += 1;
         }
-        Self { names, lengths }
+        Self { names, lengths, letters }
     }
 
     /// Is the name of that header one of them?
     #[inline]
     pub fn have(&self, header: &Header<'_>) -> bool {
-        self.lengths & Self::bit(header.name().len()) != 0 && self.look_for(header.name())
+        let name = header.name();
+        self.lengths & Self::length(name.len()) != 0
+            && self.letters & Self::letter(name) != 0
+            && self.look_for(name)
     }
 
     fn look_for(&self, name: &[u8]) -> bool {
         self.names.iter().any(|known| same(known.as_bytes(), name))
     }
 
-    const fn bit(length: usize) -> u64 {
+    const fn length(length: usize) -> u64 {
         1 << if length < 63 { length } else { 63 }
+    }
+
+    /// Capitals and small letters differ in a bit that does not count here.
+    const fn letter(name: &[u8]) -> u32 {
+        match name.first() {
+            Some(first) => 1 << (*first & 31),
+            None => 0,
+        }
     }
 }
 

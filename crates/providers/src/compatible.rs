@@ -20,25 +20,26 @@ const ANTHROPIC_VERSION: &str = "anthropic-version";
 /// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
 /// network or its cookies, those that the transport writes, and every credential.
 fn ends_here(header: Header<'_>) -> bool {
+    // Those that every request has come first: they are looked for in this order.
     const HERE: Names = Names::of(&[
+        "host",
+        "content-length",
         "connection",
+        X_API_KEY,
+        "authorization",
+        X_CC_RELAY_KEY,
+        "transfer-encoding",
         "keep-alive",
         "proxy-connection",
         "proxy-authenticate",
         "proxy-authorization",
         "te",
         "trailer",
-        "transfer-encoding",
         "upgrade",
         "cookie",
         "forwarded",
         "x-real-ip",
-        "host",
-        "content-length",
         "expect",
-        "authorization",
-        X_API_KEY,
-        X_CC_RELAY_KEY,
     ]);
     const FORWARDED: &[u8] = b"x-forwarded-";
     let beginning = header.name().get(..FORWARDED.len()).unwrap_or_default();
