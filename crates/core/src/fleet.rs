@@ -155,6 +155,22 @@ pub fn label(secret: &[u8]) -> String {
     format!("{:08x}", fnv1a(FNV_OFFSET, secret) >> 32)
 }
 
+/// Names a client of the relay: when clients wait for the same limit they take turns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct ClientId(u64);
+
+impl ClientId {
+    /// The id of the client of that name.
+    pub fn of(name: &str) -> Self {
+        Self(fnv1a(FNV_OFFSET, name.as_bytes()))
+    }
+
+    /// The id of that number.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
 /// Which providers own a model: a filter, applied before any strategy.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ownership {

@@ -29,6 +29,7 @@ mod owner;
 mod prefix;
 mod queue;
 mod rest;
+mod turns;
 
 pub mod fact;
 pub mod plan;
@@ -40,7 +41,7 @@ pub mod state;
 pub use crate::affinity::{Conversation, Leaving, Stay};
 pub use crate::event::Event;
 pub use crate::fact::{Fact, Learned};
-pub use crate::fleet::{Caps, Class, Families, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
+pub use crate::fleet::{Caps, Class, ClientId, Families, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
 pub use crate::flow::PIECE;
 pub use crate::key::Totals;
 pub use crate::limits::Counted;

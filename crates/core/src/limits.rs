@@ -98,6 +98,11 @@ impl Needs {
         self.0[counted as usize]
     }
 
+    /// Of input and output together.
+    pub(crate) const fn tokens(&self) -> u64 {
+        self.get(Counted::Tokens).units
+    }
+
     /// Of one kind of tokens: those of both kinds follow.
     pub(crate) const fn set(&mut self, counted: Counted, flow: Flow) {
         self.0[counted as usize] = flow;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::account::{ClassId, DomainId};
 use crate::affinity::{Conversation, Stay};
-use crate::fleet::{Class, Fleet, KeyId, ProviderId};
+use crate::fleet::{Class, ClientId, Fleet, KeyId, ProviderId};
 use crate::limits::{Marks, Needs};
 use crate::prefix::{Prefix, Spot};
 use crate::queue::Ticket;
@@ -57,6 +57,8 @@ pub struct Size {
     pub streams: bool,
     /// Nobody looks on: it is of a subagent.
     pub background: bool,
+    /// Whose it is.
+    pub client: ClientId,
     /// What it will take, if that is known: a call that was recorded is played again.
     pub foretold: Option<Foretold>,
 }
@@ -115,6 +117,8 @@ pub struct Plan {
     pub(crate) hops: u32,
     /// Its place in the queue, if it waits.
     pub(crate) ticket: Option<Ticket>,
+    /// It stood in a line and was called: that was its turn.
+    pub(crate) called: bool,
     /// How long it waits for others to write its prefix, if it has waited for any.
     pub(crate) gated_until: Option<Time>,
     /// What becomes of its conversation's prompt cache, as far as was decided.
@@ -181,6 +185,7 @@ impl Fleet {
             met: Vec::with_capacity(1),
             hops: 0,
             ticket: None,
+            called: false,
             gated_until: None,
             stay: Stay::New,
             class_id: None,
@@ -285,6 +290,8 @@ pub(crate) struct Book {
     pub(crate) input: u64,
     /// What its prompt was thought to be when it was sent.
     pub(crate) sent: u64,
+    /// The same with its answer: what its client was given.
+    pub(crate) given: u64,
     /// When the first of the buckets would have been full, had it not been sent: of requests, and of its prompt.
     pub(crate) full: (Time, Time),
     /// So much was taken when it was sent, until the provider has shown a sign of it.

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::account::DomainId;
-use crate::fleet::ProviderId;
+use crate::fleet::{ClientId, ProviderId};
 use crate::limits::{Backlog, Needs};
 use crate::time::Time;
+use crate::turns::Turns;
 
 /// A place in the queue. Made only by [`crate::State::ask`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -23,9 +24,16 @@ pub struct Woken {
     pub next: Option<Time>,
 }
 
-/// Who comes before whom: less is sooner.
+/// Who comes before whom in a line: less is sooner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Rank(pub(crate) u64, pub(crate) Ticket);
+pub(crate) struct Rank {
+    /// Those whom somebody waits for come before those whom nobody waits for.
+    pub(crate) background: bool,
+    /// Then by what their clients were given.
+    pub(crate) turn: u64,
+    /// Then as they came.
+    pub(crate) ticket: Ticket,
+}
 
 /// One who waits for a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +44,8 @@ pub(crate) struct Waiter {
     /// The class of its models in the workspace that the key had when he joined.
     pub(crate) room: DomainId,
     pub(crate) needs: Needs,
+    /// Whose call it is.
+    pub(crate) client: ClientId,
 }
 
 /// Those who wait for one domain.
@@ -44,6 +54,7 @@ pub(crate) struct Line {
     pub(crate) waiting: BTreeMap<Rank, Waiter>,
     /// When the first of them may go, as it looked last; the epoch if that may have changed.
     pub(crate) moment: Time,
+    turns: Turns,
 }
 
 /// Where one who waits stands.
@@ -82,10 +93,17 @@ impl Queue {
     }
 
     /// A place in the line of a domain for somebody who may go at that moment, behind all who wait.
-    pub(crate) fn join(&mut self, domain: DomainId, rank: u64, waiter: Waiter, moment: Time) -> Ticket {
+    pub(crate) fn join(
+        &mut self,
+        domain: DomainId,
+        background: bool,
+        waiter: Waiter,
+        moment: Time,
+    ) -> Ticket {
         let ticket = self.issue();
-        let rank = Rank(rank, ticket);
         let line = self.lines.entry(domain).or_default();
+        let turn = line.turns.take(waiter.client, waiter.needs.tokens());
+        let rank = Rank { background, turn, ticket };
         // Whoever comes before others may go earlier than that.
         let is_last = line.waiting.last_key_value().is_none_or(|(last, _)| *last < rank);
         line.moment = if is_last { line.moment.min(moment) } else { Time::EPOCH };
@@ -124,15 +142,22 @@ impl Queue {
         let spot = self.spots.remove(&ticket)?;
         let waiter = match spot {
             Spot::Called(_, waiter) => waiter,
-            Spot::Line(domain, rank) => self.step_out(domain, rank)?,
+            Spot::Line(domain, rank) => {
+                let waiter = self.step_out(domain, rank)?;
+                self.settle(domain, waiter.client, waiter.needs.tokens(), 0);
+                waiter
+            }
         };
         Some((spot, waiter))
     }
 
     /// He is called.
     pub(crate) fn call(&mut self, domain: DomainId, rank: Rank) {
+        if let Some(line) = self.lines.get_mut(&domain) {
+            line.turns.reach(rank.turn);
+        }
         if let Some(waiter) = self.step_out(domain, rank) {
-            self.spots.insert(rank.1, Spot::Called(domain, waiter));
+            self.spots.insert(rank.ticket, Spot::Called(domain, waiter));
         }
     }
 
@@ -146,6 +171,27 @@ impl Queue {
         waiter
     }
 
+    /// Somebody goes past a line, which was not his turn: it counts.
+    pub(crate) fn pass(&mut self, domain: DomainId, client: ClientId, tokens: u64) {
+        if let Some(line) = self.lines.get_mut(&domain) {
+            line.turns.take(client, tokens);
+        }
+    }
+
+    /// What a client was given turned out to be so much.
+    pub(crate) fn settle(&mut self, domain: DomainId, client: ClientId, given: u64, used: u64) {
+        if let Some(line) = self.lines.get_mut(&domain) {
+            line.turns.settle(client, given, used);
+        }
+    }
+
+    /// Where somebody would stand who comes now, if it is not behind all others.
+    pub(crate) fn between(&self, domain: DomainId, background: bool, client: ClientId) -> Option<Rank> {
+        let line = self.lines.get(&domain)?;
+        let rank = Rank { background, turn: line.turns.next(client), ticket: Ticket(u64::MAX) };
+        line.waiting.last_key_value().is_some_and(|(last, _)| rank < *last).then_some(rank)
+    }
+
     /// Does nobody wait, for anything?
     pub(crate) fn is_empty(&self) -> bool {
         self.pauses.is_empty() && self.lines.is_empty()
@@ -156,8 +202,11 @@ impl Queue {
     }
 
     /// The lines of all classes of an account.
-    pub(crate) fn lines_of(&self, account: usize) -> impl Iterator<Item = &Line> {
-        self.lines.iter().filter(move |(domain, _)| domain.account == account).map(|(_, line)| line)
+    pub(crate) fn lines_of(&self, account: usize) -> impl Iterator<Item = (DomainId, &Line)> {
+        self.lines
+            .iter()
+            .filter(move |(domain, _)| domain.account == account)
+            .map(|(domain, line)| (*domain, line))
     }
 
     /// When the first in a line may go.
@@ -193,10 +242,11 @@ impl Queue {
             let Some(line) = self.lines.remove(&domain) else { continue };
             let to = DomainId { account: into, ..domain };
             for rank in line.waiting.keys() {
-                self.spots.insert(rank.1, Spot::Line(to, *rank));
+                self.spots.insert(rank.ticket, Spot::Line(to, *rank));
             }
             let target = self.lines.entry(to).or_default();
             target.waiting.extend(line.waiting);
+            target.turns.absorb(line.turns);
             target.moment = Time::EPOCH;
         }
     }
@@ -219,7 +269,7 @@ impl Queue {
         let (_, line) = others.max_by_key(|(_, line)| line.moment)?;
         let mut ranks = line.waiting.keys();
         let first = ranks.next();
-        ranks.next().or(first).map(|rank| rank.1)
+        ranks.next().or(first).map(|rank| rank.ticket)
     }
 
     /// He waits for nothing but the next look.

@@ -24,7 +24,7 @@ use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::key::Keys;
 use crate::memory::Memory;
 use crate::owner::Owners;
-use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Step, Subject, Whose};
+use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Size, Step, Subject, Whose};
 use crate::prefix::Prefixes;
 use crate::queue::{Queue, Spot, Ticket, Woken};
 use crate::quota::Quota;
@@ -284,6 +284,10 @@ impl State {
             let standing = self.keys.at_mut(place);
             (lease.key, lease.pardons) = (Some(standing.id), standing.pardons);
             standing.begin();
+            if !std::mem::take(&mut plan.called) {
+                let Size { client, .. } = plan.size.unwrap_or_default();
+                self.queue.pass(choice.domain, client, choice.needs.tokens());
+            }
             if probes {
                 lease.probe = standing.rests.probe(&lease.class);
                 let account = standing.account;

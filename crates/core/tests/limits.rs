@@ -27,6 +27,8 @@ mod moments;
 mod ramp;
 #[path = "limits/sharing.rs"]
 mod sharing;
+#[path = "limits/turns.rs"]
+mod turns;
 #[path = "limits/weaknesses.rs"]
 mod weaknesses;
 

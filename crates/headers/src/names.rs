@@ -5,7 +5,7 @@ use crate::headers::{Header, same};
 /// A set of names. Most headers are told not to be in it by their length and their first letter alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
-    names: &'static [&'static str],
+    all: &'static [&'static str],
     /// The lengths of the names, as bits; those of 63 bytes and more share the last.
     lengths: u64,
     /// The first letters of the names, as bits, capital or not.
@@ -22,7 +22,7 @@ impl Names {
             letters |= Self::letter(names[at].as_bytes());
             at += 1;
         }
-        Self { names, lengths, letters }
+        Self { all: names, lengths, letters }
     }
 
     /// Is the name of that header one of them?
@@ -35,7 +35,7 @@ impl Names {
     }
 
     fn look_for(&self, name: &[u8]) -> bool {
-        self.names.iter().any(|known| same(known.as_bytes(), name))
+        self.all.iter().any(|known| same(known.as_bytes(), name))
     }
 
     const fn length(length: usize) -> u64 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use http::uri::{self, Authority, PathAndQuery};
-use relay_core::{Class, Conversation, Need, Prefix, Size, Subject, Whose};
+use relay_core::{Class, ClientId, Conversation, Need, Prefix, Size, Subject, Whose};
 use relay_headers::{Headers, Request};
 use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
 use relay_transport::RequestBody;
@@ -254,6 +254,7 @@ impl Asked {
             max_tokens: call.max_tokens,
             streams: call.stream,
             background: self.headers.has(AGENT),
+            client: ClientId::of(&self.client.name),
             foretold: None,
         })
     }

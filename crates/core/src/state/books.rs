@@ -5,7 +5,7 @@ use crate::estimate::{self, Estimates};
 use crate::fleet::{Class, KeyId};
 use crate::flow::{Flow, Flows};
 use crate::limits::{Backlog, COUNTED, Counted, Limits, Needs};
-use crate::plan::{Book, Foretold, Lease, Plan, Terms};
+use crate::plan::{Book, Foretold, Lease, Plan, Size, Terms};
 use crate::quota::{Gauge, Quota};
 use crate::time::Time;
 use crate::usage::Usage;
@@ -82,6 +82,7 @@ impl State {
             request,
             input,
             sent: input,
+            given: needs.tokens(),
             full: (now, now),
             unseen: (request, input),
             marks,
@@ -269,6 +270,9 @@ impl State {
     pub(super) fn close_book(&mut self, lease: &mut Lease) {
         if let Some(mut book) = lease.book.take() {
             self.seen(&mut book);
+            let Size { client, .. } = lease.size.unwrap_or_default();
+            let used = lease.used.uncached_input().saturating_add(lease.used.output);
+            self.queue.settle(self.resolve(book.domain), client, book.given, used);
             self.release((book.key, book.domain, book.room), &book.needs);
         }
     }

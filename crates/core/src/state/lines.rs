@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use crate::account::{Domain, DomainId};
+use crate::fleet::ProviderId;
 use crate::limits::{Backlog, Needs};
-use crate::plan::Plan;
+use crate::plan::{Plan, Size};
 use crate::queue::{Rank, Spot, Ticket, Waiter};
 use crate::rest::Readiness;
 use crate::time::Time;
@@ -74,14 +75,32 @@ impl State {
         Some(at.max(dared))
     }
 
-    /// The same, behind all who wait.
-    pub(super) fn moment_behind(
+    /// The same, behind all who wait. If that is too late for it, then behind those only who do not come after it: nobody is
+    /// refused for their sake. Otherwise it is not reckoned with, for whoever comes next may be one who comes before it.
+    pub(super) fn moment_in_line(
         &self,
-        key: usize,
-        domain: DomainId,
+        plan: &Plan,
+        (provider, key, domain): (ProviderId, usize, DomainId),
         needs: &Needs,
         now: Time,
     ) -> Option<Time> {
+        let behind = self.moment_behind(key, domain, needs, now)?;
+        let Size { background, client, .. } = plan.size.unwrap_or_default();
+        let between = || self.queue.between(domain, background, client);
+        let Some(rank) = Some(behind).filter(|at| *at > plan.wait_until).and_then(|_| between()) else {
+            return Some(behind);
+        };
+        let room = self.room(key, domain.class);
+        let waiter = Waiter { provider, key, room, needs: *needs, client };
+        let before = self.queue.before(domain, rank);
+        let (room, own) = self.narrower(domain, rank, &waiter);
+        let at = self.moment((key, domain), needs, Ahead { domain: &before, room: &room, key: &own }, now);
+        // Whoever has to go is told when he could come back behind everybody: the others go on meanwhile.
+        at.filter(|at| *at <= plan.wait_until).or(Some(behind))
+    }
+
+    /// The same, behind all who wait.
+    fn moment_behind(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> Option<Time> {
         let standing = self.keys.at(key);
         let mut ahead = Ahead { key: &standing.ahead, ..Ahead::NOBODY };
         if let Some(held) = self.accounts.get(domain.account).domain(domain.class) {
@@ -124,8 +143,20 @@ impl State {
         let narrow = self.workspaces.get(room.account).domain(room.class);
         let narrow = narrow.is_some_and(|held| held.limits.is_limited());
         if narrow || self.keys.at(waiter.key).caps.is_limited() {
+            // Turns are of one line; of others, those count who came before.
+            let comes_before = |line: DomainId, other: Rank| {
+                if line == domain {
+                    other < rank
+                } else {
+                    (other.background, other.ticket) < (rank.background, rank.ticket)
+                }
+            };
             let lines = self.queue.lines_of(domain.account);
-            for (_, other) in lines.flat_map(|line| line.waiting.range(..rank).take(MOST)) {
+            let before = lines.flat_map(|(place, line)| {
+                let before = line.waiting.iter().filter(move |(other, _)| comes_before(place, **other));
+                before.take(MOST)
+            });
+            for (_, other) in before {
                 if other.room == room {
                     of_room.add(&other.needs);
                 }
@@ -141,7 +172,7 @@ impl State {
         self.queue.call(domain, rank);
         self.step_out(domain, &waiter);
         self.promise((waiter.key, domain, waiter.room), &waiter.needs, now);
-        woken.push(rank.1);
+        woken.push(rank.ticket);
     }
 
     /// He does not wait in the line of that domain any more.
@@ -209,8 +240,8 @@ impl State {
         self.accounts.get_mut(domain.account).domain_mut(domain.class).ahead.add(needs);
         self.workspaces.get_mut(room.account).domain_mut(room.class).ahead.add(needs);
         self.keys.at_mut(key).ahead.add(needs);
-        let rank = u64::from(plan.size.is_some_and(|size| size.background));
-        self.queue.join(domain, rank, Waiter { provider, key, room, needs: *needs }, at)
+        let Size { background, client, .. } = plan.size.unwrap_or_default();
+        self.queue.join(domain, background, Waiter { provider, key, room, needs: *needs, client }, at)
     }
 
     /// If it waited and has been called: with what it goes now. If it still stands in a line, it stays there.
@@ -224,10 +255,17 @@ impl State {
         match self.queue.spot(ticket) {
             Some(Spot::Line(..)) => None,
             Some(Spot::Called(domain, waiter)) => {
-                self.leave(plan);
-                let Waiter { provider, key, needs, .. } = waiter;
+                // What was promised to him is promised anew; but he has had his turn.
+                plan.ticket = None;
+                self.queue.leave(ticket);
+                self.release((waiter.key, domain, waiter.room), &waiter.needs);
+                let Waiter { provider, key, needs, client, .. } = waiter;
                 let ready =
                     matches!(self.readiness(key, &plan.class, now), Readiness::Ready | Readiness::Probe);
+                plan.called = ready;
+                if !ready {
+                    self.queue.settle(domain, client, needs.tokens(), 0);
+                }
                 ready.then_some(Choice { provider, key: Some(key), domain: self.resolve(domain), needs })
             }
             None => {
@@ -254,6 +292,7 @@ impl State {
                 self.freed(domain);
             }
             Some((Spot::Called(domain, _), waiter)) => {
+                self.queue.settle(domain, waiter.client, waiter.needs.tokens(), 0);
                 self.release((waiter.key, domain, waiter.room), &waiter.needs);
             }
         }

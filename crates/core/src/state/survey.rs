@@ -175,7 +175,9 @@ impl State {
         }
         let resting = plan.resting(provider, Some(id), now);
         match (self.readiness(key, &plan.class, now), resting) {
-            (Readiness::Ready | Readiness::Probe, None) => self.look_at_limits(key, domain, needs, now),
+            (Readiness::Ready | Readiness::Probe, None) => {
+                self.look_at_limits(plan, (provider, key, domain), needs, now)
+            }
             (Readiness::Ready | Readiness::Probe, resting) => Look::Rests { ready: resting, next: resting },
             (Readiness::Resting { ready, next }, resting) => {
                 let rested = |moment: Time| resting.map_or(moment, |until| until.max(moment));
@@ -184,14 +186,20 @@ impl State {
         }
     }
 
-    fn look_at_limits(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> Look {
+    fn look_at_limits(
+        &self,
+        plan: &Plan,
+        (provider, key, domain): (ProviderId, usize, DomainId),
+        needs: &Needs,
+        now: Time,
+    ) -> Look {
         // Those who ask for other models wait for the same caps.
         let standing = self.keys.at(key);
         let is_wanted = standing.caps.is_limited() && !standing.ahead.is_empty();
         if !is_wanted && self.queue.line(domain).is_none() && self.admits(key, domain, needs, now) {
             return Look::Able;
         }
-        match self.moment_behind(key, domain, needs, now) {
+        match self.moment_in_line(plan, (provider, key, domain), needs, now) {
             None => Look::Passed,
             Some(at) if at <= now => Look::Able,
             Some(at) => Look::Later(at),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use relay_core::memory::Mark;
 use relay_core::{
-    Ask, Breakage, Caps, Class, Conversation, Exhausted, Fleet, Foretold, Gauge, Key, KeyId, KeyReport,
-    Lease, LimitReport, Memory, Need, Plan, Provider, ProviderId, Quota, Roll, Size, State, Step, Strategy,
-    Subject, Ticket, Time, Usage, Verdict, Whose,
+    Ask, Breakage, Caps, Class, ClientId, Conversation, Exhausted, Fleet, Foretold, Gauge, Key, KeyId,
+    KeyReport, Lease, LimitReport, Memory, Need, Plan, Provider, ProviderId, Quota, Roll, Size, State, Step,
+    Strategy, Subject, Ticket, Time, Usage, Verdict, Whose,
 };
 
 /// When everything begins.
@@ -78,6 +78,12 @@ pub(crate) fn sized(size: Size) -> Need {
 /// The same, of a subagent.
 pub(crate) fn background(mut need: Need) -> Need {
     need.size.as_mut().expect("the stage is set for it").background = true;
+    need
+}
+
+/// The same, of that client.
+pub(crate) fn of_client(client: &str, mut need: Need) -> Need {
+    need.size.as_mut().expect("the stage is set for it").client = ClientId::of(client);
     need
 }
 

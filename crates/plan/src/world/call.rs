@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relay_core::{
-    Ask, Conversation, Exhausted, Foretold, KeyId, Lease, Need, PIECE, Plan, Prefix, Quota, Size, Step,
-    Subject, Ticket, Time, Usage, Verdict, Whose,
+    Ask, ClientId, Conversation, Exhausted, Foretold, KeyId, Lease, Need, PIECE, Plan, Prefix, Quota, Size,
+    Step, Subject, Ticket, Time, Usage, Verdict, Whose,
 };
 
 use super::{Choice, Happening, World};
@@ -92,6 +92,7 @@ impl World<'_> {
                 max_tokens: asked.max_tokens,
                 streams: asked.pace.is_some(),
                 background: asked.background,
+                client: ClientId::default(),
                 foretold: known.then_some(foretold),
             }),
             conversation: asked.conversation.map(Conversation),

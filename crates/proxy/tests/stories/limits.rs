@@ -320,6 +320,30 @@ async fn the_first_in_the_line_is_not_refused_because_its_turn_comes_later_than_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_comes_to_a_line_which_another_has_filled_is_next() {
+    let script = (0..12).map(|_| replies::message("hello"));
+    let keys = ["{ key: sk-a-1, rpm_limit: 60 }"];
+    let clients = "{ name: many, key: key-of-many }, { name: one, key: key-of-one }";
+    let yaml = format!("server: {{ listen: \"127.0.0.1:0\", auth: {{ clients: [{clients}] }} }}");
+    let relay = story().provider_of("a", &keys, script).with(&yaml).start().await;
+    let began = Instant::now();
+    let call = async |key: &'static str| {
+        let mut request = ask("hi", Manner::Whole);
+        request.headers_mut().insert("x-api-key", key.parse().expect("it is visible"));
+        (relay.send(request).await.status.as_u16(), began.elapsed().as_millis() / 100)
+    };
+    let many = all((0..10).map(|_| call("key-of-many")));
+    let one = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        call("key-of-one").await
+    };
+    let (many, one) = tokio::join!(many, one);
+    assert_eq!(one, (200, 20), "behind the first who waits, and before the three others");
+    let waited: Vec<_> = many.into_iter().skip(6).collect();
+    assert_eq!(waited, [(200, 10), (200, 30), (200, 40), (200, 50)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn when_some_who_wait_leave_those_behind_them_move_up() {
     let script = (0..12).map(|_| replies::message("hello"));
     let relay = story().provider_of("a", &["{ key: sk-a-1, rpm_limit: 60 }"], script).start().await;
