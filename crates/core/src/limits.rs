@@ -48,6 +48,10 @@ pub(crate) const LONGEST_BURST: Duration = Duration::from_mins(1);
 /// The least: a bucket that refused although it was thought to have enough is taken to hold half as much.
 const SHORTEST_BURST: Duration = Duration::from_secs(1);
 
+/// When a bucket that was thought too large has not refused for so long, it is taken to hold a quarter more again: most
+/// likely it was somebody else who had used it up. As long as limits are counted.
+const CALM: Duration = Duration::from_mins(1);
+
 /// Levels of tokens come rounded to the nearest thousand.
 const ROUNDED: i64 = 500;
 
@@ -69,6 +73,8 @@ pub(crate) struct Limits {
     meters: [Meter; N_COUNTED],
     /// Is anything limited? Most workspaces have no limits of their own, and there is no need to look for them.
     is_limited: bool,
+    /// When they were last taken to hold another amount, since one of them refused.
+    doubted: Option<Time>,
 }
 
 /// What a lease remembers of a holder: how much had been taken of each when it was granted, and how much of that may
@@ -267,14 +273,31 @@ impl Limits {
         since.saturating_add(in_transit.min(meter.unseen()))
     }
 
-    /// It refused for want of capacity, although it was thought to have enough.
-    pub(crate) fn disappoint(&mut self, spent: impl Fn(Counted) -> bool, now: Time) {
+    /// It refused for want of capacity what was asked then, although it was thought to have enough. Of many calls that were
+    /// sent before the first refusal, the others say nothing new of how much it holds.
+    pub(crate) fn disappoint(&mut self, spent: impl Fn(Counted) -> bool, (asked, now): (Time, Time)) {
+        let is_news = self.doubted.is_none_or(|doubted| doubted <= asked);
         for counted in COUNTED.into_iter().filter(|counted| spent(*counted)) {
             let meter = self.of_mut(counted);
-            if let Some(burst) = meter.burst().filter(|_| meter.available(now) > Some(0)) {
+            if let Some(burst) = meter.burst().filter(|_| is_news && meter.available(now) > Some(0)) {
                 meter.set_burst((burst / 2).max(SHORTEST_BURST), now);
+                self.doubted = Some(now);
             }
-            meter.lower(0, now);
+            self.of_mut(counted).lower(0, now);
+        }
+    }
+
+    /// It served. After a while without a refusal its buckets are trusted a little more, up to what any is trusted at first.
+    pub(crate) fn calm(&mut self, now: Time) {
+        if self.doubted.is_none_or(|doubted| now.since(doubted) < CALM) {
+            return;
+        }
+        self.doubted = None;
+        for meter in &mut self.meters {
+            if let Some(burst) = meter.burst().filter(|burst| *burst < PRIOR_BURST) {
+                meter.set_burst((burst + burst / 4).min(PRIOR_BURST), now);
+                self.doubted = Some(now);
+            }
         }
     }
 

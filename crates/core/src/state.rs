@@ -184,11 +184,11 @@ impl State {
             Whose::Client => verdict.for_own_credential(),
         };
         let effect = verdict.effect();
-        let (provider, key) = (lease.provider, lease.key);
+        let (provider, key, asked) = (lease.provider, lease.key, lease.since);
         plan.met.push(Met { provider, key, verdict });
         self.spend(&mut lease, effect.spends, now);
         if effect.next == Next::Commit {
-            self.prove(&lease);
+            self.prove(&lease, now);
             return Step::Commit(lease);
         }
         let outdated = self.is_outdated(&lease) && matches!(effect.fault, Fault::Key | Fault::Domain);
@@ -199,7 +199,7 @@ impl State {
             return Step::Again;
         }
         if let Some(key) = key {
-            self.exact(provider, key, &plan.class, effect.key, now);
+            self.exact((provider, key), &plan.class, effect.key, (asked, now));
         }
         plan.go_on(provider, key.map(|key| self.as_it_is(key)), effect.next, now)
     }
@@ -318,12 +318,13 @@ impl State {
 
     /// The key of a lease works. If it was a probe, it has done its duty and is given back, though its
     /// reply still flows; that it is given back once more when the lease ends does no harm.
-    fn prove(&mut self, lease: &Lease) {
+    fn prove(&mut self, lease: &Lease, now: Time) {
         let Some(key) = lease.key else { return };
         if let Some(book) = &lease.book {
             let domain = self.resolve(book.domain);
             let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
             held.succeed();
+            held.limits.calm(now);
             if !held.limits.is_limited() {
                 // More is dared now.
                 self.queue.touch(domain.account);
@@ -355,13 +356,19 @@ impl State {
     }
 
     /// A key pays for a verdict, or the organization that holds its limits.
-    fn exact(&mut self, provider: ProviderId, key: KeyId, class: &Class, toll: Toll, now: Time) {
+    fn exact(
+        &mut self,
+        (provider, key): (ProviderId, KeyId),
+        class: &Class,
+        toll: Toll,
+        (asked, now): (Time, Time),
+    ) {
         let Some(standing) = self.keys.get_mut(key) else { return };
         match toll {
             Toll::Nothing | Toll::Proven => {}
             Toll::Cools(until) => {
                 let account = standing.account;
-                self.disappoint(key, class, now);
+                self.disappoint(key, class, (asked, now));
                 // Against both: if a sibling is served all the same, it was not the organization's limit but one of the
                 // key's workspace.
                 let Some(standing) = self.keys.get_mut(key) else { return };

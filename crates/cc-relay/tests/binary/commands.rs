@@ -19,11 +19,12 @@ fn without_a_command_help_is_printed_on_standard_output() {
 #[test]
 fn every_command_has_help() {
     let sandbox = Sandbox::new();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &["serve"],
         &["demo"],
         &["plan"],
         &["status"],
+        &["reset"],
         &["version"],
         &["completion"],
         &["config", "init"],

@@ -315,14 +315,14 @@ impl State {
         self.queue.touch(self.resolve(book.domain).account);
     }
 
-    /// It refused for want of capacity.
-    pub(super) fn disappoint(&mut self, key: KeyId, class: &Class, now: Time) {
+    /// It refused for want of capacity what was asked then.
+    pub(super) fn disappoint(&mut self, key: KeyId, class: &Class, (asked, now): (Time, Time)) {
         let Some(account) = self.keys.get(key).map(|standing| standing.account) else { return };
         let class = self.classes.id(class);
         let quota = self.quotas.get(&key);
         let empty = |counted| quota.is_some_and(|quota| quota.gauge(counted).remaining == Some(0));
         let any = COUNTED.into_iter().any(empty);
         let held = self.accounts.get_mut(account).domain_mut(class);
-        held.limits.disappoint(|counted| !any || empty(counted), now);
+        held.limits.disappoint(|counted| !any || empty(counted), (asked, now));
     }
 }

@@ -267,6 +267,40 @@ fn a_bucket_that_refuses_although_it_seemed_to_have_enough_holds_half_as_much() 
     assert_eq!(stage.limits("a").iter().map(|limit| limit.2).collect::<Vec<_>>(), [1_000, 1_000]);
 }
 
+/// Each of many refusals that came at once halved the bucket, until it held no more than a second's worth.
+#[test]
+fn of_many_calls_that_were_sent_at_once_all_refusals_together_say_that_a_bucket_holds_half_as_much() {
+    let mut stage = taught(&requests(gauge(600, 60)));
+    stage.pass(60_000);
+    let calls: Vec<_> = (0..10).map(|_| stage.go(takes(1, 0))).collect();
+    for mut call in calls {
+        stage.pass(10);
+        let until = stage.now + Duration::from_millis(1);
+        assert!(!stage.judge(&mut call, Verdict::Spent { until }));
+    }
+    assert_eq!(stage.limits("a")[0].2, 3_000);
+    stage.pass(10_000);
+    let mut later = stage.go(takes(1, 0));
+    assert!(!stage.judge(&mut later, Verdict::Spent { until: at(70_200) }));
+    assert_eq!(stage.limits("a")[0].2, 1_500, "that one was sent after it was known");
+}
+
+#[test]
+fn a_bucket_that_has_not_refused_for_a_while_is_trusted_a_little_more_until_it_is_as_at_first() {
+    let mut stage = taught(&requests(gauge(600, 60)));
+    stage.pass(60_000);
+    let mut call = stage.go(takes(1, 0));
+    assert!(!stage.judge(&mut call, Verdict::Spent { until: at(60_001) }));
+    let mut serve = |after| {
+        stage.pass(after);
+        let call = stage.go(takes(1, 0));
+        stage.serve(call, usage(1, 0));
+        stage.limits("a")[0].2
+    };
+    assert_eq!([serve(59_999), serve(1), serve(30_000), serve(30_000)], [3_000, 3_750, 3_750, 4_687]);
+    assert_eq!([serve(60_000), serve(60_000), serve(3_600_000)], [5_859, 6_000, 6_000]);
+}
+
 #[test]
 fn whoever_waits_is_called_when_a_head_shows_that_there_is_enough() {
     let mut stage = taught(&requests(gauge(60, 0)));
