@@ -70,11 +70,27 @@ impl State {
         let Choice { domain, needs, .. } = *choice;
         let room = self.room(key, domain.class);
         let (request, input) = (needs.get(Counted::Requests).units, needs.get(Counted::Input).units);
-        let of_domain = self.accounts.get_mut(domain.account).domain_mut(domain.class).limits.marks(now);
-        let of_room = self.workspaces.get_mut(room.account).domain_mut(room.class).limits.marks(now);
-        let marks = (of_domain, of_room);
+        let given = needs.tokens();
+        let mut needs = needs;
+        needs.set(Counted::Requests, Flow::default());
+        needs.set(Counted::Input, Flow::default());
+        // The same for all of them, so it is reckoned once.
+        let promised = Backlog::one(&needs);
+        let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
+        held.begin(now);
+        let narrow = self.workspaces.get_mut(room.account).domain_mut(room.class);
+        let holders = [&mut held.limits, &mut narrow.limits, &mut self.keys.at_mut(key).caps];
+        let marks = (holders[0].marks(now), holders[1].marks(now));
+        let full = fills_at(holders.each_ref().map(|limits| &**limits), now);
+        for limits in holders {
+            limits.promise(&promised);
+            limits.of_mut(Counted::Requests).send(request, now);
+            limits.of_mut(Counted::Input).send(input, now);
+            limits.of_mut(Counted::Tokens).send(input, now);
+        }
         let (begun, counted, shown) = Default::default();
-        let mut book = Book {
+        let unseen = (request, input);
+        Book {
             key,
             domain,
             room,
@@ -82,37 +98,14 @@ impl State {
             request,
             input,
             sent: input,
-            given: needs.tokens(),
-            full: (now, now),
-            unseen: (request, input),
+            given,
+            full,
+            unseen,
             marks,
             begun,
             counted,
             shown,
-        };
-        book.full = self.fills_at(&book, now);
-        book.needs.set(Counted::Requests, Flow::default());
-        book.needs.set(Counted::Input, Flow::default());
-        self.promise((key, domain, room), &book.needs, now);
-        for limits in self.holders(&book) {
-            limits.of_mut(Counted::Requests).send(request, now);
-            limits.of_mut(Counted::Input).send(input, now);
-            limits.of_mut(Counted::Tokens).send(input, now);
         }
-        book
-    }
-
-    /// When the first of its buckets is full, if nothing more is taken: of requests, and of prompts. Where nothing is
-    /// limited, now.
-    fn fills_at(&mut self, book: &Book, now: Time) -> (Time, Time) {
-        let holders = self.holders(book);
-        let first = |counted: &[Counted]| {
-            let fills = holders
-                .iter()
-                .flat_map(|limits| counted.iter().filter_map(|counted| limits.of(*counted).fills_at(now)));
-            fills.min().unwrap_or(now)
-        };
-        (first(&[Counted::Requests]), first(&[Counted::Input, Counted::Tokens]))
     }
 
     /// The provider has shown a sign of it, or never will.
@@ -178,6 +171,9 @@ impl State {
     /// Something came free at a domain: those who wait for it look again. If nobody does, somebody who waits elsewhere
     /// does.
     pub(super) fn freed(&mut self, domain: DomainId) {
+        if self.queue.is_empty() {
+            return;
+        }
         self.queue.touch(domain.account);
         if self.queue.line(domain).is_none()
             && let Some(ticket) = self.queue.elsewhere(domain)
@@ -303,6 +299,9 @@ impl State {
         own: u64,
         (asked, now): (Time, Time),
     ) {
+        if *gauge == Gauge::default() {
+            return;
+        }
         let ((holders, at), marks) = match counted {
             Counted::Tokens => ((&mut self.workspaces, book.room), &book.marks.1),
             _ => ((&mut self.accounts, book.domain), &book.marks.0),
@@ -325,4 +324,16 @@ impl State {
         let held = self.accounts.get_mut(account).domain_mut(class);
         held.limits.disappoint(|counted| !any || empty(counted), (asked, now));
     }
+}
+
+/// When the first of the buckets is full, if nothing more is taken: of requests, and of prompts. Where nothing is limited,
+/// now.
+fn fills_at(holders: [&Limits; 3], now: Time) -> (Time, Time) {
+    let first = |counted: &[Counted]| {
+        let limited = holders.iter().filter(|limits| limits.is_limited());
+        let fills =
+            limited.flat_map(|limits| counted.iter().filter_map(|counted| limits.of(*counted).fills_at(now)));
+        fills.min().unwrap_or(now)
+    };
+    (first(&[Counted::Requests]), first(&[Counted::Input, Counted::Tokens]))
 }
