@@ -51,6 +51,11 @@ impl Clock {
         self.wall + self.start.elapsed()
     }
 
+    /// Waits until that moment has come.
+    pub(crate) async fn reached(&self, time: Time) {
+        tokio::time::sleep_until(self.instant(time)).await;
+    }
+
     /// The same moment for Tokio's timers.
     pub fn instant(&self, time: Time) -> Instant {
         /// Tokio's timers reach two years; "for ever" is a month here.

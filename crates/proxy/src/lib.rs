@@ -24,6 +24,7 @@ mod decode;
 
 mod clock;
 mod live;
+mod lock;
 
 mod attempt;
 mod source;

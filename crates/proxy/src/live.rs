@@ -1,11 +1,15 @@
 //! The lock, the clock, the dice, the timers and the wakers around [`relay_core::State`].
 //!
-//! The whole state is under one mutex, held for microseconds and never across an await. Nothing
-//! here decides anything.
+//! The whole state is under one lock, held for microseconds and never across an await. Nothing here decides anything.
+//!
+//! Refuses to know which lock, which clock and which runtime these are: `tests/interleavings` compiles this very file
+//! with others, which try what threads can do to each other.
 
+// Said, because it is looked for elsewhere when another crate compiles this file.
+#[path = "live/locked.rs"]
 mod locked;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use relay_core::memory::Mark;
@@ -17,6 +21,7 @@ use relay_telemetry::happening;
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock::{Clock, Dice};
+use crate::lock::{Guard, Lock};
 use crate::tasks::Tasks;
 
 use self::locked::{Asked, Locked, News};
@@ -24,7 +29,7 @@ use self::locked::{Asked, Locked, News};
 /// The state, shared by every request.
 #[derive(Debug)]
 pub(crate) struct Live {
-    locked: Mutex<Locked>,
+    locked: Lock<Locked>,
     clock: Arc<Clock>,
     dice: Dice,
     tasks: Tasks,
@@ -55,7 +60,7 @@ pub(crate) enum Onward {
 impl Live {
     pub(crate) fn new(clock: Arc<Clock>, tasks: Tasks) -> Arc<Self> {
         Arc::new_cyclic(|me| {
-            let (locked, sooner, dice) = (Mutex::default(), Notify::new(), Dice::seeded());
+            let (locked, sooner, dice) = (Lock::default(), Notify::new(), Dice::seeded());
             Self { locked, clock, dice, tasks, sooner, me: me.clone() }
         })
     }
@@ -115,9 +120,10 @@ impl Live {
             (Some(next), Some(looks)) if next < looks => self.sooner.notify_one(),
             (Some(next), None) => {
                 // Not where the last of it is dropped with its runtime: then nobody waits any more.
-                if let (Some(me), Ok(runtime)) = (self.me.upgrade(), tokio::runtime::Handle::try_current()) {
+                if let Some(me) = self.me.upgrade()
+                    && self.tasks.spawn_here("queue", me.call_on_time())
+                {
                     locked.looks = Some(next);
-                    self.tasks.spawn_on(&runtime, "queue", me.call_on_time());
                 }
             }
             _ => {}
@@ -129,17 +135,19 @@ impl Live {
     async fn call_on_time(self: Arc<Self>) {
         /// What never comes is looked at now and then.
         const SELDOM: Duration = Duration::from_mins(1);
+        let mut lookout = Lookout(Some(&self));
         loop {
-            let moment = {
+            let looks = {
                 let (mut locked, now) = (self.lock(), self.now());
                 locked.wake(now);
                 locked.looks = locked.next.map(|next| next.max(now + TICK).min(now + SELDOM));
-                let Some(looks) = locked.looks else { return };
-                self.clock.instant(looks)
+                locked.looks
             };
+            let Some(looks) = looks else { return lookout.relieve() };
             tokio::select! {
-                () = tokio::time::sleep_until(moment) => {}
+                biased;
                 () = self.sooner.notified() => {}
+                () = self.clock.reached(looks) => {}
             }
         }
     }
@@ -223,10 +231,10 @@ impl Live {
         self.lock().state.report(now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Locked> {
+    fn lock(&self) -> Guard<'_, Locked> {
         // A panic under the lock leaves a state that is at worst out of date by one call; refusing
         // every later request would be worse.
-        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.locked.lock()
     }
 
     /// Changes the state, wakes whose turn has come, and says what happened.
@@ -236,6 +244,25 @@ impl Live {
             happening::key_event(event, provider, key, now);
         }
         result
+    }
+}
+
+/// Somebody looks who may go. If he ends before nobody waits, for he panicked or his runtime has gone, the next one who
+/// changes anything sends another.
+struct Lookout<'a>(Option<&'a Live>);
+
+impl Lookout<'_> {
+    /// Nobody waits, and that is known: another may have been sent already.
+    fn relieve(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Lookout<'_> {
+    fn drop(&mut self) {
+        if let Some(live) = self.0 {
+            live.lock().looks = None;
+        }
     }
 }
 
@@ -257,10 +284,10 @@ struct Place {
 impl Place {
     /// Waits until it is this call's turn, at the latest until that moment.
     async fn turn(&self, woken: oneshot::Receiver<()>, until: Time) {
-        let moment = self.live.clock.instant(until);
         tokio::select! {
+            biased;
             _ = woken => {}
-            () = tokio::time::sleep_until(moment) => {
+            () = self.live.clock.reached(until) => {
                 let now = self.live.now();
                 self.live.with(|locked| locked.wake(now));
             }

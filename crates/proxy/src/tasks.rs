@@ -25,6 +25,19 @@ impl Tasks {
         self.spawn_on(&Handle::current(), name, task);
     }
 
+    /// The same in the runtime of this thread, if it has one. True if it runs.
+    pub(crate) fn spawn_here(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> bool {
+        let runtime = Handle::try_current();
+        runtime.is_ok_and(|runtime| {
+            self.spawn_on(&runtime, name, task);
+            true
+        })
+    }
+
     /// The same in that runtime.
     pub(crate) fn spawn_on(
         &self,

@@ -83,6 +83,20 @@ fn whoever_is_called_and_does_not_come_gives_back_what_he_was_promised() {
 }
 
 #[test]
+fn whoever_waits_elsewhere_goes_where_something_came_free() {
+    let mut stage = Stage::new(fleet(vec![capped("a", [None, None, TEN]), capped("b", [None, None, TEN])]));
+    let holds = stage.go(with("a", takes(0, 60)));
+    let took = stage.go(with("b", takes(0, 30)));
+    stage.serve(took, usage(0, 30));
+    let (mut call, ticket, until) = waits(&mut stage, takes(0, 50));
+    assert_eq!(until, 2_000, "where thirty were taken, and not where sixty may be");
+    assert_eq!(stage.woken(), []);
+    stage.leave(holds);
+    assert_eq!(stage.woken(), [ticket]);
+    assert_eq!(stage.ask(&mut call), Told::Go(id("a")));
+}
+
+#[test]
 fn when_one_in_a_line_leaves_those_behind_him_move_up() {
     let mut stage = empty();
     let (call, _, _) = waits(&mut stage, takes(50, 0));

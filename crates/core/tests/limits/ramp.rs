@@ -2,7 +2,7 @@
 
 use relay_core::{Quota, Verdict};
 
-use crate::stage::{Stage, Told, about, at, capped, fleet, gauge, id, key, takes, usage};
+use crate::stage::{Stage, Told, about, at, capped, fleet, gauge, id, key, organization, takes, usage, with};
 
 #[test]
 fn one_call_goes_at_first_and_twice_as_many_with_each_success() {
@@ -65,6 +65,23 @@ fn whoever_waits_for_that_is_woken_by_a_success() {
     stage.begin(&mut first, usage(1, 0));
     assert_eq!(stage.woken(), [second.ticket.expect("the stage is set for it")]);
     assert_eq!(stage.ask(&mut second), Told::Go(id("a")));
+}
+
+#[test]
+fn what_is_under_way_at_two_who_turn_out_to_be_one_is_dared_together() {
+    let mut stage = Stage::new(fleet(vec![key("a"), key("b")]));
+    let mut open = ["a", "b"].map(|label| stage.go(with(label, takes(1, 1))));
+    for call in &mut open {
+        stage.learn(call, &organization("o"));
+    }
+    for label in ["a", "b"] {
+        assert_eq!(stage.would(with(label, takes(1, 1))), Told::Wait(at(2_000)), "a third, of two");
+    }
+    let [one, other] = open;
+    stage.leave(one);
+    assert_eq!(stage.would(with("b", takes(1, 1))), Told::Wait(at(1_000)), "a second, of one");
+    stage.leave(other);
+    assert!(matches!(stage.would(with("b", takes(1, 1))), Told::Go(_)));
 }
 
 #[test]
