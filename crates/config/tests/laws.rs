@@ -89,7 +89,8 @@ fn set(name: &str) -> Option<String> {
 
 /// A configuration with one provider and one key, and `options` in that section.
 fn with(section: &str, options: &str) -> String {
-    let place = |here: &str| if section == here { options } else { "{}" };
+    let or = |here: &str, otherwise| if section == here { options } else { otherwise };
+    let place = |here: &str| or(here, "{}");
     format!(
         "server: {}\nrouting: {}\nqueue: {}\nstate: {}\nlogging: {}\n\
          providers: [{{name: a, type: anthropic, enabled: true, timeouts: {}, keys: [{}]}}]",
@@ -99,8 +100,23 @@ fn with(section: &str, options: &str) -> String {
         place("state"),
         place("logging"),
         place("timeouts"),
-        place("key"),
+        or("key", "{key: sk-a}"),
     )
+}
+
+#[test]
+fn a_key_in_which_nothing_is_said_of_its_secret_may_have_been_forgotten() {
+    let notices = |options: &str| {
+        let loaded = load(&with("key", options), Format::Yaml, &set);
+        loaded.map_err(|problems| problems.to_string()).expect("it loads").notices
+    };
+    for options in ["{}", "{rpm_limit: 5}", "{key: }"] {
+        let said = notices(options);
+        assert!(said.iter().any(|notice| notice.what.contains("names no secret")), "{options}: {said:?}");
+    }
+    for options in ["{key: ''}", "{key: '${UNSET:-}'}", "{key: sk-a}"] {
+        assert!(notices(options).is_empty(), "{options}: {:?}", notices(options));
+    }
 }
 
 proptest! {
@@ -139,7 +155,8 @@ proptest! {
             ("key", "rpm_limit"), ("key", "priority"),
         ];
         for (section, option) in options {
-            let text = with(section, &format!("{{{option}: '${{X}}'}}"));
+            let more = if section == "key" { "key: sk-a, " } else { "" };
+            let text = with(section, &format!("{{{more}{option}: '${{X}}'}}"));
             let problems = load(&text, Format::Yaml, &|_| Some(secret.clone())).expect_err("it is in the wrong place");
             prop_assert!(problems.list.iter().any(|problem| problem.path.ends_with(option)), "{problems}");
             prop_assert!(problems.list[0].what.contains("environment variable `X`"), "{problems}");

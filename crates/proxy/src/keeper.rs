@@ -126,7 +126,7 @@ impl Keeper {
         let mut kept = self.kept.lock().await;
         match std::mem::replace(&mut kept.file, File::Closed) {
             File::Open(ledger) => self.write_to(ledger, &mut kept).await,
-            File::Taken => kept.file = self.look_again().await,
+            File::Taken => self.look_again(&mut kept).await,
             File::Closed => {}
         }
     }
@@ -154,17 +154,22 @@ impl Keeper {
         }
     }
 
-    /// Is the file free by now? What stands in it is of use no more: this relay has learned for itself.
-    async fn look_again(&self) -> File {
+    /// Is the file free by now? What the other one knew is known here from now on too, and so is not lost when this one
+    /// writes what it knows in its place.
+    async fn look_again(&self, kept: &mut Kept) {
         let path = self.path.clone();
-        match spawn_blocking(move || Ledger::open(&path)).await {
-            Ok(Ok(ledger)) => {
-                tracing::info!(file = %self.path.display(), "the file is free now: what is learned is written");
+        let opened =
+            spawn_blocking(move || Ledger::open(&path).and_then(|ledger| Ok((ledger.read()?, ledger))));
+        kept.file = match opened.await {
+            Ok(Ok((memory, ledger))) => {
+                let keys = memory.keys.len();
+                self.live.recall(memory);
+                tracing::info!(file = %self.path.display(), keys, "the file is free now: what stands there is known, and what is learned is written");
                 File::Open(Box::new(ledger))
             }
             Ok(Err(Error::Taken(_))) => File::Taken,
             Ok(Err(_)) | Err(_) => File::Closed,
-        }
+        };
     }
 }
 

@@ -136,6 +136,11 @@ fn without_source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findin
             .get()
             .map_or(Source::Keyless, |hidden| Source::Known(KeySource::Value(hidden.secret.clone())));
     }
+    if entry.key.is_absent() && facts(kind).offers(Offer::OwnCredential) {
+        findings
+            .notice(spot, "names no secret, so it is no key; without any, each client's own credential goes to the provider")
+            .hint("write `key`, `key_file` or `key_command`, or `keys: []` if that is meant");
+    }
     Source::Keyless
 }
 

@@ -59,17 +59,20 @@ impl State {
     }
 
     /// Takes in what was remembered: of keys that are still there with the same secret, and as far as it is still true.
-    /// To be called before anything else was learned. With the mark of what need not be told again.
+    /// What was learned since stays: of limits and rests the stricter holds, of the rest what is known here. With the mark of
+    /// what need not be told again, if nothing was learned yet.
     pub fn recall(&mut self, memory: Memory, now: Time, roll: Roll) -> Mark {
         self.affinity.seed(roll);
         // What is of the future was told by a clock that went ahead. Since then no time has passed that anybody knows of.
         let (ahead, memory) = (memory.at > now, if memory.at > now { memory.moved(now) } else { memory });
         for known in latest(&memory.estimates, now) {
             let class = self.classes.id(&known.class);
-            self.estimates.insert(class, Estimates::recall(known));
+            self.estimates.entry(class).or_insert_with(|| Estimates::recall(known));
         }
         for (name, key) in &memory.owners {
-            self.owners.note(name, *key);
+            if self.owners.of(name).is_none() {
+                self.owners.note(name, *key);
+            }
         }
         self.recall_keys(memory, now);
         // What was moved is to be told as it is now.

@@ -267,6 +267,25 @@ async fn of_two_relays_with_one_file_the_second_goes_without_until_the_first_has
     assert_eq!(log.count("WRN"), 1 + 1, "{:?}", log.lines_with("WRN"));
 }
 
+/// The second one wrote what it knew, which was nothing, over what the first had learned.
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_a_file_over_knows_what_the_other_has_learned_and_keeps_it() {
+    let (_folder, file) = place();
+    let script = [replies::spent("300")].into_iter().chain(hellos(1));
+    let first = relay(&file, Duration::ZERO, 2, script).start().await;
+    let second = relay(&file, Duration::ZERO, 2, hellos(1)).start().await;
+    assert_eq!(first.ask_whole("hi").await.status, 200);
+    end(first).await;
+    assert_eq!(rests(&second), None);
+    tokio::time::sleep(15 * SECOND).await;
+    assert_eq!(rests(&second), Some(BEGIN + 300 * SECOND));
+    tokio::time::sleep(10 * SECOND).await;
+    end(second).await;
+    let third = relay(&file, 40 * SECOND, 2, hellos(1)).start().await;
+    assert_eq!(rests(&third), Some(BEGIN + 300 * SECOND));
+    end(third).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_file_nothing_is_kept_and_nothing_is_said() {
     let log = Log::listen();
