@@ -149,6 +149,16 @@ pub enum UnknownKey {
     Pass,
 }
 
+/// What `anthropic-ratelimit-unified-*` headers of an answer describe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UnifiedHeaders {
+    /// `provider`: the plan of the key that answered, as the provider sent them.
+    #[default]
+    Provider,
+    /// `pool`: all keys that could have answered.
+    Pool,
+}
+
 /// In which order providers are tried.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Routing {
@@ -162,6 +172,8 @@ pub struct Routing {
     pub default_provider: Option<usize>,
     /// `x-cc-relay-*` headers that explain a decision are sent.
     pub debug: bool,
+    /// What `anthropic-ratelimit-unified-*` headers describe.
+    pub unified_headers: UnifiedHeaders,
     /// The beginning of a model's name, and the class of models whose limits it shares.
     pub model_classes: Vec<(String, String)>,
 }

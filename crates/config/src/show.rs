@@ -66,10 +66,15 @@ fn auth(auth: &Auth) -> Value {
 }
 
 fn routing(config: &Config) -> Value {
-    let Routing { strategy, model_based, prefixes, default_provider, debug, model_classes } = &config.routing;
+    let Routing { strategy, model_based, prefixes, default_provider, debug, unified_headers, model_classes } =
+        &config.routing;
     let name = |place: Option<usize>| Some(config.providers.get(place?)?.name.as_str());
     let order = Order { strategy: *strategy, model_based: *model_based };
-    let mut shown = json!({ "strategy": word_of(order), "debug": debug });
+    let mut shown = json!({
+        "strategy": word_of(order),
+        "debug": debug,
+        "unified_headers": word_of(*unified_headers),
+    });
     let mapping: Map<String, Value> = prefixes
         .iter()
         .filter_map(|(prefix, place)| Some((prefix.clone(), Value::from(name(*place)?))))

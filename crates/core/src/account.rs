@@ -14,6 +14,7 @@ use crate::fleet::Class;
 use crate::limits::{Backlog, Limits};
 use crate::rest::Rests;
 use crate::time::Time;
+use crate::window::{EVEN, Windows};
 
 /// The most classes that are told apart. The names of models come from clients, and whoever makes them up must not
 /// fill memory; those beyond share one.
@@ -51,6 +52,9 @@ pub(crate) struct Account {
     pub(crate) group: Option<String>,
     /// That something is used up, or that there is no money.
     pub(crate) rests: Rests,
+    /// The windows of its subscription, if it has one. They lie elsewhere: choices look at very many accounts, and most
+    /// have none.
+    pub(crate) windows: Option<Box<Windows>>,
     domains: Vec<(ClassId, Domain)>,
     /// It turned out to be that one.
     into: Option<usize>,
@@ -180,10 +184,13 @@ impl Accounts {
     }
 
     fn merge(&mut self, account: usize, into: usize, now: Time) {
-        let Account { domains, rests, .. } = std::mem::take(&mut self.all[account]);
+        let Account { domains, rests, windows, .. } = std::mem::take(&mut self.all[account]);
         self.all[account].into = Some(into);
         let other = &mut self.all[into];
         other.rests.absorb(&rests);
+        if let Some(windows) = windows {
+            other.windows_mut().absorb(*windows, now);
+        }
         for (class, domain) in domains {
             other.domain_mut(class).absorb(&domain, now);
         }
@@ -194,6 +201,20 @@ impl Account {
     /// Does nobody call it anything?
     pub(crate) const fn is_nameless(&self) -> bool {
         self.organization.is_none() && self.group.is_none()
+    }
+
+    /// How strained its windows are for a class.
+    pub(crate) fn strain(&self, class: &Class, now: Time) -> u32 {
+        self.windows.as_ref().map_or(EVEN, |windows| windows.strain(class, now))
+    }
+
+    pub(crate) fn windows(&self) -> &Windows {
+        const NONE: &Windows = &Windows::NONE;
+        self.windows.as_deref().unwrap_or(NONE)
+    }
+
+    pub(crate) fn windows_mut(&mut self) -> &mut Windows {
+        self.windows.get_or_insert_default()
     }
 
     pub(crate) fn domains(&self) -> impl Iterator<Item = (ClassId, &Domain)> {

@@ -3,6 +3,7 @@
 use crate::fleet::{Class, KeyId, ProviderId};
 use crate::time::Time;
 use crate::verdict::{Extent, Reason};
+use crate::window::WindowName;
 
 /// A change that an operator may want to know of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +16,8 @@ pub enum Event {
         key: KeyId,
         /// The models.
         class: Class,
+        /// The window of its subscription that is used up, if it is that: then it rests for all that this counts.
+        window: Option<WindowName>,
         /// When it is ready again.
         until: Time,
     },

@@ -18,6 +18,7 @@ mod meter;
 pub mod limits;
 pub mod quota;
 pub mod usage;
+pub mod window;
 
 pub mod verdict;
 
@@ -49,10 +50,14 @@ pub use crate::memory::Memory;
 pub use crate::plan::{Exhausted, Foretold, Lease, Met, Need, Plan, Size, Step, Subject, Whose};
 pub use crate::prefix::Prefix;
 pub use crate::queue::{Ticket, Woken};
-pub use crate::quota::{Gauge, Quota, Unified, UnifiedStatus};
+pub use crate::quota::{Gauge, Quota, Unified, UnifiedStatus, WindowReading};
 pub use crate::rest::{FIRST_REPROBE, LONGEST_UNPROBED, Unready};
 pub use crate::select::Strategy;
-pub use crate::state::{Around, Ask, Count, Holder, KeyReport, LimitReport, ProviderReport, Report, State};
+pub use crate::state::{
+    Around, Ask, Count, Holder, KeyReport, LimitReport, Pool, PoolWindow, ProviderReport, Report, State,
+    WindowReport,
+};
 pub use crate::time::{Roll, Time};
 pub use crate::usage::Usage;
 pub use crate::verdict::{Breakage, Effect, Extent, Fault, Reason, Verdict};
+pub use crate::window::{Share, WindowName};

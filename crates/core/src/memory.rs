@@ -9,8 +9,10 @@ use std::time::Duration;
 use crate::affinity::Conversation;
 use crate::fleet::{Class, FNV_OFFSET, KeyId, ProviderId, fnv1a};
 use crate::limits::Counted;
+use crate::quota::UnifiedStatus;
 use crate::state::Holder;
 use crate::time::Time;
+use crate::window::{Share, WindowName};
 
 pub use crate::rest::Cause;
 
@@ -49,6 +51,8 @@ pub struct HolderMemory {
     pub rests: Vec<RestMemory>,
     /// Its limits.
     pub limits: Vec<LimitMemory>,
+    /// The windows of its subscription.
+    pub windows: Vec<WindowMemory>,
 }
 
 /// What is known of one key.
@@ -71,8 +75,10 @@ pub struct KeyMemory {
 /// Something that is held against somebody.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RestMemory {
-    /// For which models; none for all.
+    /// For which models; none for all, or for those that the window is about.
     pub class: Option<Class>,
+    /// The window that is used up, if it is held against him for that.
+    pub window: Option<WindowName>,
     /// What.
     pub cause: Cause,
     /// When one call may ask all the same.
@@ -92,6 +98,23 @@ pub struct LimitMemory {
     pub burst: Duration,
     /// When the bucket is full, if what was promised is taken and nothing more: this says what is left at any moment.
     pub full: Time,
+}
+
+/// One window of a subscription.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WindowMemory {
+    /// Which one.
+    pub name: WindowName,
+    /// The models that it is about, where its name does not say that.
+    pub class: Option<Class>,
+    /// What was said of it last.
+    pub status: Option<UnifiedStatus>,
+    /// The most that was told of it.
+    pub used: Option<Share>,
+    /// When it is reset, or has been at the latest.
+    pub ends: Time,
+    /// Whether that moment was told.
+    pub told: bool,
 }
 
 /// What calls of one class of models use.
@@ -184,6 +207,9 @@ impl Memory {
         for known in &mut self.holders {
             rests(&mut known.rests);
             limits(&mut known.limits);
+            for window in &mut known.windows {
+                window.ends = to(window.ends);
+            }
         }
         for known in &mut self.keys {
             rests(&mut known.rests);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::limits::Counted;
 use crate::time::Time;
+use crate::window::{Share, WindowName};
 
 /// What one answer's headers tell about limits and who holds them. Every part may be missing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -55,6 +56,25 @@ pub struct Unified {
     pub reset: Option<Time>,
     /// `-representative-claim`: which window decided, as the provider names it.
     pub claim: Option<String>,
+    /// The windows that it speaks of.
+    pub windows: Vec<WindowReading>,
+    /// `-overage-status`: may usage beyond the windows be paid for?
+    pub overage: Option<UnifiedStatus>,
+    /// `-overage-in-use`: is this call's?
+    pub overage_in_use: bool,
+}
+
+/// One window, as an answer tells of it. Every part but the name may be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WindowReading {
+    /// Which one.
+    pub name: WindowName,
+    /// `-status`.
+    pub status: Option<UnifiedStatus>,
+    /// `-utilization`.
+    pub used: Option<Share>,
+    /// `-reset`.
+    pub reset: Option<Time>,
 }
 
 /// `anthropic-ratelimit-unified-status`.
@@ -66,6 +86,36 @@ pub enum UnifiedStatus {
     Warning,
     /// `rejected`.
     Rejected,
+}
+
+impl WindowReading {
+    /// Nothing but its name.
+    pub const fn of(name: WindowName) -> Self {
+        Self { name, status: None, used: None, reset: None }
+    }
+}
+
+impl Unified {
+    /// Does it refuse? Where it does not say so itself, its windows do.
+    pub fn is_rejected(&self) -> bool {
+        let rejected = |status: Option<UnifiedStatus>| status == Some(UnifiedStatus::Rejected);
+        match self.status {
+            Some(_) => rejected(self.status),
+            None => self.windows.iter().any(|window| rejected(window.status)),
+        }
+    }
+
+    /// When what it refuses is there again, as far as it says.
+    fn rejected_until(&self) -> Option<Time> {
+        let spent = self.windows.iter().filter(|window| window.status == Some(UnifiedStatus::Rejected));
+        self.reset.or_else(|| spent.filter_map(|window| window.reset).max()).filter(|_| self.is_rejected())
+    }
+
+    /// May usage beyond a window that is used up be paid for?
+    pub(crate) fn has_overage(&self) -> bool {
+        let allowed = matches!(self.overage, Some(UnifiedStatus::Allowed | UnifiedStatus::Warning));
+        self.overage_in_use || allowed
+    }
 }
 
 impl Quota {
@@ -123,8 +173,7 @@ impl Quota {
     /// Does it say that something is used up: a bucket at zero, or a window that rejected?
     pub fn says_spent(&self) -> bool {
         let empty = |gauge: &Gauge| gauge.remaining == Some(0);
-        let rejected =
-            self.unified.as_ref().is_some_and(|unified| unified.status == Some(UnifiedStatus::Rejected));
+        let rejected = self.unified.as_ref().is_some_and(Unified::is_rejected);
         rejected || empty(&self.requests) || empty(&self.input) || empty(&self.output) || empty(&self.tokens)
     }
 
@@ -136,11 +185,7 @@ impl Quota {
             .filter(|gauge| gauge.remaining == Some(0))
             .filter_map(|gauge| gauge.reset)
             .max();
-        let window = self
-            .unified
-            .as_ref()
-            .filter(|unified| unified.status == Some(UnifiedStatus::Rejected))
-            .and_then(|unified| unified.reset);
+        let window = self.unified.as_ref().and_then(Unified::rejected_until);
         bucket.max(window)
     }
 }

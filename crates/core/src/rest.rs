@@ -9,6 +9,7 @@ use crate::fleet::Class;
 use crate::memory::RestMemory;
 use crate::time::Time;
 use crate::verdict::{Extent, Reason};
+use crate::window::{About, WindowName};
 
 /// However long a provider says that a quota is gone, one call asks again this soon: limits are
 /// raised, windows reset early, and users of other relays found keys benched for days that worked.
@@ -35,6 +36,8 @@ pub(crate) struct Rests {
 pub enum Unready {
     /// Its quota is used up until then.
     Cooling(Time),
+    /// That window of its subscription is used up until then.
+    UsedUp(WindowName, Time),
     /// It was refused; asked again then.
     Barred(Reason, Time),
 }
@@ -70,6 +73,7 @@ enum Scope {
     Key,
     Refused(Class),
     Spent(Class),
+    Window(WindowName, About),
 }
 
 /// Why and how long a key is not used.
@@ -149,7 +153,21 @@ impl Rests {
 
     /// He rests for this class until then. A later word extends a rest, an earlier one does not shorten it.
     pub(crate) fn cool(&mut self, class: &Class, until: Time, now: Time) -> Time {
-        let scope = Scope::Spent(class.clone());
+        self.cool_for(Scope::Spent(class.clone()), until, now)
+    }
+
+    /// The same for all that a window counts.
+    pub(crate) fn use_up(&mut self, name: WindowName, about: &About, until: Time, now: Time) -> Time {
+        self.cool_for(Scope::Window(name, about.clone()), until, now)
+    }
+
+    /// Does he rest for a window already?
+    pub(crate) fn has_used_up(&self, name: WindowName, about: &About, now: Time) -> bool {
+        let same = |scope: &Scope| matches!(scope, Scope::Window(own, of) if *own == name && of == about);
+        self.rests.iter().any(|(scope, rest)| same(scope) && rest.holds(now))
+    }
+
+    fn cool_for(&mut self, scope: Scope, until: Time, now: Time) -> Time {
         let known = self.rests.get(&scope).copied();
         let until = until.min(now + LONGEST_REST);
         let until = match known {
@@ -214,7 +232,7 @@ impl Rests {
     /// What is held against him now: the class it speaks of, if not the whole key, and what.
     pub(crate) fn held(&self, now: Time) -> impl Iterator<Item = (Option<&Class>, Unready)> {
         self.rests.iter().filter(move |(_, rest)| rest.holds(now)).map(|(scope, rest)| match rest.cause {
-            Cause::Cooling { until } => (scope.class(), Unready::Cooling(until)),
+            Cause::Cooling { until } => (scope.class(), scope.unready(until)),
             Cause::Barred { reason, .. } => (scope.class(), Unready::Barred(reason, rest.probe_at)),
         })
     }
@@ -224,7 +242,7 @@ impl Rests {
         let held = self.rests.iter().filter(|(_, rest)| rest.holds(now));
         let told = held.map(|(scope, rest)| {
             let (class, cause, probe_at) = (scope.class().cloned(), rest.cause, rest.probe_at);
-            RestMemory { class, cause, probe_at }
+            RestMemory { class, window: scope.window(), cause, probe_at }
         });
         told.collect()
     }
@@ -232,11 +250,7 @@ impl Rests {
     /// Takes in what was held against him, as far as it still is. It ends, and is asked about, when it would have been
     /// without a restart; but no later than if it had been imposed now.
     pub(crate) fn recall(&mut self, known: &RestMemory, now: Time) {
-        let scope = match (&known.class, known.cause) {
-            (None, _) => Scope::Key,
-            (Some(class), Cause::Cooling { .. }) => Scope::Spent(class.clone()),
-            (Some(class), Cause::Barred { .. }) => Scope::Refused(class.clone()),
-        };
+        let Some(scope) = Scope::of(known) else { return };
         let (cause, latest) = match known.cause {
             Cause::Cooling { until } => {
                 let until = until.min(now + LONGEST_REST);
@@ -261,17 +275,45 @@ impl Rests {
 }
 
 impl Scope {
-    /// The class it speaks of; none if of the whole key.
+    /// Of what is remembered; none if that does not say which.
+    fn of(known: &RestMemory) -> Option<Self> {
+        let class = known.class.clone();
+        Some(match (known.window, class, known.cause) {
+            (Some(name), class, _) => Self::Window(name, About::of(name, class.as_ref())?),
+            (None, None, _) => Self::Key,
+            (None, Some(class), Cause::Cooling { .. }) => Self::Spent(class),
+            (None, Some(class), Cause::Barred { .. }) => Self::Refused(class),
+        })
+    }
+
+    /// The class it speaks of; none if of more than one.
     const fn class(&self) -> Option<&Class> {
         match self {
             Self::Key => None,
             Self::Refused(class) | Self::Spent(class) => Some(class),
+            Self::Window(_, about) => about.class(),
         }
+    }
+
+    /// The window it speaks of.
+    const fn window(&self) -> Option<WindowName> {
+        match self {
+            Self::Window(name, _) => Some(*name),
+            Self::Key | Self::Refused(_) | Self::Spent(_) => None,
+        }
+    }
+
+    fn unready(&self, until: Time) -> Unready {
+        self.window().map_or(Unready::Cooling(until), |window| Unready::UsedUp(window, until))
     }
 
     /// Does it bear on a class?
     fn touches(&self, class: &Class) -> bool {
-        self.class().is_none_or(|of| of == class)
+        match self {
+            Self::Key => true,
+            Self::Refused(of) | Self::Spent(of) => of == class,
+            Self::Window(_, about) => about.bears_on(class),
+        }
     }
 }
 

@@ -10,9 +10,11 @@ mod gate;
 mod home;
 mod inventory;
 mod lines;
+mod pool;
 mod remember;
 mod report;
 mod survey;
+mod windows;
 
 use std::collections::BTreeMap;
 
@@ -37,7 +39,8 @@ use crate::verdict::{Fault, Next, Reason, Toll, Verdict};
 use self::home::AtHome;
 use self::survey::{Choice, Scratch, Wants};
 
-pub use self::report::{Around, Count, Holder, KeyReport, LimitReport, ProviderReport, Report};
+pub use self::pool::{Pool, PoolWindow};
+pub use self::report::{Around, Count, Holder, KeyReport, LimitReport, ProviderReport, Report, WindowReport};
 
 /// All that was learned.
 #[derive(Debug, Default)]
@@ -174,6 +177,7 @@ impl State {
         if let Some(book) = &lease.book {
             self.identify(book.key, quota, now);
         }
+        self.note_windows(lease, quota, now);
         self.correct(lease, quota, now);
     }
 
@@ -374,7 +378,11 @@ impl State {
                 let Some(standing) = self.keys.get_mut(key) else { return };
                 let until = standing.rests.cool(class, until, now);
                 self.accounts.get_mut(account).rests.cool(class, until, now);
-                self.events.push(Event::KeyCooled { provider, key, class: class.clone(), until });
+                let (window, until) = match self.use_up_windows(key, class, now) {
+                    Some((window, reset)) => (Some(window), until.max(reset)),
+                    None => (None, until),
+                };
+                self.events.push(Event::KeyCooled { provider, key, class: class.clone(), window, until });
             }
             Toll::Barred(reason, extent) => {
                 let rests = match reason {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use relay_core::{
     Ask, Caps, Class, Conversation, Fleet, Key, KeyId, Lease, Need, Plan, Prefix, Provider, ProviderId,
-    Quota, Roll, Size, State, Step, Strategy, Subject, Time, Usage, Verdict, Whose,
+    Quota, Roll, Share, Size, State, Step, Strategy, Subject, Time, Unified, Usage, Verdict, Whose,
+    WindowName, WindowReading,
 };
 
 const STRATEGIES: [Strategy; 7] = [
@@ -29,6 +30,8 @@ struct Town {
     fleet: Fleet,
     now: Time,
     dice: u64,
+    /// What answers say of the windows of a subscription.
+    unified: Option<Unified>,
 }
 
 impl Town {
@@ -50,7 +53,7 @@ impl Town {
         };
         let (mut state, now) = (State::default(), Time::from_epoch(Duration::from_secs(1_795_000_000)));
         state.reconcile(&fleet, now);
-        Self { state, fleet, now, dice: 1 }
+        Self { state, fleet, now, dice: 1, unified: None }
     }
 
     fn plan(&self, model: &str, conversation: u64) -> Plan {
@@ -82,7 +85,8 @@ impl Town {
 
     fn learn(&mut self, lease: &mut Lease) {
         let organization = lease.key().map(|key| format!("{key:?}"));
-        self.state.learn(lease, &Quota { organization, ..Quota::default() }, self.now);
+        let unified = self.unified.clone();
+        self.state.learn(lease, &Quota { organization, unified, ..Quota::default() }, self.now);
     }
 
     fn judge(&mut self, plan: &mut Plan, lease: Lease) -> Lease {
@@ -155,6 +159,27 @@ fn no_decision_asks_for_memory_however_keys_are_chosen() {
             let (to_stay, after) = town.live("claude-opus-5", conversation);
             assert_eq!((to_place, to_stay, after), (0, 0, 0), "{strategy:?} of {n_keys}");
         }
+    }
+}
+
+#[test]
+fn no_decision_asks_for_memory_where_there_are_windows() {
+    let mut town = Town::new(20, Strategy::LeastLoaded);
+    let window = |name, used| {
+        let name = WindowName::of(name).expect("it is the name of a window");
+        let reset = Some(town.now + Duration::from_hours(3));
+        WindowReading { used: Some(Share(used)), reset, ..WindowReading::of(name) }
+    };
+    let windows =
+        vec![window("5h", 500_000), window("7d", 20_000), window("7d_opus", 990_000), window("7d_oi", 0)];
+    town.unified = Some(Unified { windows, ..Unified::default() });
+    for conversation in 0..1_000 {
+        town.live("claude-opus-5", conversation);
+    }
+    for conversation in 1_000..1_100 {
+        let (to_place, _) = town.live("claude-opus-5", conversation);
+        let (to_stay, after) = town.live("claude-opus-5", conversation);
+        assert_eq!((to_place, to_stay, after), (0, 0, 0));
     }
 }
 

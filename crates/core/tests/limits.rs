@@ -31,6 +31,8 @@ mod sharing;
 mod turns;
 #[path = "limits/weaknesses.rs"]
 mod weaknesses;
+#[path = "limits/windows.rs"]
+mod windows;
 
 use proptest::prelude::ProptestConfig;
 

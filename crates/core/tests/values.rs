@@ -19,7 +19,7 @@ fn empty(reset: Option<Time>) -> Gauge {
 }
 
 fn window(status: UnifiedStatus, reset: Time) -> Unified {
-    Unified { status: Some(status), reset: Some(reset), claim: None }
+    Unified { status: Some(status), reset: Some(reset), ..Unified::default() }
 }
 
 #[test]

@@ -45,6 +45,17 @@ pub struct Header<'a> {
     secret: bool,
 }
 
+/// What becomes of a header.
+#[derive(Clone, Copy)]
+pub enum Change<'v> {
+    /// It stays as it is.
+    Keep,
+    /// It is left out.
+    Drop,
+    /// It has that value.
+    To(Value<'v>),
+}
+
 impl<'a> Header<'a> {
     /// Its name, in the letters in which it came.
     pub const fn name(&self) -> &'a [u8] {
@@ -237,6 +248,24 @@ impl Headers {
     pub fn retain(&mut self, mut keeps: impl FnMut(Header<'_>) -> bool) {
         let Self { read, added, list } = self;
         list.retain(|place| keeps(place.header(read, added)));
+    }
+
+    /// Gives some of them another value, where it is, and leaves out others. The rest stays as it is, byte for byte.
+    pub fn revise<'v>(&mut self, mut change: impl FnMut(Header<'_>) -> Change<'v>) {
+        let mut places = std::mem::take(&mut self.list);
+        places.retain_mut(|place| match change(place.header(&self.read, &self.added)) {
+            Change::Keep => true,
+            Change::Drop => false,
+            Change::To(value) => {
+                let (start, begin) = (self.added.len(), self.end());
+                value.write(&mut self.added);
+                let length = u32::try_from(self.added.len() - start);
+                let Some((value, length)) = u32::try_from(begin).ok().zip(length.ok()) else { return false };
+                (place.value, place.value_length) = (value, length);
+                true
+            }
+        });
+        self.list = places;
     }
 
     pub(crate) fn push(&mut self, name: &str, value: &[u8], secret: bool) {

@@ -12,7 +12,7 @@ mod message;
 mod names;
 mod value;
 
-pub use headers::{Header, Headers, write_line};
+pub use headers::{Change, Header, Headers, write_line};
 pub use message::{Request, Response};
 pub use names::Names;
 pub use value::{BadValue, Value};

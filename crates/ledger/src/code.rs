@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_core::memory::Cause;
-use relay_core::{Counted, KeyId, Reason, Time};
+use relay_core::{Counted, KeyId, Reason, Time, UnifiedStatus};
 
 /// Of what something is held or limited.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -78,6 +78,23 @@ pub(crate) const fn as_counted(code: i64) -> Option<Counted> {
         1 => Some(Counted::Input),
         2 => Some(Counted::Output),
         3 => Some(Counted::Tokens),
+        _ => None,
+    }
+}
+
+pub(crate) const fn status(status: UnifiedStatus) -> i64 {
+    match status {
+        UnifiedStatus::Allowed => 0,
+        UnifiedStatus::Warning => 1,
+        UnifiedStatus::Rejected => 2,
+    }
+}
+
+pub(crate) const fn as_status(code: i64) -> Option<UnifiedStatus> {
+    match code {
+        0 => Some(UnifiedStatus::Allowed),
+        1 => Some(UnifiedStatus::Warning),
+        2 => Some(UnifiedStatus::Rejected),
         _ => None,
     }
 }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use relay_core::memory::{
-    EstimateMemory, HolderMemory, HomeMemory, KeyMemory, LimitMemory, RestMemory, SpreadMemory,
+    EstimateMemory, HolderMemory, HomeMemory, KeyMemory, LimitMemory, RestMemory, SpreadMemory, WindowMemory,
 };
-use relay_core::{Class, Conversation, Holder, KeyId, Memory, ProviderId, Time};
+use relay_core::{Class, Conversation, Holder, KeyId, Memory, ProviderId, Share, Time, WindowName};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::code::{Kind, as_bars, as_cause, as_counted, as_key, duration, number, time};
+use crate::code::{Kind, as_bars, as_cause, as_counted, as_key, as_status, duration, number, time};
 use crate::rows::{Holding, kind};
 
 type Rows<T> = Result<Vec<T>, rusqlite::Error>;
-type Holdings = BTreeMap<(Kind, String), Holding>;
+type Holdings = BTreeMap<Whose, Holding>;
 
 pub(crate) fn memory(connection: &Connection) -> Result<Memory, rusqlite::Error> {
     let at: Option<i64> = connection.query_row("SELECT at FROM written", [], |row| row.get(0)).optional()?;
@@ -54,15 +54,15 @@ fn keys(
         let mut place = |holder: Holder, id: Option<String>| {
             let named = (kind(holder), id?);
             Some(*places.entry(named).or_insert_with_key(|named| {
-                let Holding { rests, limits } = holdings.remove(named).unwrap_or_default();
+                let Holding { rests, limits, windows } = holdings.remove(named).unwrap_or_default();
                 let name = named.1.strip_prefix('=').map(str::to_owned);
-                holders.push(HolderMemory { holder, name, rests, limits });
+                holders.push(HolderMemory { holder, name, rests, limits, windows });
                 holders.len() - 1
             }))
         };
         let organization = place(Holder::Organization, organization);
         let workspace = place(Holder::Workspace, workspace);
-        let Holding { rests, limits: caps } = holdings.remove(&(Kind::Key, id)).unwrap_or_default();
+        let Holding { rests, limits: caps, .. } = holdings.remove(&(Kind::Key, id)).unwrap_or_default();
         keys.push(KeyMemory { key, secret, organization, workspace, rests, caps });
     }
     Ok((keys, holders))
@@ -71,33 +71,65 @@ fn keys(
 /// What is held against whom, and limited of whom.
 fn holdings(connection: &Connection) -> Result<Holdings, rusqlite::Error> {
     let mut holdings = Holdings::new();
-    let whose = |row: &Row<'_>| -> Result<_, rusqlite::Error> {
-        let (kind, id): (i64, String) = (row.get(0)?, row.get(1)?);
-        Ok(Kind::of(kind).map(|kind| (kind, id)))
-    };
-    let query = "SELECT kind, id, class, what, until, strikes, probe_at FROM rests ORDER BY rowid";
-    let rests = rows(connection, query, |row| {
-        let class: Option<String> = row.get(2)?;
-        let cause = as_cause(row.get(3)?, row.get(4)?, row.get(5)?);
-        let (class, probe_at) = (class.as_deref().map(Class::of), time(row.get(6)?));
-        let rest = cause.map(|cause| RestMemory { class, cause, probe_at });
-        Ok(whose(row)?.zip(rest))
-    })?;
-    for (whose, rest) in rests {
+    for (whose, rest) in rests(connection)? {
         holdings.entry(whose).or_default().rests.push(rest);
     }
+    for (whose, limit) in limits(connection)? {
+        holdings.entry(whose).or_default().limits.push(limit);
+    }
+    for (whose, window) in windows(connection)? {
+        holdings.entry(whose).or_default().windows.push(window);
+    }
+    Ok(holdings)
+}
+
+type Whose = (Kind, String);
+
+fn whose(row: &Row<'_>) -> Result<Option<Whose>, rusqlite::Error> {
+    let (kind, id): (i64, String) = (row.get(0)?, row.get(1)?);
+    Ok(Kind::of(kind).map(|kind| (kind, id)))
+}
+
+fn class(row: &Row<'_>, column: usize) -> Result<Option<Class>, rusqlite::Error> {
+    Ok(row.get::<_, Option<String>>(column)?.as_deref().map(Class::of))
+}
+
+fn rests(connection: &Connection) -> Rows<(Whose, RestMemory)> {
+    let query = "SELECT kind, id, class, window, what, until, strikes, probe_at FROM rests ORDER BY rowid";
+    rows(connection, query, |row| {
+        let name: Option<String> = row.get(3)?;
+        let window = name.as_deref().map(WindowName::of);
+        let cause = as_cause(row.get(4)?, row.get(5)?, row.get(6)?);
+        // What is held against him for a window that this version does not know is not held for anything else.
+        let cause = cause.filter(|_| window != Some(None));
+        let (class, window, probe_at) = (class(row, 2)?, window.flatten(), time(row.get(7)?));
+        let rest = cause.map(|cause| RestMemory { class, window, cause, probe_at });
+        Ok(whose(row)?.zip(rest))
+    })
+}
+
+fn limits(connection: &Connection) -> Rows<(Whose, LimitMemory)> {
     let query = "SELECT kind, id, class, counted, per_minute, burst, full FROM limits ORDER BY rowid";
-    let limits = rows(connection, query, |row| {
+    rows(connection, query, |row| {
         let class: String = row.get(2)?;
         let (counted, per_minute) = (as_counted(row.get(3)?), number(row.get(4)?));
         let (class, burst, full) = (Class::of(&class), duration(row.get(5)?), time(row.get(6)?));
         let limit = counted.map(|counted| LimitMemory { class, counted, per_minute, burst, full });
         Ok(whose(row)?.zip(limit))
-    })?;
-    for (whose, limit) in limits {
-        holdings.entry(whose).or_default().limits.push(limit);
-    }
-    Ok(holdings)
+    })
+}
+
+fn windows(connection: &Connection) -> Rows<(Whose, WindowMemory)> {
+    let query = "SELECT kind, id, name, class, status, used, ends, told FROM windows ORDER BY rowid";
+    rows(connection, query, |row| {
+        let name: String = row.get(2)?;
+        let (status, used): (Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?);
+        let used = used.and_then(|used| u32::try_from(used).ok()).map(Share);
+        let (class, ends, told) = (class(row, 3)?, time(row.get(6)?), row.get(7)?);
+        let status = status.and_then(as_status);
+        let window = WindowName::of(&name).map(|name| WindowMemory { name, class, status, used, ends, told });
+        Ok(whose(row)?.zip(window))
+    })
 }
 
 fn estimates(connection: &Connection) -> Rows<EstimateMemory> {

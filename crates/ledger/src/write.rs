@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use relay_core::memory::{EstimateMemory, HomeMemory};
-use relay_core::{Class, KeyId, Memory, Time};
+use relay_core::memory::{EstimateMemory, HomeMemory, WindowMemory};
+use relay_core::{Class, KeyId, Memory, Time, WindowName};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::code::{Kind, bars, bits, cause, counted, moment, name_of, nanos};
+use crate::code::{Kind, bars, bits, cause, counted, moment, name_of, nanos, status};
 use crate::rows::{Holding, KeyRow, Rows};
 
 type Done = Result<(), rusqlite::Error>;
@@ -67,16 +67,20 @@ fn write_key(transaction: &Transaction<'_>, key: KeyId, row: &KeyRow, seen: i64)
 /// What stood there of the same one is replaced.
 fn write_holding(transaction: &Transaction<'_>, (kind, id): (Kind, &str), holding: &Holding) -> Done {
     let kind = kind.code();
-    for clear in
-        ["DELETE FROM rests WHERE kind = ?1 AND id = ?2", "DELETE FROM limits WHERE kind = ?1 AND id = ?2"]
-    {
+    for clear in [
+        "DELETE FROM rests WHERE kind = ?1 AND id = ?2",
+        "DELETE FROM limits WHERE kind = ?1 AND id = ?2",
+        "DELETE FROM windows WHERE kind = ?1 AND id = ?2",
+    ] {
         transaction.prepare_cached(clear)?.execute(params![kind, id])?;
     }
-    let mut insert = transaction.prepare_cached("INSERT INTO rests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO rests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     for rest in &holding.rests {
         let (what, until, strikes) = cause(rest.cause);
-        let class = rest.class.as_ref().map(Class::as_str);
-        insert.execute(params![kind, id, class, what, until, strikes, moment(rest.probe_at)])?;
+        let (class, window) =
+            (rest.class.as_ref().map(Class::as_str), rest.window.as_ref().map(WindowName::as_str));
+        insert.execute(params![kind, id, class, window, what, until, strikes, moment(rest.probe_at)])?;
     }
     let mut insert = transaction.prepare_cached("INSERT INTO limits VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     for limit in &holding.limits {
@@ -89,6 +93,13 @@ fn write_holding(transaction: &Transaction<'_>, (kind, id): (Kind, &str), holdin
             nanos(limit.burst),
             moment(limit.full)
         ])?;
+    }
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO windows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    for WindowMemory { name, class, status: said, used, ends, told } in &holding.windows {
+        let (class, used) = (class.as_ref().map(Class::as_str), used.map(|share| share.0));
+        let (said, ends) = (said.map(status), moment(*ends));
+        insert.execute(params![kind, id, name.as_str(), class, said, used, ends, told])?;
     }
     Ok(())
 }
@@ -135,7 +146,7 @@ fn forget(transaction: &Transaction<'_>, now: Time) -> Done {
 fn forget_long_ago(transaction: &Transaction<'_>, now: Time) -> Done {
     let (since, now) = (moment(now.before(STALE)), moment(now));
     transaction.execute("DELETE FROM keys WHERE seen < ?1 OR seen > ?2", [since, now])?;
-    for table in ["rests", "limits"] {
+    for table in ["rests", "limits", "windows"] {
         for (kind, column) in
             [(Kind::Organization, "organization"), (Kind::Workspace, "workspace"), (Kind::Key, "id")]
         {

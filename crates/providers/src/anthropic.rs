@@ -179,7 +179,7 @@ mod tests {
         let silent = Quota { requests: empty, ..Quota::default() };
         assert_eq!(judged(429, &silent, Piece::Nothing), Verdict::Spent { until: until(40) });
         let rejected =
-            Unified { status: Some(UnifiedStatus::Rejected), reset: Some(until(900)), claim: None };
+            Unified { status: Some(UnifiedStatus::Rejected), reset: Some(until(900)), ..Unified::default() };
         let window = Quota { unified: Some(rejected), ..Quota::default() };
         assert_eq!(judged(429, &window, Piece::Nothing), Verdict::Spent { until: until(900) });
         let cap = br#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#;

@@ -148,6 +148,7 @@ fn providers(relay: &Relay, snapshot: &Snapshot) -> Value {
                 "workspace": key.workspace,
                 "held": held,
                 "limits": key.limits.iter().map(limit).collect::<Vec<_>>(),
+                "windows": key.windows.iter().map(|it| window(it, now)).collect::<Vec<_>>(),
             })
         });
         json!({
@@ -183,10 +184,31 @@ fn reset(relay: &Relay, snapshot: &Snapshot, provider: &str, key: Option<&str>) 
 fn held(class: Option<&relay_core::Class>, what: Unready, now: relay_core::Time) -> Value {
     let (why, until) = match what {
         Unready::Cooling(until) => ("cooling", until),
+        Unready::UsedUp(_, until) => ("window used up", until),
         Unready::Barred(relay_core::Reason::Unaccepted, until) => ("not accepted", until),
         Unready::Barred(relay_core::Reason::OutOfMoney, until) => ("out of money", until),
     };
-    json!({"why": why, "model_class": class.map(relay_core::Class::as_str), "seconds": until.since(now).as_secs()})
+    let mut held = json!({"why": why, "model_class": class.map(relay_core::Class::as_str), "seconds": until.since(now).as_secs()});
+    if let Unready::UsedUp(window, _) = what {
+        held["window"] = json!(window.as_str());
+    }
+    held
+}
+
+/// One window of a plan. Keys of one organization show the same ones.
+fn window(window: &relay_core::WindowReport, now: relay_core::Time) -> Value {
+    let status = window.status.map(|status| match status {
+        relay_core::UnifiedStatus::Allowed => "allowed",
+        relay_core::UnifiedStatus::Warning => "allowed_warning",
+        relay_core::UnifiedStatus::Rejected => "rejected",
+    });
+    json!({
+        "window": window.name.as_str(),
+        "model_class": window.class.as_ref().map(relay_core::Class::as_str),
+        "status": status,
+        "used": window.used.map(|share| f64::from(share.0) / 1e6),
+        "resets_in_seconds": window.reset.map(|reset| reset.since(now).as_secs()),
+    })
 }
 
 /// One limit. Keys of one organization show the same ones, for they share them.

@@ -34,6 +34,7 @@ mod late;
 mod outgoing;
 mod property;
 mod stream;
+mod unified;
 
 mod preview;
 mod reject;

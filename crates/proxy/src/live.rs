@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use relay_core::memory::Mark;
 use relay_core::{
-    Around, Class, Count, Exhausted, Fleet, KeyId, Lease, Memory, Plan, ProviderId, Quota, Report, State,
-    Stay, Step, Ticket, Time, Usage, Verdict,
+    Around, Class, Count, Exhausted, Fleet, KeyId, Lease, Memory, Plan, Pool, ProviderId, Quota, Report,
+    State, Stay, Step, Ticket, Time, Usage, Verdict,
 };
 use relay_telemetry::happening;
 use tokio::sync::{Notify, oneshot};
@@ -189,6 +189,12 @@ impl Live {
     pub(crate) fn count(&self, provider: ProviderId, class: &Class) -> Count {
         let now = self.now();
         self.lock().state.count(provider, class, now)
+    }
+
+    /// The pool that a call could go to; none if it goes with the client's own credential.
+    pub(crate) fn pool(&self, plan: &Plan) -> Option<Pool> {
+        let now = self.now();
+        self.lock().state.pool(plan, now)
     }
 
     /// The limits around a call.

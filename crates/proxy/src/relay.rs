@@ -26,6 +26,7 @@ use crate::reject::Reject;
 use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::surface::Surface;
+use crate::unified;
 
 /// All that requests share.
 pub(crate) struct Relay {
@@ -155,25 +156,26 @@ fn plan(relay: &Relay, snapshot: &Snapshot, asked: &Asked) -> Result<Plan, Rejec
 
 impl Journey {
     /// The attempts of this call.
-    pub(crate) fn attempts(self: Box<Self>, plan: Plan) -> Attempts {
+    pub(crate) fn attempts(self: Box<Self>, mut plan: Plan) -> Attempts {
         Box::pin(async move {
-            let mut committed = self.ask(plan).await;
-            if let Ok(committed) = &mut committed
-                && self.asked.is_about_property()
-            {
-                property::settle(&self, committed).await;
+            let mut committed = self.ask(&mut plan).await;
+            if let Ok(committed) = &mut committed {
+                if self.asked.is_about_property() {
+                    property::settle(&self, committed).await;
+                }
+                unified::describe(&self, &plan, &mut committed.reply);
             }
             (self, committed)
         })
     }
 
     /// Asks one after another until there is an answer for the client.
-    async fn ask(&self, mut plan: Plan) -> Result<Committed, Reject> {
+    async fn ask(&self, plan: &mut Plan) -> Result<Committed, Reject> {
         let (live, refusals) = (&self.relay.live, &self.relay.refusals);
         let (mut words, mut hopes) = (None, true);
         loop {
             // Take the right to try. It gives itself back if the client leaves while we wait.
-            let (mut held, waited) = match live.ask(&mut plan).await {
+            let (mut held, waited) = match live.ask(plan).await {
                 Ok(granted) => granted,
                 // A key that was refused may have been renewed where it comes from.
                 Err(Exhausted::Barred) if std::mem::take(&mut hopes) && refusals.look_again().await => {
@@ -195,7 +197,7 @@ impl Journey {
             }
 
             // Judge, and go on, or stop.
-            match live.judge(&mut plan, held, verdict) {
+            match live.judge(plan, held, verdict) {
                 Onward::Commit(held) => {
                     let reply = reply.ok_or(Reject::Broken)?;
                     self.exchange.note_answer_begun();

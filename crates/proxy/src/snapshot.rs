@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use relay_config::Config;
-use relay_config::checked::{self, Auth, DebugOptions, Server};
+use relay_config::checked::{self, Auth, DebugOptions, Server, UnifiedHeaders};
 use relay_core::{Families, Fleet, Key, KeyId, ProviderId};
 use relay_providers::{Adapter, Auth as Wanted, Credential, Offer, Secret, Target};
 use relay_transport::{Deadlines, Origin, Transport};
@@ -19,6 +19,7 @@ pub(crate) struct Snapshot {
     pub(crate) auth: Auth,
     /// Headers that explain a decision are sent.
     pub(crate) explains: bool,
+    pub(crate) unified_headers: UnifiedHeaders,
     pub(crate) debug: DebugOptions,
     /// Which models share limits.
     pub(crate) families: Families,
@@ -83,6 +84,7 @@ impl Snapshot {
             server: config.server.clone(),
             auth: Auth { clients: keyring.clients(config), ..config.auth.clone() },
             explains: config.routing.debug,
+            unified_headers: config.routing.unified_headers,
             debug: config.log.debug,
             families: config.routing.families(),
             fleet,

@@ -230,6 +230,11 @@ fn every_answer(sim: &Sim, entry: &Entry, account: Option<Account>) -> HeaderMap
             for (name, value) in limiter.headers(account, class, now) {
                 put(HeaderName::from_static(name), &value);
             }
+            for (name, value) in limiter.window_headers(account, class, now) {
+                if let Ok(name) = HeaderName::try_from(name) {
+                    put(name, &value);
+                }
+            }
         }
     }
     headers

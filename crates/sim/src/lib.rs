@@ -57,6 +57,7 @@ mod settings;
 mod signature;
 mod sim;
 mod thinking;
+mod window;
 
 pub use crate::{
     limiter::{Account, Gauge, Holder, Meter},
@@ -64,6 +65,6 @@ pub use crate::{
     record::{Outcome, Record, Totals, Usage},
     refusal::{Kind, Refusal},
     script::{Answers, Break, Fault, Lasting, Script},
-    settings::{ClassLimit, Estimate, Key, Limit, Memory, Organization, Pace, Settings, Workspace},
+    settings::{ClassLimit, Estimate, Key, Limit, Memory, Organization, Pace, Settings, Window, Workspace},
     sim::{ClassTotals, KeyTotals, Report, Sim},
 };

@@ -9,6 +9,7 @@ use crate::{
     bucket::Bucket,
     meters::{Meters, later},
     settings::{Limit, Organization, Settings},
+    window::{UsedUp, Windows},
 };
 
 pub use crate::meters::{Holder, Meter, Shortage};
@@ -55,6 +56,8 @@ pub struct Limiter {
     workspaces: Vec<Vec<Limits>>,
     /// Token counts, by organization.
     token_counts: Vec<Option<Bucket>>,
+    /// Of subscriptions, by organization.
+    windows: Vec<Windows>,
 }
 
 /// What one holder has: the limits as configured, and a set of buckets per class seen.
@@ -81,7 +84,13 @@ impl Limiter {
                 })
                 .collect(),
             token_counts: settings.organizations.iter().map(counts).collect(),
+            windows: settings.organizations.iter().map(|it| Windows::new(&it.windows)).collect(),
         }
+    }
+
+    /// May a call of this class come, as far as windows are concerned?
+    pub(crate) fn open(&mut self, account: Account, class: &str, now: Duration) -> Result<(), UsedUp> {
+        self.windows[account.organization].admit(class, now)
     }
 
     /// Takes one request and `input` tokens, if every bucket concerned admits it. Output is
@@ -108,6 +117,7 @@ impl Limiter {
             meters.take(Meter::Requests, 1, now);
             meters.take(Meter::Input, input, now);
         }
+        self.windows[account.organization].take(class, input, now);
         Ok(())
     }
 
@@ -117,6 +127,9 @@ impl Limiter {
             meters.take(Meter::Input, actual.saturating_sub(estimate), now);
             meters.give_back(Meter::Input, estimate.saturating_sub(actual), now);
         }
+        let windows = &mut self.windows[account.organization];
+        windows.take(class, actual.saturating_sub(estimate), now);
+        windows.give_back(class, estimate.saturating_sub(actual), now);
     }
 
     /// Charges output tokens as they are produced.
@@ -124,6 +137,7 @@ impl Limiter {
         for (_, meters) in self.concerned(account, class, now) {
             meters.take(Meter::Output, tokens, now);
         }
+        self.windows[account.organization].take(class, tokens, now);
     }
 
     /// Takes one token count of the organization's.
@@ -147,6 +161,16 @@ impl Limiter {
         let organization = self.organizations[account.organization].of(class, now);
         let workspace = self.workspaces[account.organization][account.workspace].of(class, now);
         organization.headers(workspace, now)
+    }
+
+    /// Those about the windows of its subscription.
+    pub(crate) fn window_headers(
+        &mut self,
+        account: Account,
+        class: &str,
+        now: Duration,
+    ) -> Vec<(String, String)> {
+        self.windows[account.organization].headers(class, now)
     }
 
     /// Every bucket that was ever looked at, in the order of the settings and then of class names.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, header::RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
     sim::{Shared, Sim},
     thinking::{Dropped, Reader},
     tokens,
+    window::UsedUp,
 };
 
 /// The beta which lets a client see what became of its thinking blocks.
@@ -181,6 +182,8 @@ fn admit(
         Estimate::Exact => visit.split.limited(),
         Estimate::BodyLength => tokens::of_bytes(bytes.len() as u64).saturating_sub(visit.split.read),
     };
+    let open = state.limiter.open(account, &model.class, now);
+    open.map_err(|UsedUp { until }| used_up(until, now))?;
     let admitted = state.limiter.admit(account, &model.class, estimate, now);
     admitted.map_err(|shortage| refuse(&shortage, &model.class, now))?;
     Ok((visit, estimate))
@@ -237,13 +240,22 @@ fn refuse(shortage: &Shortage, class: &str, now: Duration) -> Refusal {
         ),
     );
     match shortage.until {
-        Some(until) => {
-            let wait = until.saturating_sub(now);
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            refusal.with_header(RETRY_AFTER, seconds.max(1).into())
-        }
+        Some(until) => refusal.with_header(RETRY_AFTER, seconds(until.saturating_sub(now)).into()),
         None => refusal,
     }
+}
+
+/// A 429 for a window that is used up, with the two headers beside those of windows that captures of it have.
+fn used_up(until: Duration, now: Duration) -> Refusal {
+    let words = "This request would exceed your account's rate limit. Please try again later.";
+    Refusal::new(Kind::RateLimit, words)
+        .with_header(RETRY_AFTER, seconds(until.saturating_sub(now)).into())
+        .with_header(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("true"))
+}
+
+/// Whole seconds, rounded up, and at least one.
+fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// A number with commas between thousands, as the provider prints limits.

@@ -44,8 +44,25 @@ pub struct Organization {
     pub class_limits: Vec<ClassLimit>,
     /// Token counts a minute, a limit of its own; `None` for no limit.
     pub token_counts: Option<u64>,
+    /// The windows of its subscription, if it has one.
+    pub windows: Vec<Window>,
     /// The scopes of prompt caches, with the keys.
     pub workspaces: Vec<Workspace>,
+}
+
+/// One window of a subscription: so many tokens in so long a time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Window {
+    /// The middle of the names of its headers.
+    pub name: String,
+    /// What `representative-claim` calls it.
+    pub claim: String,
+    /// How long it lasts, from the first call on.
+    pub length: Duration,
+    /// How many tokens it has: uncached input, cache writes and output.
+    pub tokens: u64,
+    /// A part of the names of the model classes that it counts; none for all.
+    pub family: Option<String>,
 }
 
 /// A part of an organization: the scope of the prompt cache, perhaps with narrower limits.
@@ -147,8 +164,35 @@ impl Organization {
             limit: Limit::none(),
             class_limits: Vec::new(),
             token_counts: None,
+            windows: Vec::new(),
             workspaces: vec![Workspace::open(&format!("wrkspc_{id}"), keys)],
         }
+    }
+}
+
+impl Window {
+    /// Five hours, of all models.
+    pub fn five_hours(tokens: u64) -> Self {
+        Self { length: Duration::from_hours(5), ..Self::week("5h", "five_hour", tokens, None) }
+    }
+
+    /// A week, of all models.
+    pub fn seven_days(tokens: u64) -> Self {
+        Self::week("7d", "seven_day", tokens, None)
+    }
+
+    /// A week, of those models.
+    pub fn of_family(family: &str, tokens: u64) -> Self {
+        Self::week(&format!("7d_{family}"), &format!("seven_day_{family}"), tokens, Some(family))
+    }
+
+    fn week(name: &str, claim: &str, tokens: u64, family: Option<&str>) -> Self {
+        let (name, claim, family) = (name.to_owned(), claim.to_owned(), family.map(str::to_owned));
+        Self { name, claim, length: Duration::from_hours(7 * 24), tokens, family }
+    }
+
+    pub(crate) fn counts(&self, class: &str) -> bool {
+        self.family.as_deref().is_none_or(|family| class.contains(family))
     }
 }
 

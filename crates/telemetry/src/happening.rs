@@ -135,9 +135,13 @@ impl Fields for Finished<'_> {
 /// A key's standing changed. `provider` and `key` are what operators call them.
 pub fn key_event(event: &Event, provider: &str, key: &str, now: Time) {
     match event {
-        Event::KeyCooled { class, until, .. } => {
+        Event::KeyCooled { class, window: None, until, .. } => {
             let rest = until.since(now).as_secs_f64();
             warn!(provider, key_id = key, class = class.as_str(), rest_s = rest, "key cools down");
+        }
+        Event::KeyCooled { window: Some(window), until, .. } => {
+            let (window, rest) = (window.as_str(), until.since(now).as_secs_f64());
+            warn!(provider, key_id = key, window, rest_s = rest, "a window of the key's plan is used up");
         }
         Event::KeyBarred { reason: Reason::Unaccepted, extent: Extent::Class, probe_at, .. } => {
             let probe = probe_at.since(now).as_secs_f64();

@@ -11,6 +11,7 @@ use http::Request;
 use relay_config::Config;
 use relay_core::{Report, Time};
 use relay_proxy::{Clock, Handle, Parts, Tasks};
+use relay_sim::Sim;
 use relay_telemetry::{Guard, Recorder};
 use relay_transport::{
     Connected, Dial, DialError, Dialing, Http2, Kind, Origin, Phase, Settings, Spawner, Timing, Transport,
@@ -29,7 +30,7 @@ pub const BEGIN: Time = Time::from_epoch(Duration::from_secs(1_790_000_000));
 
 /// A relay to be.
 pub struct Story {
-    providers: Vec<(String, Arc<Upstream>, Vec<String>)>,
+    providers: Vec<(String, Far, Vec<String>)>,
     unreachable: Vec<String>,
     /// More of the configuration, as YAML at the top level.
     more: String,
@@ -53,14 +54,22 @@ impl Story {
     /// A provider with that many keys, `sk-<name>-1` and so on, all served by one script.
     pub fn provider_with(mut self, name: &str, keys: usize, script: impl IntoIterator<Item = Reply>) -> Self {
         let keys = (1..=keys).map(|key| format!("{{ key: sk-{name}-{key} }}")).collect();
-        self.providers.push((name.to_owned(), Upstream::new(script), keys));
+        self.providers.push((name.to_owned(), Far::Scripted(Upstream::new(script)), keys));
+        self
+    }
+
+    /// A simulated provider, with all its keys.
+    pub fn simulated(mut self, name: &str, sim: &Sim) -> Self {
+        let workspaces = sim.settings().organizations.iter().flat_map(|holder| &holder.workspaces);
+        let keys = workspaces.flat_map(|part| &part.keys).map(|key| format!("{{ key: {} }}", key.secret));
+        self.providers.push((name.to_owned(), Far::Simulated(sim.clone()), keys.collect()));
         self
     }
 
     /// A provider with these keys, as a configuration writes them, all served by one script.
     pub fn provider_of(mut self, name: &str, keys: &[&str], script: impl IntoIterator<Item = Reply>) -> Self {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        self.providers.push((name.to_owned(), Upstream::new(script), keys));
+        self.providers.push((name.to_owned(), Far::Scripted(Upstream::new(script)), keys));
         self
     }
 
@@ -103,7 +112,7 @@ impl Story {
         let upstreams: BTreeMap<_, _> = self
             .providers
             .iter()
-            .map(|(name, upstream, _)| (format!("{name}.localhost"), Arc::clone(upstream)))
+            .map(|(name, upstream, _)| (format!("{name}.localhost"), upstream.clone()))
             .collect();
         let tasks = Tasks::default();
         // The upstreams' and the transport's tasks are not the relay's: a drain does not wait for them.
@@ -128,11 +137,13 @@ impl Story {
         if self.more.contains("server:") {
             yaml = String::from("providers:\n");
         }
-        for (name, _, keys) in &self.providers {
+        for (name, far, keys) in &self.providers {
             let provider = format!(
-                "  - name: {name}\n    type: anthropic\n    enabled: true\n    base_url: http://{name}.localhost\n    pooling: {{ strategy: round_robin }}\n"
+                "  - name: {name}\n    type: anthropic\n    enabled: true\n    base_url: http://{name}.localhost\n"
             );
             yaml += &provider;
+            // Who tells no script needs no order of keys.
+            yaml.push_str(far.scripted().map_or("", |_| "    pooling: { strategy: round_robin }\n"));
             yaml.extend(["    keys: [", &keys.join(", "), "]\n"]);
         }
         yaml.push_str(&self.more);
@@ -148,7 +159,23 @@ pub struct Told {
     /// The relay itself.
     pub handle: Handle,
     tasks: Tasks,
-    upstreams: BTreeMap<String, Arc<Upstream>>,
+    upstreams: BTreeMap<String, Far>,
+}
+
+/// Who is asked.
+#[derive(Clone)]
+enum Far {
+    Scripted(Arc<Upstream>),
+    Simulated(Sim),
+}
+
+impl Far {
+    fn scripted(&self) -> Option<&Arc<Upstream>> {
+        match self {
+            Self::Scripted(upstream) => Some(upstream),
+            Self::Simulated(_) => None,
+        }
+    }
 }
 
 impl Told {
@@ -184,13 +211,15 @@ impl Told {
 
     /// The upstream behind a provider.
     pub fn upstream(&self, name: &str) -> &Arc<Upstream> {
-        &self.upstreams[&format!("{name}.localhost")]
+        let upstream = self.upstreams[&format!("{name}.localhost")].scripted();
+        upstream.expect("it has a script")
     }
 
     /// The providers that were asked, in the order in which they were.
     pub fn asked(&self) -> Vec<String> {
         let mut all: Vec<_> = Vec::new();
-        for (name, upstream) in &self.upstreams {
+        let scripted = self.upstreams.iter().filter_map(|(name, far)| Some((name, far.scripted()?)));
+        for (name, upstream) in scripted {
             let name = name.trim_end_matches(".localhost");
             all.extend(upstream.seen().into_iter().map(|seen| (seen.at, name.to_owned())));
         }
@@ -265,7 +294,7 @@ fn settings(spawner: Spawner) -> Settings {
 
 /// Reaches upstreams by pipes in place of sockets.
 struct Pipes {
-    upstreams: BTreeMap<String, Arc<Upstream>>,
+    upstreams: BTreeMap<String, Far>,
     tasks: Tasks,
     dialled: Mutex<Vec<String>>,
 }
@@ -278,7 +307,12 @@ impl Dial for Pipes {
                 return Err(DialError { phase: Phase::Connect, kind: Kind::Refused, source: None });
             };
             let (ours, theirs) = tokio::io::duplex(PIPE);
-            self.tasks.spawn("upstream", Arc::clone(upstream).serve(theirs));
+            match upstream.clone() {
+                Far::Scripted(upstream) => self.tasks.spawn("upstream", upstream.serve(theirs)),
+                Far::Simulated(sim) => {
+                    self.tasks.spawn("upstream", async move { sim.serve(theirs).await });
+                }
+            }
             Ok(Connected { io: Box::new(ours), timing: Timing::default() })
         })
     }

@@ -15,7 +15,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use relay_core::{Gauge, Quota, Time, Unified, UnifiedStatus};
+use relay_core::{Gauge, Quota, Share, Time, Unified, UnifiedStatus, WindowName, WindowReading};
 use relay_headers::Headers;
 
 use self::written::{decimal, duration, http_date, timestamp};
@@ -71,8 +71,10 @@ struct Head<'a> {
     unified_status: Option<&'a str>,
     unified_claim: Option<&'a str>,
     unified_reset: Option<&'a str>,
-    /// The windows of a subscription that are known by name, with their resets.
-    windows: [Option<&'a str>; WINDOWS.len()],
+    overage_status: Option<&'a str>,
+    overage_in_use: Option<&'a str>,
+    /// The windows of a subscription. Whatever is called like one is one.
+    windows: Vec<(WindowName, Window<'a>)>,
     retry_after: Option<&'a str>,
     retry_after_millis: Option<&'a str>,
     should_retry: Option<&'a str>,
@@ -94,14 +96,30 @@ struct Readings<'a> {
     reset: Option<&'a str>,
 }
 
-/// What `-representative-claim` calls a window, and the middle of the name of its reset's header.
-const WINDOWS: [(&str, &str); 5] = [
+/// The headers of one window of a subscription.
+#[derive(Default)]
+struct Window<'a> {
+    status: Option<&'a str>,
+    utilization: Option<&'a str>,
+    reset: Option<&'a str>,
+}
+
+/// What `-representative-claim` calls a window, and the middle of the names of its headers. From captures, and from what
+/// Claude Code looks for; a claim of any other name is of a window that is not known.
+pub const CLAIMS: [(&str, &str); 5] = [
     ("five_hour", "5h"),
     ("seven_day", "7d"),
     ("seven_day_opus", "7d_opus"),
     ("seven_day_sonnet", "7d_sonnet"),
     ("seven_day_overage_included", "7d_oi"),
 ];
+
+/// More windows than this are not read from one answer. Four were seen together.
+const MOST_WINDOWS: usize = 16;
+
+/// More of a window than this cannot be used, in windows: what claims so is no part of one, a percentage perhaps. Shares
+/// a little above 1 were seen (1.01).
+const MOST_USED: u128 = 10;
 
 impl<'a> Head<'a> {
     /// In one pass: an answer has a dozen headers, and there are fifty names to look for.
@@ -153,12 +171,22 @@ impl<'a> Head<'a> {
             "status" => Some(&mut self.unified_status),
             "representative-claim" => Some(&mut self.unified_claim),
             "reset" => Some(&mut self.unified_reset),
+            "overage-status" => Some(&mut self.overage_status),
+            "overage-in-use" => Some(&mut self.overage_in_use),
             _ => {
-                let window = name.strip_suffix("-reset")?;
-                let known = WINDOWS.iter().position(|(_, known)| *known == window)?;
-                Some(&mut self.windows[known])
+                let (window, what) = name.split_once('-')?;
+                self.window(WindowName::of(window)?)?.place(what)
             }
         }
+    }
+
+    fn window(&mut self, name: WindowName) -> Option<&mut Window<'a>> {
+        let known = self.windows.iter().position(|(known, _)| *known == name);
+        if known.is_none() && self.windows.len() < MOST_WINDOWS {
+            self.windows.push((name, Window::default()));
+        }
+        let place = known.unwrap_or(self.windows.len().checked_sub(1)?);
+        self.windows.get_mut(place).filter(|(own, _)| *own == name).map(|(_, window)| window)
     }
 
     fn bucket(&mut self, name: &str) -> Option<&mut Bucket<'a>> {
@@ -185,18 +213,27 @@ impl<'a> Head<'a> {
     }
 
     fn unified(&self) -> Option<Unified> {
-        let status = match self.unified_status {
-            Some("allowed") => Some(UnifiedStatus::Allowed),
-            Some("allowed_warning") => Some(UnifiedStatus::Warning),
-            Some("rejected") => Some(UnifiedStatus::Rejected),
-            _ => None,
-        };
         let claim = self.unified_claim;
+        let read = |(name, window): &(WindowName, Window<'_>)| WindowReading {
+            name: *name,
+            status: window.status.and_then(status),
+            used: window.utilization.and_then(share),
+            reset: window.reset.and_then(|text| self.moment(text)),
+        };
+        let told = |window: &WindowReading| *window != WindowReading::of(window.name);
+        let windows: Vec<_> = self.windows.iter().map(read).filter(told).collect();
         // The reset of the window that decided stands in for the general one.
-        let claimed = claim.and_then(|claim| WINDOWS.iter().position(|(known, _)| *known == claim));
-        let resets = [self.unified_reset, claimed.and_then(|window| self.windows[window])];
-        let reset = resets.into_iter().flatten().find_map(|text| self.moment(text));
-        let unified = Unified { status, reset, claim: claim.map(str::to_owned) };
+        let claimed = CLAIMS.iter().find(|(known, _)| claim == Some(known)).map(|(_, window)| *window);
+        let claimed = windows.iter().find(|window| claimed == Some(window.name.as_str()));
+        let reset = self.unified_reset.and_then(|text| self.moment(text));
+        let unified = Unified {
+            status: self.unified_status.and_then(status),
+            reset: reset.or_else(|| claimed?.reset),
+            claim: claim.map(str::to_owned),
+            overage: self.overage_status.and_then(status),
+            overage_in_use: self.overage_in_use == Some("true"),
+            windows,
+        };
         (unified != Unified::default()).then_some(unified)
     }
 
@@ -259,6 +296,33 @@ impl<'a> Head<'a> {
             Err(_) => self.now.before(ahead.unsigned_abs()),
         }
     }
+}
+
+impl<'a> Window<'a> {
+    fn place(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        match name {
+            "status" => Some(&mut self.status),
+            "utilization" => Some(&mut self.utilization),
+            "reset" => Some(&mut self.reset),
+            _ => None,
+        }
+    }
+}
+
+fn status(text: &str) -> Option<UnifiedStatus> {
+    match text {
+        "allowed" => Some(UnifiedStatus::Allowed),
+        "allowed_warning" => Some(UnifiedStatus::Warning),
+        "rejected" => Some(UnifiedStatus::Rejected),
+        _ => None,
+    }
+}
+
+/// A part of a window, as a decimal fraction.
+fn share(text: &str) -> Option<Share> {
+    let millionths = decimal(text, Duration::from_secs(1))?.as_micros();
+    let plausible = millionths <= MOST_USED * u128::from(Share::WHOLE.0);
+    u32::try_from(millionths).ok().filter(|_| plausible).map(Share)
 }
 
 impl<'a> Readings<'a> {

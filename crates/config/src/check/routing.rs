@@ -41,6 +41,7 @@ pub(super) fn routing(raw: &raw::routing::Routing, accounts: &Accounts, findings
         default_provider: default
             .and_then(|name| target(name, &raw.default_provider.spot, accounts, findings)),
         debug: raw.debug.value.0,
+        unified_headers: raw.unified_headers.value.0,
         model_classes: classes(raw, findings),
     }
 }

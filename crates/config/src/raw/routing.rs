@@ -2,6 +2,7 @@
 
 use relay_core::Strategy;
 
+use crate::checked::UnifiedHeaders;
 use crate::raw::leaf::{Choice, Flag, OneOf, Text};
 use crate::raw::many::Named;
 use crate::raw::table::section;
@@ -14,6 +15,10 @@ section! {
         strategy: OneOf<Order> = Order { strategy: Strategy::Failover, model_based: false };
         /// Answers say in `x-cc-relay-*` headers how they were routed.
         debug: Flag = false;
+        /// What `anthropic-ratelimit-unified-*` headers of an answer describe, from which Claude Code takes its warnings
+        /// of limits that are nearly used up. `provider`: the plan of the key that answered, as the provider sent them.
+        /// `pool`: all keys that could have. What a provider did not send is not added.
+        unified_headers: OneOf<UnifiedHeaders> = UnifiedHeaders::Provider;
         /// For `model_based`: the beginning of a model's name, and the provider that serves such models.
         /// The longest beginning decides.
         model_mapping: Named<Text> => "{ claude: anthropic, glm: zai }";
@@ -52,6 +57,12 @@ impl Choice for Order {
             ("weighted_failover", plain(Strategy::WeightedFailover)),
             ("model_based", Self { strategy: Strategy::Failover, model_based: true }),
         ]
+    }
+}
+
+impl Choice for UnifiedHeaders {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("provider", Self::Provider), ("pool", Self::Pool)]
     }
 }
 

@@ -6,7 +6,7 @@ use crate::fleet::{Class, KeyId};
 use crate::flow::{Flow, Flows};
 use crate::limits::{Backlog, COUNTED, Counted, Limits, Needs};
 use crate::plan::{Book, Foretold, Lease, Plan, Size, Terms};
-use crate::quota::{Gauge, Quota};
+use crate::quota::{Gauge, Quota, Unified};
 use crate::time::Time;
 use crate::usage::Usage;
 use crate::verdict::Spends;
@@ -319,6 +319,10 @@ impl State {
         let Some(account) = self.keys.get(key).map(|standing| standing.account) else { return };
         let class = self.classes.id(class);
         let quota = self.quotas.get(&key);
+        if quota.and_then(|quota| quota.unified.as_ref()).is_some_and(Unified::refuses) {
+            // That says nothing of what there is a minute.
+            return;
+        }
         let empty = |counted| quota.is_some_and(|quota| quota.gauge(counted).remaining == Some(0));
         let any = COUNTED.into_iter().any(empty);
         let held = self.accounts.get_mut(account).domain_mut(class);

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::hint::black_box;
 
-use crate::account::{ClassId, Domain, DomainId};
+use crate::account::{Account, ClassId, Domain, DomainId};
+use crate::fleet::Class;
 use crate::key::Standing;
 use crate::limits::Needs;
 use crate::plan::Plan;
@@ -22,14 +23,15 @@ const SAMPLE: usize = 8;
 /// Loads are compared in so many parts of a share.
 const SHARES: u64 = 1 << 16;
 
-/// Which of two keys is chosen: the one of higher priority; then by cost, by load, by how often it was its turn, and by
-/// its place.
-type Rank = (Reverse<u32>, u64, u64, u64, usize);
+/// Which of two keys is chosen: the one of higher priority; then by cost, by how strained its windows are, by load, by
+/// how often it was its turn, and by its place.
+type Rank = (Reverse<u32>, u64, u32, u64, u64, usize);
 
 /// One key, and who holds its limits.
 #[derive(Clone, Copy)]
 struct Sight<'a> {
     standing: &'a Standing,
+    account: &'a Account,
     held: Option<&'a Domain>,
     room: Option<&'a Domain>,
 }
@@ -52,7 +54,7 @@ impl State {
         // Whether somebody could serve now is asked last, for of most it is not needed to know.
         let mut compare = |index: usize, sight: &Sight<'_>| {
             let needs = self.wanted(wants, pool[index]);
-            if let Some(rank) = sight.rank(index, best.as_ref(), needs, now)
+            if let Some(rank) = sight.rank(index, best.as_ref(), (needs, &plan.class), now)
                 && able(index)
             {
                 best = Some(rank);
@@ -80,9 +82,9 @@ impl State {
 
     fn sight(&self, key: usize, class: ClassId) -> Sight<'_> {
         let standing = self.keys.at(key);
-        let held = self.accounts.get(standing.account).domain(class);
+        let account = self.accounts.get(standing.account);
         let room = self.workspaces.get(standing.workspace).domain(class);
-        Sight { standing, held, room }
+        Sight { standing, account, held: account.domain(class), room }
     }
 
     /// Several keys, of very many. They lie far apart in memory, so they are looked at step by step, all side by side:
@@ -96,13 +98,23 @@ impl State {
         let rooms = workspaces.map(|workspace| workspace.domain(class));
         let glance = |held: Option<&Domain>| held.map_or(0, |held| held.limits.glance());
         black_box((own, held.map(glance), rooms.map(glance)));
-        std::array::from_fn(|nth| Sight { standing: standings[nth], held: held[nth], room: rooms[nth] })
+        let sight = |nth: usize| (standings[nth], accounts[nth], held[nth], rooms[nth]);
+        std::array::from_fn(|nth| {
+            let (standing, account, held, room) = sight(nth);
+            Sight { standing, account, held, room }
+        })
     }
 }
 
 impl Sight<'_> {
     /// How it compares, if that is better than the best so far.
-    fn rank(&self, index: usize, best: Option<&Rank>, needs: &Needs, now: Time) -> Option<Rank> {
+    fn rank(
+        &self,
+        index: usize,
+        best: Option<&Rank>,
+        (needs, class): (&Needs, &Class),
+        now: Time,
+    ) -> Option<Rank> {
         let Standing { priority, weight, in_flight, .. } = *self.standing;
         // What costs more than this is not chosen.
         let most = match best {
@@ -117,7 +129,8 @@ impl Sight<'_> {
         let share = |count: u64| count.saturating_mul(SHARES) / u64::from(weight.max(1));
         // Those that are alike take turns.
         let turns = share(self.standing.totals.leases);
-        let rank = (Reverse(priority), cost, share(u64::from(in_flight)), turns, index);
+        let strain = self.account.strain(class, now);
+        let rank = (Reverse(priority), cost, strain, share(u64::from(in_flight)), turns, index);
         best.is_none_or(|best| rank < *best).then_some(rank)
     }
 

@@ -149,8 +149,8 @@ impl State {
             }
         }
         for (told, _) in recalled {
-            let HolderMemory { rests, limits, .. } = &mut holders[told];
-            (*rests, *limits) = (Vec::new(), Vec::new());
+            let HolderMemory { rests, limits, windows, .. } = &mut holders[told];
+            (*rests, *limits, *windows) = (Vec::new(), Vec::new(), Vec::new());
         }
     }
 
@@ -185,6 +185,9 @@ impl State {
         for rest in &known.rests {
             account.rests.recall(rest, now);
         }
+        for window in &known.windows {
+            account.windows_mut().recall(window, now);
+        }
         let mut limits: Vec<_> = known.limits.iter().filter(|limit| now.since(limit.full) < STALE).collect();
         limits.sort_by_key(|limit| Reverse(limit.full));
         for limit in limits.into_iter().take(MOST_CLASSES * COUNTED.len()) {
@@ -206,8 +209,10 @@ impl Told<'_> {
             }
         }
         let (name, rests) = (account.organization.clone(), account.rests.remember(self.now));
-        let told = (name.is_some() || !rests.is_empty() || !limits.is_empty()).then(|| {
-            self.holders.push(HolderMemory { holder, name, rests, limits });
+        let windows = account.windows().remember(self.now);
+        let is_known = name.is_some() || !rests.is_empty() || !limits.is_empty() || !windows.is_empty();
+        let told = is_known.then(|| {
+            self.holders.push(HolderMemory { holder, name, rests, limits, windows });
             self.holders.len() - 1
         });
         self.places.insert((holder, place), told);

@@ -7,9 +7,10 @@ use crate::fleet::{Class, KeyId, Provider, ProviderId};
 use crate::key::{Standing, Totals};
 use crate::limits::{COUNTED, Counted};
 use crate::plan::Lease;
-use crate::quota::Quota;
+use crate::quota::{Quota, UnifiedStatus};
 use crate::rest::{Readiness, Unready};
 use crate::time::Time;
+use crate::window::{Share, Window, WindowName};
 
 use super::State;
 
@@ -55,6 +56,8 @@ pub struct KeyReport {
     /// The limits that are known, of its organization's and of its workspace's; those that keys share are told with
     /// each of them.
     pub limits: Vec<LimitReport>,
+    /// The windows of its subscription, as far as they have not been reset since they were told of.
+    pub windows: Vec<WindowReport>,
 }
 
 /// Who holds a limit.
@@ -81,6 +84,21 @@ pub struct LimitReport {
     pub burst: Duration,
     /// How many are neither used nor promised; 0 in debt.
     pub available: u64,
+}
+
+/// One window of a subscription.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WindowReport {
+    /// Which one.
+    pub name: WindowName,
+    /// The models that it is about, where its name does not say that.
+    pub class: Option<Class>,
+    /// What was said of it last.
+    pub status: Option<UnifiedStatus>,
+    /// The most that was told to be used of it.
+    pub used: Option<Share>,
+    /// When it is reset, if that was told.
+    pub reset: Option<Time>,
 }
 
 /// The limits around a call that was granted.
@@ -168,6 +186,18 @@ impl State {
         known.collect()
     }
 
+    fn report_windows(&self, standing: &Standing, now: Time) -> Vec<WindowReport> {
+        let windows = self.accounts.get(standing.account).windows().current(now);
+        let report = |window: &Window| WindowReport {
+            name: window.name,
+            class: window.about.class().cloned(),
+            status: window.status,
+            used: window.used(now),
+            reset: window.reset(),
+        };
+        windows.map(report).collect()
+    }
+
     fn report_key(&self, id: KeyId, label: &str, now: Time) -> KeyReport {
         let standing = self.keys.get(id);
         let held = standing.map(|it| {
@@ -186,6 +216,7 @@ impl State {
             organization: standing.and_then(|it| self.accounts.get(it.account).organization.clone()),
             workspace: standing.and_then(|it| self.workspaces.get(it.workspace).organization.clone()),
             limits: standing.map_or_else(Vec::new, |it| self.report_limits(it, now)),
+            windows: standing.map_or_else(Vec::new, |it| self.report_windows(it, now)),
         }
     }
 }

@@ -186,7 +186,7 @@ fn what_happens_to_keys_is_told_once() {
     meet(&mut state, &fleet, "200", START);
     assert_eq!(state.take_events(), []);
     meet(&mut state, &fleet, "429+9", START);
-    assert_eq!(state.take_events(), [Event::KeyCooled { provider, key, class, until: at(9) }]);
+    assert_eq!(state.take_events(), [Event::KeyCooled { provider, key, class, window: None, until: at(9) }]);
     meet(&mut state, &fleet, "200", at(9));
     assert_eq!(state.take_events(), [Event::KeyBack { provider, key }]);
     meet(&mut state, &fleet, "403", at(10));

@@ -10,8 +10,8 @@ use relay_core::{
 };
 
 use crate::stage::{
-    Stage, Told, about, at, capped, fleet, gauge, id, key, of_conversation, of_group, organization, sized,
-    takes, usage, with,
+    Stage, Told, about, at, capped, fleet, gauge, id, key, of_conversation, of_group, organization, says,
+    sized, takes, unified, usage, with,
 };
 use crate::world::{Deed, Scene, Taking, World, deeds, settings};
 
@@ -112,6 +112,9 @@ proptest! {
             for limit in &mut holder.limits {
                 (limit.full, limit.per_minute) = (next(), next().since_epoch().subsec_nanos().into());
             }
+            for window in &mut holder.windows {
+                window.ends = next();
+            }
         }
         for known in &mut memory.keys {
             for cap in &mut known.caps {
@@ -124,7 +127,7 @@ proptest! {
         stage.start_with(memory);
         let week = stage.now + Duration::from_hours(24 * 7);
         for rest in stage.key("a").held.iter().map(|(_, held)| held) {
-            prop_assert!(matches!(rest, Unready::Cooling(until) if *until <= week) || matches!(rest, Unready::Barred(_, probe) if *probe <= stage.now + LONGEST_UNPROBED));
+            prop_assert!(matches!(rest, Unready::Cooling(until) | Unready::UsedUp(_, until) if *until <= week) || matches!(rest, Unready::Barred(_, probe) if *probe <= stage.now + LONGEST_UNPROBED));
         }
         // Of what its caps and limits allow at once it may have some again after a week.
         stage.now = week + Duration::from_mins(1);
@@ -157,10 +160,14 @@ fn told_of_everything() -> Stage {
         input: gauge(100_000, 90_000),
         output: gauge(20_000, 20_000),
         tokens: gauge(50_000, 49_000),
+        unified: Some(unified(&[("5h", "allowed 0.25", 3_600), ("7d_x", "allowed_warning 0.75", 86_400)])),
         ..organization("org_1")
     };
     stage.learn(&mut call, &quota);
     stage.serve(call, usage(100, 10));
+    let mut call = stage.go(about("used-up", takes(1, 0)));
+    stage.learn(&mut call, &says(&[("7d_x", "rejected 1", 80_000)]));
+    stage.judge(&mut call, Verdict::Spent { until: at(90_000) });
     let mut call = stage.go(about("spent", takes(1, 0)));
     stage.judge(&mut call, Verdict::Spent { until: at(90_000) });
     let mut call = stage.go(about("refused", takes(1, 0)));
@@ -178,6 +185,7 @@ fn organization_workspace_and_all_limits_are_known_after_a_restart() {
     let after = stage.key("a");
     assert_eq!((after.organization, after.workspace), (before.organization, before.workspace));
     assert_eq!((after.held, stage.limits("a")), (before.held, limits));
+    assert_eq!((after.windows.len(), after.windows), (3, before.windows));
 }
 
 #[test]
@@ -330,6 +338,7 @@ fn a_clock_that_was_put_back_prolongs_nothing() {
     assert_eq!(mark, Mark::default(), "all of it is to be written anew");
     let shifted = |held: &Unready| match held {
         Unready::Cooling(until) => Unready::Cooling(until.before(back)),
+        Unready::UsedUp(window, until) => Unready::UsedUp(*window, until.before(back)),
         Unready::Barred(reason, probe_at) => Unready::Barred(*reason, probe_at.before(back)),
     };
     let expect: Vec<_> = held.iter().map(|(class, held)| (class.clone(), shifted(held))).collect();

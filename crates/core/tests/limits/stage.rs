@@ -6,8 +6,9 @@ use std::time::Duration;
 use relay_core::memory::Mark;
 use relay_core::{
     Ask, Breakage, Caps, Class, ClientId, Conversation, Exhausted, Fleet, Foretold, Gauge, Key, KeyId,
-    KeyReport, Lease, LimitReport, Memory, Need, Plan, Provider, ProviderId, Quota, Roll, Size, State, Step,
-    Strategy, Subject, Ticket, Time, Usage, Verdict, Whose,
+    KeyReport, Lease, LimitReport, Memory, Need, Plan, Provider, ProviderId, Quota, Roll, Share, Size, State,
+    Step, Strategy, Subject, Ticket, Time, Unified, UnifiedStatus, Usage, Verdict, Whose, WindowName,
+    WindowReading,
 };
 
 /// When everything begins.
@@ -115,6 +116,46 @@ pub(crate) fn gauge(limit: u64, remaining: u64) -> Gauge {
 /// What a head says that names an organization only.
 pub(crate) fn organization(name: &str) -> Quota {
     Quota { organization: Some(name.to_owned()), ..Quota::default() }
+}
+
+/// What a head says of windows: of each its name, its status and the part of it that is used, and in how many seconds it
+/// is reset. All of it is refused if one of them is.
+pub(crate) fn unified(windows: &[(&str, &str, u64)]) -> Unified {
+    let status = |text: &str| match text {
+        "rejected" => UnifiedStatus::Rejected,
+        "allowed_warning" => UnifiedStatus::Warning,
+        _ => UnifiedStatus::Allowed,
+    };
+    let read = |(name, told, seconds): &(&str, &str, u64)| {
+        let (said, used) = told.split_once(' ').expect("the stage is set for it");
+        let used: f64 = used.parse().expect("it is a number");
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a part, and not below zero"
+        )]
+        let used = Share((used * 1e6).round() as u32);
+        WindowReading {
+            name: window(name),
+            status: Some(status(said)),
+            used: Some(used),
+            reset: Some(START + Duration::from_secs(*seconds)),
+        }
+    };
+    let windows: Vec<_> = windows.iter().map(read).collect();
+    let rejected = windows.iter().any(|window| window.status == Some(UnifiedStatus::Rejected));
+    let status = if rejected { UnifiedStatus::Rejected } else { UnifiedStatus::Allowed };
+    Unified { status: Some(status), windows, overage: Some(UnifiedStatus::Rejected), ..Unified::default() }
+}
+
+/// A head that says nothing but that.
+pub(crate) fn says(windows: &[(&str, &str, u64)]) -> Quota {
+    Quota { unified: Some(unified(windows)), ..Quota::default() }
+}
+
+/// The window of that name.
+pub(crate) fn window(name: &str) -> WindowName {
+    WindowName::of(name).expect("it is the name of a window")
 }
 
 /// One call and what it holds.

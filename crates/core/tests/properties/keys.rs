@@ -15,7 +15,7 @@ type Cause = Option<&'static str>;
 
 fn cause(unready: Unready) -> Cause {
     match unready {
-        Unready::Cooling(_) => None,
+        Unready::Cooling(_) | Unready::UsedUp(..) => None,
         Unready::Barred(Reason::OutOfMoney, _) => Some("money"),
         Unready::Barred(Reason::Unaccepted, _) => Some("key"),
     }

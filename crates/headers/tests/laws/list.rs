@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
 use proptest::{collection::vec, sample::select};
-use relay_headers::{Headers, Value};
+use relay_headers::{Change, Headers, Value};
 
 const NAMES: [&str; 6] = ["host", "x-a", "x-b", "content-type", "anthropic-beta", "via"];
 
@@ -83,6 +83,35 @@ proptest! {
         prop_assert!(!headers.remove(name) && !headers.has(name));
         expected.pop();
         prop_assert_eq!(headers, parsed(&expected, 0));
+    }
+
+    #[test]
+    fn what_is_revised_has_another_value_where_it_is_and_nothing_else_changes(
+        pairs in pairs(), fates in vec((0_u8..3, "[!-~]{0,9}"), 12), loud in any::<u16>(),
+    ) {
+        let mut headers = parsed(&pairs, loud);
+        let mut at = 0;
+        headers.revise(|_| {
+            at += 1;
+            match &fates[at - 1] {
+                (0, _) => Change::Keep,
+                (1, _) => Change::Drop,
+                (_, value) => Change::To(Value::new(value.as_bytes()).unwrap()),
+            }
+        });
+        let mut expected = Vec::new();
+        for ((name, value), (fate, other)) in pairs.into_iter().zip(&fates) {
+            match fate {
+                0 => expected.push((name, value)),
+                1 => {}
+                _ => expected.push((name, other.clone())),
+            }
+        }
+        let (mut written, mut lines) = (Vec::new(), Vec::new());
+        headers.write(&mut written, |_| true);
+        parsed(&expected, loud).write(&mut lines, |_| true);
+        prop_assert_eq!(String::from_utf8(written).unwrap(), String::from_utf8(lines).unwrap());
+        prop_assert_eq!(headers, parsed(&expected, loud));
     }
 
     #[test]

@@ -11,8 +11,12 @@ use proptest::sample::select;
 use proptest::strategy::{Strategy, Union};
 use relay_core::memory::{
     Cause, EstimateMemory, HolderMemory, HomeMemory, KeyMemory, LimitMemory, RestMemory, SpreadMemory,
+    WindowMemory,
 };
-use relay_core::{Class, Conversation, Counted, Holder, KeyId, Memory, ProviderId, Reason, Time};
+use relay_core::{
+    Class, Conversation, Counted, Holder, KeyId, Memory, ProviderId, Reason, Share, Time, UnifiedStatus,
+    WindowName,
+};
 use relay_ledger::Ledger;
 
 /// When everything happens.
@@ -41,8 +45,15 @@ pub(crate) fn memories(millis: u64) -> impl Strategy<Value = Memory> {
     let at = START + Duration::from_millis(millis);
     let holders = (0_usize..4, 0_usize..4).prop_flat_map(|(organizations, workspaces)| {
         let one = |holder| {
-            let parts = (option::of("[a-z0-9=#' ü-]{0,12}"), vec(rests(), 0..4), vec(limits(), 0..6));
-            parts.prop_map(move |(name, rests, limits)| HolderMemory { holder, name, rests, limits })
+            let name = option::of("[a-z0-9=#' ü-]{0,12}");
+            let parts = (name, vec(rests(), 0..4), vec(limits(), 0..6), vec(windows(), 0..4));
+            parts.prop_map(move |(name, rests, limits, windows)| HolderMemory {
+                holder,
+                name,
+                rests,
+                limits,
+                windows,
+            })
         };
         (vec(one(Holder::Organization), organizations), vec(one(Holder::Workspace), workspaces))
     });
@@ -129,10 +140,20 @@ fn rests() -> impl Strategy<Value = RestMemory> {
         moments().prop_map(|until| Cause::Cooling { until }).boxed(),
         barred.prop_map(|(reason, strikes)| Cause::Barred { reason, strikes }).boxed(),
     ]);
-    (option::of(classes()), cause, moments()).prop_map(|(class, cause, probe_at)| RestMemory {
-        class,
-        cause,
-        probe_at,
+    (option::of(classes()), option::of(names()), cause, moments())
+        .prop_map(|(class, window, cause, probe_at)| RestMemory { class, window, cause, probe_at })
+}
+
+fn names() -> impl Strategy<Value = WindowName> {
+    select(vec!["5h", "7d", "7d_opus", "30d_never-heard-of"])
+        .prop_map(|name| WindowName::of(name).expect("it is the name of a window"))
+}
+
+fn windows() -> impl Strategy<Value = WindowMemory> {
+    let all = vec![UnifiedStatus::Allowed, UnifiedStatus::Warning, UnifiedStatus::Rejected];
+    let told = (option::of(select(all)), option::of(any::<u32>()), moments(), any::<bool>());
+    (names(), option::of(classes()), told).prop_map(|(name, class, (status, used, ends, told))| {
+        WindowMemory { name, class, status, used: used.map(Share), ends, told }
     })
 }
 

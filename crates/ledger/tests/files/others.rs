@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use relay_core::Memory;
+use relay_core::memory::HolderMemory;
 use relay_ledger::{Error, Ledger};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -124,12 +125,16 @@ fn a_row_of_which_nothing_is_known_is_passed_over() {
     made(
         &path,
         "INSERT INTO keys VALUES ('#00000000000000ff', 1, '=org', NULL, 1), ('odd', 1, NULL, NULL, 1);
-         INSERT INTO rests VALUES (0, '=org', NULL, 99, 0, 0, 0), (9, '=org', NULL, 0, 0, 0, 0);
+         INSERT INTO rests VALUES (0, '=org', NULL, NULL, 99, 0, 0, 0), (9, '=org', NULL, NULL, 0, 0, 0, 0),
+             (0, '=org', NULL, 'odd', 0, 1, 0, 0);
+         INSERT INTO windows VALUES (0, '=org', 'odd', NULL, 0, 1, 1, 1), (0, '=org', '5h', NULL, 99, -1, 1, 1);
          INSERT INTO limits VALUES (0, '=org', 'm', 99, 1, 1, 1), (0, '=org', 'm', 0, 5, -1, -1);",
     );
     let memory = open(&path).read().unwrap();
     assert_eq!((memory.keys.len(), memory.holders.len()), (1, 1));
-    assert_eq!((memory.holders[0].rests.len(), memory.holders[0].limits.len()), (0, 1));
+    let HolderMemory { rests, limits, windows, .. } = &memory.holders[0];
+    assert_eq!((rests.len(), limits.len(), windows.len()), (0, 1, 1));
+    assert_eq!((windows[0].status, windows[0].used), (None, None));
 }
 
 #[test]

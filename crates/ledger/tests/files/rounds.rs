@@ -313,6 +313,7 @@ fn what_nobody_has_seen_for_long_is_forgotten_when_a_relay_starts() {
         name: Some(name.to_owned()),
         rests: Vec::new(),
         limits: Vec::new(),
+        windows: Vec::new(),
     };
     let estimate = |class: &str, seen| EstimateMemory {
         class: Class::of(class),

@@ -16,3 +16,4 @@ mod slow_client;
 mod spent_keys;
 mod surface;
 mod who_may_ask;
+mod windows;

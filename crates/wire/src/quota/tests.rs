@@ -241,6 +241,144 @@ fn the_windows_of_a_subscription_are_read() {
     }
 }
 
+/// The 429 of an account whose window of one family of models was used up, as it was captured on 2026-08-02 and
+/// published by those whom it met; its moments are moved to the time of these tests.
+#[test]
+fn every_window_of_a_captured_answer_is_read() {
+    let quota = read(
+        NOON,
+        &[
+            ("anthropic-ratelimit-unified-5h-reset", "1795176212"),
+            ("anthropic-ratelimit-unified-5h-status", "allowed"),
+            ("anthropic-ratelimit-unified-5h-utilization", "0.0"),
+            ("anthropic-ratelimit-unified-7d-reset", "1795227812"),
+            ("anthropic-ratelimit-unified-7d-status", "allowed_warning"),
+            ("anthropic-ratelimit-unified-7d-surpassed-threshold", "0.75"),
+            ("anthropic-ratelimit-unified-7d-utilization", "0.94"),
+            ("anthropic-ratelimit-unified-7d_oi-reset", "1795227812"),
+            ("anthropic-ratelimit-unified-7d_oi-status", "rejected"),
+            ("anthropic-ratelimit-unified-7d_oi-surpassed-threshold", "1.0"),
+            ("anthropic-ratelimit-unified-7d_oi-utilization", "1.0"),
+            ("anthropic-ratelimit-unified-fallback-percentage", "0.5"),
+            ("anthropic-ratelimit-unified-overage-disabled-reason", "org_level_disabled"),
+            ("anthropic-ratelimit-unified-overage-status", "rejected"),
+            ("anthropic-ratelimit-unified-representative-claim", "seven_day_overage_included"),
+            ("anthropic-ratelimit-unified-reset", "1795227812"),
+            ("anthropic-ratelimit-unified-status", "rejected"),
+            ("retry-after", "51811"),
+            ("x-should-retry", "true"),
+        ],
+    );
+    let window = |name, status, used, reset| WindowReading {
+        name: WindowName::of(name).unwrap(),
+        status: Some(status),
+        used: Some(Share(used)),
+        reset: Some(at(reset)),
+    };
+    let expect = Unified {
+        status: Some(UnifiedStatus::Rejected),
+        reset: Some(at(1_795_227_812)),
+        claim: Some("seven_day_overage_included".to_owned()),
+        windows: vec![
+            window("5h", UnifiedStatus::Allowed, 0, 1_795_176_212),
+            window("7d", UnifiedStatus::Warning, 940_000, 1_795_227_812),
+            window("7d_oi", UnifiedStatus::Rejected, 1_000_000, 1_795_227_812),
+        ],
+        overage: Some(UnifiedStatus::Rejected),
+        overage_in_use: false,
+    };
+    assert_eq!(quota.unified, Some(expect));
+    assert_eq!(quota.retry_after, Some(Duration::from_secs(51_811)));
+}
+
+#[test]
+fn how_much_of_a_window_is_used_is_a_decimal_fraction() {
+    for (text, expect) in [
+        ("0", Some(0)),
+        ("0.0", Some(0)),
+        ("0.02", Some(20_000)),
+        ("0.4711", Some(471_100)),
+        ("1", Some(1_000_000)),
+        ("1.01", Some(1_010_000)),
+        ("0.33333333333333333", Some(333_333)),
+        ("10.000001", None),
+        ("42", None),
+        ("-0.1", None),
+        ("5e-05", None),
+        (".5", None),
+        ("50%", None),
+        ("NaN", None),
+        ("", None),
+    ] {
+        let headers = [
+            ("anthropic-ratelimit-unified-5h-utilization", text),
+            ("anthropic-ratelimit-unified-5h-status", "allowed"),
+        ];
+        let windows = read(NOON, &headers).unified.unwrap().windows;
+        assert_eq!(windows.len(), 1);
+        assert_eq!(windows[0].used, expect.map(Share), "{text}");
+        assert_eq!(windows[0].status, Some(UnifiedStatus::Allowed), "its other values stand");
+    }
+}
+
+#[test]
+fn what_is_called_like_a_window_is_one_and_nothing_else_is() {
+    for (name, is_one) in [
+        ("5h", true),
+        ("7d", true),
+        ("7d_opus", true),
+        ("7d_oi", true),
+        ("30d_later", true),
+        ("90m", true),
+        ("2w", true),
+        ("overage", false),
+        ("fallback", false),
+        ("slow", false),
+        ("h", false),
+        ("0h", false),
+        ("5x", false),
+        ("+5h", false),
+        ("99999999999999999999d", false),
+        ("7d_a_name_that_no_window_ever_had", false),
+    ] {
+        let header = format!("anthropic-ratelimit-unified-{name}-utilization").leak();
+        let unified = read(NOON, &[(header, "0.5")]).unified;
+        let names: Vec<_> = unified.iter().flat_map(|unified| &unified.windows).collect();
+        assert_eq!(names.len(), usize::from(is_one), "{name}");
+    }
+}
+
+#[test]
+fn overage_is_read_as_far_as_a_decision_needs_it() {
+    for (headers, overage, in_use) in [
+        (
+            &[("anthropic-ratelimit-unified-overage-status", "allowed")][..],
+            Some(UnifiedStatus::Allowed),
+            false,
+        ),
+        (&[("anthropic-ratelimit-unified-overage-in-use", "true")], None, true),
+        (
+            &[
+                ("anthropic-ratelimit-unified-overage-status", "rejected"),
+                ("anthropic-ratelimit-unified-overage-in-use", "false"),
+            ],
+            Some(UnifiedStatus::Rejected),
+            false,
+        ),
+    ] {
+        let unified = read(NOON, headers).unified.unwrap();
+        assert_eq!((unified.overage, unified.overage_in_use), (overage, in_use), "{headers:?}");
+    }
+}
+
+#[test]
+fn no_answer_makes_the_relay_keep_more_windows_than_there_can_be() {
+    let names: Vec<&'static str> =
+        (1..40).map(|hours| &*format!("anthropic-ratelimit-unified-{hours}h-utilization").leak()).collect();
+    let headers: Vec<_> = names.into_iter().map(|name| (name, "0.1")).collect();
+    assert_eq!(read(NOON, &headers).unified.unwrap().windows.len(), MOST_WINDOWS);
+}
+
 #[test]
 fn the_longest_duration_does_not_wrap() {
     assert_eq!(duration("18446744073709551615s1s"), None);
