@@ -238,6 +238,17 @@ pub struct Key {
     pub limit_group: Option<String>,
     /// The workspace it belongs to.
     pub workspace: Option<String>,
+    /// Where the key comes from with which the limits of its organization are asked for.
+    pub admin: Option<AdminSource>,
+}
+
+/// Where the secret of an Admin API key comes from.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AdminSource {
+    /// `limits_admin_key`: written in the file or taken from the environment.
+    Value(Secret),
+    /// `limits_admin_key_file`: the first line of a file, read for each look.
+    File(PathBuf),
 }
 
 /// Where the secret of a key comes from.

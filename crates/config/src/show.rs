@@ -5,7 +5,9 @@ use std::time::Duration;
 use relay_providers::Secret;
 use serde_json::{Map, Value, json};
 
-use crate::checked::{Auth, Config, Key, KeySource, Log, Output, Provider, Routing, Server, State};
+use crate::checked::{
+    AdminSource, Auth, Config, Key, KeySource, Log, Output, Provider, Routing, Server, State,
+};
 use crate::emit;
 use crate::raw::leaf::word_of;
 use crate::raw::routing::{Order, Pick};
@@ -145,6 +147,11 @@ fn key(key: &Key) -> Value {
         if let Some(text) = text {
             shown[name] = Value::from(text.as_str());
         }
+    }
+    match &key.admin {
+        None => {}
+        Some(AdminSource::Value(secret)) => shown["limits_admin_key"] = Value::from(masked(secret)),
+        Some(AdminSource::File(path)) => shown["limits_admin_key_file"] = json!(path),
     }
     shown
 }

@@ -264,6 +264,12 @@ impl Limits {
         self.look();
     }
 
+    /// There is no limit of that any more.
+    pub(crate) fn lift(&mut self, counted: Counted) {
+        self.of_mut(counted).unlimit();
+        self.look();
+    }
+
     /// How much was taken of something since then but `own`, and how much before that may have come to the provider
     /// after it.
     pub(crate) fn since(&self, counted: Counted, marks: &Marks, own: u64) -> u64 {

@@ -3,6 +3,7 @@
 //! A plain struct: no locks, no clocks. The shell holds the whole of it under one mutex, for
 //! microseconds, and never across an await.
 
+mod announce;
 mod books;
 mod cheapest;
 mod exhaust;

@@ -9,6 +9,8 @@ mod world;
 
 #[path = "limits/admission.rs"]
 mod admission;
+#[path = "limits/announced.rs"]
+mod announced;
 #[path = "limits/books.rs"]
 mod books;
 #[path = "limits/choice.rs"]

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admit::Penalties;
+use crate::announced;
 use crate::clock::Clock;
 use crate::keeper::{Found, Keeper};
 use crate::keyring::{self, Fetched, Keyring, Run};
@@ -105,6 +106,9 @@ impl Handle {
         let keyring = Mutex::new(keyring);
         if let Some(keeper) = &keeper {
             tasks.spawn("state", Arc::clone(keeper).run(relay.draining.subscribe()));
+        }
+        for announced in announced::all(&relay, &config) {
+            tasks.spawn("announced limits", announced.run(relay.draining.subscribe()));
         }
         let renewal = Renewal { relay: Arc::clone(&relay), config, transport, keyring, begun };
         Ok(Self { relay, tasks, workers, renewal: Arc::new(renewal), keeper })

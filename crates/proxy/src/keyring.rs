@@ -49,7 +49,7 @@ pub(crate) struct Run {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Absent {
     /// Its file cannot be read.
-    #[error("`key_file` cannot be read")]
+    #[error("its file cannot be read")]
     File(#[source] std::io::Error),
     /// Its command could not be run, or failed.
     #[error("`key_command` failed: {0}")]
@@ -58,7 +58,7 @@ pub(crate) enum Absent {
     #[error("the key is empty")]
     Empty,
     /// Its file is a folder, a pipe or a device.
-    #[error("`key_file` is not a file")]
+    #[error("what should be its file is none")]
     NoFile,
     /// It is not visible ASCII characters.
     #[error("the key is not of visible ASCII characters, without spaces")]
@@ -205,7 +205,8 @@ pub(crate) fn sources(config: &Config) -> impl Iterator<Item = (Place, &KeySourc
     })
 }
 
-async fn from_file(path: &Path) -> Result<Secret, Absent> {
+/// The secret that a file holds.
+pub(crate) async fn from_file(path: &Path) -> Result<Secret, Absent> {
     let file = tokio::fs::metadata(path).await.map_err(Absent::File)?;
     // Whoever opens a pipe waits for its other end; and a device may have no end.
     if !file.is_file() {

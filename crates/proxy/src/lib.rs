@@ -39,6 +39,7 @@ mod unified;
 mod preview;
 mod reject;
 
+mod announced;
 mod handle;
 mod keeper;
 mod keyring;

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use relay_core::memory::Mark;
 use relay_core::{
-    Around, Class, Count, Exhausted, Fleet, KeyId, Lease, Memory, Plan, Pool, ProviderId, Quota, Report,
-    State, Stay, Step, Ticket, Time, Usage, Verdict,
+    Around, Class, Count, Counted, Exhausted, Fleet, Holder, KeyId, Lease, Memory, Plan, Pool, ProviderId,
+    Quota, Report, State, Stay, Step, Ticket, Time, Usage, Verdict,
 };
 use relay_telemetry::happening;
 use tokio::sync::{Notify, oneshot};
@@ -224,6 +224,18 @@ impl Live {
     pub(crate) fn recall(&self, memory: Memory) -> Mark {
         let (now, roll) = (self.now(), self.dice.roll());
         self.change(now, |state| state.recall(memory, now, roll))
+    }
+
+    /// The provider says which limits the organization of a key has, or its workspace there. False if there is no such
+    /// key.
+    pub(crate) fn announce(
+        &self,
+        key: KeyId,
+        holder: Holder,
+        limits: &[(Class, Counted, Option<u64>)],
+    ) -> bool {
+        let now = self.now();
+        self.change(now, |state| state.announce(key, holder, limits, now))
     }
 
     /// Forgets what is held against a key.

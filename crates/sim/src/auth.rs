@@ -23,6 +23,8 @@ const OAUTH_BETA: &str = "oauth-2025-04-20";
 #[derive(Debug)]
 pub(crate) struct Directory {
     accounts: HashMap<Secret, Account>,
+    /// The places of the organizations of which each is an Admin API key.
+    admins: HashMap<Secret, usize>,
 }
 
 /// A secret as a key of a map; it prints nothing.
@@ -38,15 +40,16 @@ enum Credential<'a> {
 
 impl Directory {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let mut accounts = HashMap::new();
+        let (mut accounts, mut admins) = (HashMap::new(), HashMap::new());
         for (organization, holder) in settings.organizations.iter().enumerate() {
+            admins.extend(holder.admin_keys.iter().map(|key| (Secret(key.secret.clone()), organization)));
             for (workspace, part) in holder.workspaces.iter().enumerate() {
                 for (key, Key { secret, .. }) in part.keys.iter().enumerate() {
                     accounts.insert(Secret(secret.clone()), Account { organization, workspace, key });
                 }
             }
         }
-        Self { accounts }
+        Self { accounts, admins }
     }
 
     /// Who sent this, or why nobody may.
@@ -66,6 +69,15 @@ impl Directory {
                 None => refuse("Invalid bearer token"),
             },
         }
+    }
+
+    /// The organization whose administrator sent this, or why nobody may.
+    pub(crate) fn administers(&self, headers: &HeaderMap) -> Result<usize, Refusal> {
+        let found = match credential(headers) {
+            Some(Credential::ApiKey(secret)) => self.admins.get(&Secret(secret.to_owned())),
+            Some(Credential::Bearer(_)) | None => None,
+        };
+        found.copied().ok_or_else(|| Refusal::new(Kind::Authentication, "invalid x-api-key"))
     }
 
     /// Whose credential this is, whether or not it would be accepted in this place.

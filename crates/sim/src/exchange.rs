@@ -26,6 +26,7 @@ use crate::{
     models::{describe, find},
     output::Output,
     page::Page,
+    rate_limits,
     record::Outcome,
     refusal::{Kind, Refusal},
     request,
@@ -47,6 +48,8 @@ struct Exchange {
     pace: Pace,
     /// Who asks, once the credential was found good.
     account: Option<Account>,
+    /// The organization whose administrator asks.
+    administers: Option<usize>,
 }
 
 /// Answers one request, or breaks the connection if a script says so.
@@ -91,7 +94,7 @@ pub(crate) async fn answer(
         return Err(Broken);
     }
     let pace = script.pace.unwrap_or(sim.settings().pace);
-    let exchange = Exchange { sim, entry, parts, bytes: body, json, pace, account: None };
+    let exchange = Exchange { sim, entry, parts, bytes: body, json, pace, account: None, administers: None };
     Ok(exchange.finish(&script, line).await)
 }
 
@@ -108,6 +111,10 @@ impl Exchange {
             _ => (self.serve().await, self.account),
         };
         let mut headers = every_answer(&self.sim, &self.entry, account);
+        let organization = self.administers.map(|place| &self.sim.settings().organizations[place].id);
+        if let Some(Ok(id)) = organization.map(|id| HeaderValue::from_str(id)) {
+            headers.insert(HeaderName::from_static("anthropic-organization-id"), id);
+        }
         let output = match outcome {
             Ok(output) => output,
             Err(refusal) => {
@@ -128,6 +135,11 @@ impl Exchange {
         }
         let sim = self.sim.clone();
         let headers = self.parts.headers.clone();
+        if matches!(route, Route::RateLimits | Route::WorkspaceRateLimits(_)) {
+            self.administers = Some(sim.shared().directory.administers(&headers)?);
+            request::check_headers(&headers, &sim.settings().denied_betas)?;
+            return self.rate_limits(route);
+        }
         let account = sim.shared().directory.identify(&headers)?;
         self.account = Some(account);
         let version = request::check_headers(&headers, &sim.settings().denied_betas)?;
@@ -137,6 +149,16 @@ impl Exchange {
             Route::CountTokens => messages::count(&sim, &self.entry, &caller, self.json()?),
             other => self.look_up(other, &caller),
         }
+    }
+
+    fn rate_limits(&self, route: Route<'_>) -> Result<Output, Refusal> {
+        let (settings, query) = (self.sim.settings(), self.parts.uri.query());
+        let place = self.administers.ok_or_else(|| Refusal::not_found("Not found"))?;
+        let organization = &settings.organizations[place];
+        Ok(Output::json(match route {
+            Route::WorkspaceRateLimits(id) => rate_limits::of_workspace(settings, organization, id, query)?,
+            _ => rate_limits::of_organization(settings, organization, query),
+        }))
     }
 
     async fn message(&mut self, caller: &Caller<'_>) -> Result<Output, Refusal> {

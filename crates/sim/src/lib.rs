@@ -46,6 +46,7 @@ mod models;
 mod multipart;
 mod output;
 mod page;
+mod rate_limits;
 mod record;
 mod refusal;
 mod request;

@@ -22,6 +22,9 @@ pub(crate) enum Route<'a> {
     File(&'a str),
     FileContent(&'a str),
     DeleteFile(&'a str),
+    /// For administrators.
+    RateLimits,
+    WorkspaceRateLimits(&'a str),
 }
 
 impl<'a> Route<'a> {
@@ -44,8 +47,17 @@ impl<'a> Route<'a> {
                 Self::DeleteFile(id)
             }
             [Some("v1"), Some("files"), Some(id), Some("content"), None, _] if get => Self::FileContent(id),
+            [Some("v1"), Some("organizations"), rest @ ..] if get => Self::organization(rest)?,
             _ => return None,
         })
+    }
+
+    fn organization(rest: [Option<&'a str>; 4]) -> Option<Self> {
+        match rest {
+            [Some("rate_limits"), None, ..] => Some(Self::RateLimits),
+            [Some("workspaces"), Some(id), Some("rate_limits"), None] => Some(Self::WorkspaceRateLimits(id)),
+            _ => None,
+        }
     }
 
     fn batch(method: &Method, rest: [Option<&'a str>; 3]) -> Option<Self> {
@@ -96,6 +108,11 @@ mod tests {
             (&get, "/v1/files/f", Some(Route::File("f"))),
             (&delete, "/v1/files/f", Some(Route::DeleteFile("f"))),
             (&get, "/v1/files/f/content", Some(Route::FileContent("f"))),
+            (&get, "/v1/organizations/rate_limits", Some(Route::RateLimits)),
+            (&get, "/v1/organizations/workspaces/w/rate_limits", Some(Route::WorkspaceRateLimits("w"))),
+            (&get, "/v1/organizations", None),
+            (&get, "/v1/organizations/rate_limits/w", None),
+            (&post, "/v1/organizations/rate_limits", None),
             (&get, "/v1/messages", None),
             (&post, "/v1/messages/", None),
             (&post, "/v1/messages/other", None),

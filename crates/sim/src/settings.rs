@@ -48,6 +48,8 @@ pub struct Organization {
     pub windows: Vec<Window>,
     /// The scopes of prompt caches, with the keys.
     pub workspaces: Vec<Workspace>,
+    /// Admin API keys: what they open is the list of limits, and no message.
+    pub admin_keys: Vec<Key>,
 }
 
 /// One window of a subscription: so many tokens in so long a time.
@@ -166,7 +168,14 @@ impl Organization {
             token_counts: None,
             windows: Vec::new(),
             workspaces: vec![Workspace::open(&format!("wrkspc_{id}"), keys)],
+            admin_keys: Vec::new(),
         }
+    }
+
+    /// The limit of a model class.
+    pub(crate) fn limit_of(&self, class: &str) -> &Limit {
+        let own = self.class_limits.iter().find(|own| own.class == class);
+        own.map_or(&self.limit, |own| &own.limit)
     }
 }
 

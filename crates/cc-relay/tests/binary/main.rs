@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod program;
 
+mod announcing;
 mod claude_code;
 mod commands;
 mod configuration;

@@ -3,7 +3,7 @@
 use relay_providers::adapter::{Auth, Offer};
 use relay_providers::{Kind, facts};
 
-use crate::checked::{Key, KeySource, Limits};
+use crate::checked::{AdminSource, Key, KeySource, Limits};
 use crate::problem::{Findings, Spot};
 use crate::raw;
 use crate::raw::read::Field;
@@ -37,9 +37,18 @@ pub(super) fn pool(
 ) -> Pool {
     let mut keys: Vec<(Key, String)> = Vec::new();
     for (spot, entry) in &raw.keys.items {
-        if let Source::Known(source) = source(entry, spot, kind, findings) {
-            refuse_twins(&source, spot, &keys, findings);
-            keys.push((key(entry, source), spot.path.clone()));
+        let (source, admin) = (source(entry, spot, kind, findings), admin(entry, spot, kind, findings));
+        match source {
+            Source::Known(source) => {
+                refuse_twins(&source, spot, &keys, findings);
+                keys.push((Key { admin, ..key(entry, source) }, spot.path.clone()));
+            }
+            Source::Keyless if admin.is_some() => {
+                findings
+                    .problem(spot, "has an admin key, and no key whose limits it could tell")
+                    .hint("write `key`, `key_file` or `key_command` beside it");
+            }
+            Source::Keyless | Source::Unread => {}
         }
     }
     let n_written = raw.keys.items.len();
@@ -170,6 +179,40 @@ fn key(entry: &raw::providers::Entry, source: KeySource) -> Key {
         weight: weight(entry),
         limit_group: text(&entry.limit_group),
         workspace: text(&entry.workspace),
+        admin: None,
+    }
+}
+
+/// At most one of `limits_admin_key` and `limits_admin_key_file`, and only where there is something to ask with it.
+fn admin(
+    entry: &raw::providers::Entry,
+    spot: &Spot,
+    kind: Kind,
+    findings: &mut Findings,
+) -> Option<AdminSource> {
+    let (value, file) = (entry.limits_admin_key.get(), entry.limits_admin_key_file.get());
+    let (option, at) = match (value, file) {
+        (None, None) => return None,
+        (Some(_), Some(_)) => {
+            findings
+                .problem(spot, "has both `limits_admin_key` and `limits_admin_key_file`")
+                .hint("keep one of them");
+            return None;
+        }
+        (Some(_), None) => ("limits_admin_key", &entry.limits_admin_key.spot),
+        (None, Some(_)) => ("limits_admin_key_file", &entry.limits_admin_key_file.spot),
+    };
+    if kind != Kind::Anthropic {
+        let what = format!("a provider of type `{}` does not tell its limits", kind.as_str());
+        findings.problem(at, what).hint(format!("remove `{option}`, or set `rpm_limit` and its like"));
+        return None;
+    }
+    match (value, file) {
+        // An empty variable is no mistake: without the key, limits are learned from answers as they are anyhow.
+        (Some(hidden), _) => {
+            Some(hidden.secret.clone()).filter(|secret| !secret.is_empty()).map(AdminSource::Value)
+        }
+        (None, file) => file.map(|path| AdminSource::File(path.0.clone())),
     }
 }
 

@@ -93,6 +93,10 @@ section! {
         limit_group: Text => "team-a";
         /// The workspace the key belongs to. Keys of the same workspace share a prompt cache, and its narrower limits if it has any. Answers of Anthropic's name it; where they do not, name it here.
         workspace: Text => "default";
+        /// For `anthropic`: an Admin API key of the organization that the key belongs to. With it the relay asks every hour which limits the organization has, and keeps them from the start. It suffices to write it beside one key of the organization; no message is ever sent with it.
+        limits_admin_key: Hidden => "${ANTHROPIC_ADMIN_KEY}";
+        /// A file whose first line is the Admin API key. It is read again for each look.
+        limits_admin_key_file: FilePath => "/run/secrets/anthropic-admin";
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stories over the whole relay: in-memory pipes, scripted upstreams, paused time. Each file is named
 //! by what goes wrong, or by the law that it holds.
 
+mod announced;
 mod client_leaves;
 mod cut_stream;
 mod drain;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use relay_sim::{Limit, Meter, Organization, Pace, Settings, Sim, Workspace};
+use relay_sim::{ClassLimit, Key, Limit, Meter, Organization, Pace, Settings, Sim, Workspace};
 use serde_json::{Value, json};
 use tokio::join;
 
-use crate::client::{Reply, ask, call, post};
+use crate::client::{Reply, ask, call, get, post};
 
 const ONE: &str = "sk-ant-api03-one";
 const TWO: &str = "sk-ant-api03-two";
@@ -158,4 +158,47 @@ async fn token_counts_have_a_limit_of_their_own() {
     let refused = count().await;
     assert_eq!(refused.status, 429);
     assert_eq!(refused.header("retry-after"), Some("20"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_reads_the_limits_of_the_own_organization_and_nobody_else_does() {
+    const ADMIN: &str = "sk-ant-admin01-acme";
+    let mut settings = settings(Limit::per_minute(60, 50_000, 8000, Duration::from_mins(1)));
+    settings.models.truncate(2);
+    settings.models.iter_mut().for_each(|model| model.class = "shared".to_owned());
+    let acme = &mut settings.organizations[0];
+    acme.admin_keys = vec![Key { name: "admin".to_owned(), secret: ADMIN.to_owned() }];
+    acme.workspaces[1].limit.input = Some(20_000);
+    let limit = Limit { output: None, ..acme.limit };
+    acme.class_limits = vec![ClassLimit { class: "shared".to_owned(), limit }];
+    let sim = Sim::new(settings);
+
+    let path = "/v1/organizations/rate_limits";
+    let reply = get(&sim, ADMIN, &format!("{path}?group_type=model_group")).await;
+    assert_eq!((reply.status.as_u16(), reply.header("anthropic-organization-id")), (200, Some("acme")));
+    let group = json!({
+        "type": "rate_limit",
+        "group_type": "model_group",
+        "models": ["claude-fable-5-2", "claude-haiku-5-5"],
+        "limits": [
+            {"type": "requests_per_minute", "value": 60},
+            {"type": "input_tokens_per_minute", "value": 50_000},
+        ],
+    });
+    assert_eq!(reply.json(), json!({"data": [group], "next_page": null}));
+    assert_eq!(get(&sim, ADMIN, path).await.json()["data"][1]["group_type"], "batch");
+
+    let of = |workspace: &str| format!("/v1/organizations/workspaces/{workspace}/rate_limits");
+    assert_eq!(get(&sim, ADMIN, &of("first")).await.json()["data"], json!([]));
+    let narrower = get(&sim, ADMIN, &of("second")).await.json();
+    assert_eq!(narrower["data"][0]["type"], "workspace_rate_limit");
+    let limit = json!([{"type": "input_tokens_per_minute", "value": 20_000, "org_limit": 50_000}]);
+    assert_eq!(narrower["data"][0]["limits"], limit);
+    assert_eq!(get(&sim, ADMIN, &of("nowhere")).await.status, 404);
+
+    for path in [path, &of("first")] {
+        let refused = get(&sim, ONE, path).await;
+        assert_eq!((refused.status.as_u16(), refused.error().0.as_str()), (401, "authentication_error"));
+    }
+    assert_eq!(ask(&sim, ADMIN, "hello").await.status, 401, "it opens no messages");
 }

@@ -9,7 +9,7 @@ use relay_core::Time;
 use relay_headers::{self as headers, Headers};
 use relay_wire::scan::{self, Value};
 use relay_wire::sse::Reader;
-use relay_wire::{Call, Outline, Tally, quota, refusal};
+use relay_wire::{Call, Outline, Tally, quota, rate_limits, refusal};
 
 use crate::fixtures;
 
@@ -29,6 +29,9 @@ fn read_all(bytes: &[u8]) {
         value.elements().for_each(drop);
     }
     let _ = (Tally::of_message(bytes), refusal::read(bytes));
+    if let Ok(page) = rate_limits::read(bytes) {
+        assert!(page.groups.iter().all(|group| !group.models.is_empty() && !group.limits.is_empty()));
+    }
 
     let mut tally = Tally::default();
     let mut reader = Reader::default();
@@ -90,6 +93,16 @@ proptest! {
     fn anything_that_looks_like_json_is_read_without_panic(
         text in r#"[\[\]{}":,\\ 0-9eE.+-]{0,40}|(\{"(error|usage|metadata|file_id)":[\[\]{}":,\\ 0-9a-z]{0,30}\}?)"#,
     ) {
+        read_all(text.as_bytes());
+    }
+
+    #[test]
+    fn anything_that_looks_like_a_list_of_limits_is_read_without_panic(
+        models in r#"[\[\]{}":,\\ a-z]{0,20}|\["m"\]"#,
+        limits in r#"[\[\]{}":,\\ 0-9a-z]{0,20}|\{"type":"(requests|input_tokens)_per_minute","value":[-0-9e."]{0,24}\}"#,
+        end in r#"[\[\]{}":,\\ 0-9a-z]{0,12}|\]\}\],"next_page":"[a-z=]{0,3}"\}"#,
+    ) {
+        let text = format!(r#"{{"data":[{{"group_type":"model_group","models":{models},"limits":[{limits}{end}"#);
         read_all(text.as_bytes());
     }
 

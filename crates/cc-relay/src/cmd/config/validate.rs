@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use relay_config::checked::KeySource;
+use relay_config::checked::{AdminSource, KeySource};
 use relay_config::{Config, Notices};
 
 use crate::app;
@@ -45,9 +45,16 @@ impl Validate {
 /// The files of keys that are not there. `serve` starts without them, and takes them up when they come.
 fn missing_keys(config: &Config) -> impl Iterator<Item = &Path> {
     let keys = config.providers.iter().flat_map(|provider| &provider.keys);
-    let files = keys.filter_map(|key| match &key.source {
-        KeySource::File(path) => Some(path.as_path()),
-        KeySource::Value(_) | KeySource::Command(_) => None,
+    let files = keys.flat_map(|key| {
+        let own = match &key.source {
+            KeySource::File(path) => Some(path.as_path()),
+            KeySource::Value(_) | KeySource::Command(_) => None,
+        };
+        let admin = match &key.admin {
+            Some(AdminSource::File(path)) => Some(path.as_path()),
+            Some(AdminSource::Value(_)) | None => None,
+        };
+        own.into_iter().chain(admin)
     });
     files.filter(|path| !path.is_file())
 }
