@@ -15,6 +15,8 @@ use crate::adapter::{Ask, Auth, Credential, Facts, Target, Unsupported, Upstream
 pub const X_API_KEY: &str = "x-api-key";
 /// `x-cc-relay-key`: the client's key to the relay when `authorization` is taken by a subscription.
 pub const X_CC_RELAY_KEY: &str = "x-cc-relay-key";
+/// `x-cc-relay-via`: the relays that a request has passed. Only the relay itself writes it.
+pub const X_CC_RELAY_VIA: &str = "x-cc-relay-via";
 const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
@@ -28,6 +30,7 @@ fn ends_here(header: Header<'_>) -> bool {
         X_API_KEY,
         "authorization",
         X_CC_RELAY_KEY,
+        X_CC_RELAY_VIA,
         "transfer-encoding",
         "keep-alive",
         "proxy-connection",

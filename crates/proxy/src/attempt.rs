@@ -18,6 +18,7 @@ use crate::live::Held;
 use crate::relay::{Journey, Relay};
 use crate::snapshot::Upstream;
 use crate::source::{Failure, Source};
+use crate::via;
 use crate::watch::{Events, Opening, Watch};
 
 /// The most of a refusal that is read to understand it, in bytes. Real ones have hundreds; HTML pages
@@ -70,10 +71,14 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
     let Some(credential) = newest(relay, upstream, asked, held) else {
         return Answer::broken(Breakage::Connect, "the key is gone");
     };
-    let prepared = match upstream.adapter.prepare(&asked.ask(), &upstream.target, &credential) {
+    let ask = asked.ask();
+    let mut prepared = match upstream.adapter.prepare(&ask, &upstream.target, &credential) {
         Ok(prepared) => prepared,
         Err(unsupported) => return Answer::unfit(unsupported),
     };
+    if upstream.may_be_a_relay {
+        via::sign(&mut prepared.headers, ask.headers, &relay.name);
+    }
     let request = match asked.request(prepared) {
         Ok(request) => request,
         Err(used_up) => return Answer::broken(Breakage::Cut, used_up),

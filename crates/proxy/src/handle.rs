@@ -95,6 +95,7 @@ impl Handle {
         announce(&config, &snapshot);
         let keeper = found.map(|found| Arc::new(found.keep(&live)));
         let relay = Arc::new(Relay {
+            name: live.dice().uuid(),
             snapshot: ArcSwap::from_pointee(snapshot),
             live,
             slots: Slots::default(),

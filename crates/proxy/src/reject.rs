@@ -42,6 +42,8 @@ pub(crate) enum Reject {
     Slow,
     /// What came is no request.
     Faulty(Fault),
+    /// The request has been here before.
+    Looped,
     /// As many requests are served as may be.
     Busy,
     /// No provider is there for it.
@@ -114,6 +116,9 @@ impl Denied {
     }
 }
 
+const LOOPED: &str = "the request came back to this relay: the `base_url` of one of its providers, or of a relay behind it, \
+                      leads here; write the URL of the provider itself";
+
 /// What the client sees of a no.
 struct Face {
     status: u16,
@@ -180,6 +185,7 @@ impl Reject {
             Self::Unreadable => Face::new(400, ErrorKind::InvalidRequest, "the body could not be read"),
             Self::Slow => Face::new(408, ErrorKind::Timeout, "the rest of the body did not come in time"),
             Self::Faulty(fault) => faulty(*fault),
+            Self::Looped => Face { status: 508, ..Face::hopeless(LOOPED) },
             Self::Busy => Face {
                 retry_after: Some(1),
                 ..Face::new(503, ErrorKind::Overloaded, "the relay is at maximum capacity")

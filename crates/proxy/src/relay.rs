@@ -27,9 +27,12 @@ use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::surface::Surface;
 use crate::unified;
+use crate::via;
 
 /// All that requests share.
 pub(crate) struct Relay {
+    /// What it calls itself towards other relays; new with every start.
+    pub(crate) name: String,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) live: Arc<Live>,
     pub(crate) slots: Slots,
@@ -94,6 +97,9 @@ async fn serve(
         return Ok(catalog::public(relay, surface, exchange));
     }
     let client = known(relay, &snapshot, peer, &request).await?;
+    if via::is_back(&request.headers, &relay.name) {
+        return Err(Reject::Looped);
+    }
     exchange.note_client(&client.name);
     let slot = relay.slots.take(snapshot.server.max_concurrent).ok_or(Reject::Busy)?;
     if let Some(page) = catalog::page(relay, &snapshot, client.standing, surface, path.query(), exchange)? {

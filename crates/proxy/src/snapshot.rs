@@ -44,6 +44,8 @@ pub(crate) struct Upstream {
     keys: BTreeMap<KeyId, Entry>,
     /// It may see the login of a subscription: it is Anthropic's own API, or on this machine.
     is_anthropic: bool,
+    /// It is not at the usual address of its kind, so what answers there may be another relay, or this one.
+    pub(crate) may_be_a_relay: bool,
     /// How many of its keys are configured and not there: their file or command gives none at the moment.
     absent: usize,
 }
@@ -165,6 +167,7 @@ impl Upstream {
             deadlines: Deadlines { connect, first_byte, idle },
             models: provider.models.clone(),
             is_anthropic: provider.base_url.host().is_some_and(is_anthropic),
+            may_be_a_relay: adapter.facts().base_url.is_none_or(|usual| provider.base_url != usual),
             absent: provider.keys.len().saturating_sub(keys.len()),
             keys,
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,6 +63,13 @@ impl Story {
         let workspaces = sim.settings().organizations.iter().flat_map(|holder| &holder.workspaces);
         let keys = workspaces.flat_map(|part| &part.keys).map(|key| format!("{{ key: {} }}", key.secret));
         self.providers.push((name.to_owned(), Far::Simulated(sim.clone()), keys.collect()));
+        self
+    }
+
+    /// A provider whose address leads back to the relay.
+    pub fn leading_back(mut self, name: &str) -> Self {
+        let keys = vec![format!("{{ key: sk-{name}-1 }}")];
+        self.providers.push((name.to_owned(), Far::Back(Arc::default()), keys));
         self
     }
 
@@ -129,6 +136,12 @@ impl Story {
         let (recorder, state) = (self.recorder, self.state);
         let parts = Parts { clock, tasks: tasks.clone(), workers: None, transport, recorder, state };
         let handle = Handle::build(config, parts).await.expect("the configuration of a story can be used");
+        for far in upstreams.values() {
+            if let Far::Back(back) = far {
+                // It was made just now, and has not been set before.
+                let _ = back.set(handle.clone());
+            }
+        }
         Told { handle, tasks, upstreams }
     }
 
@@ -167,13 +180,15 @@ pub struct Told {
 enum Far {
     Scripted(Arc<Upstream>),
     Simulated(Sim),
+    /// The relay that asks.
+    Back(Arc<OnceLock<Handle>>),
 }
 
 impl Far {
     fn scripted(&self) -> Option<&Arc<Upstream>> {
         match self {
             Self::Scripted(upstream) => Some(upstream),
-            Self::Simulated(_) => None,
+            Self::Simulated(_) | Self::Back(_) => None,
         }
     }
 }
@@ -311,6 +326,11 @@ impl Dial for Pipes {
                 Far::Scripted(upstream) => self.tasks.spawn("upstream", upstream.serve(theirs)),
                 Far::Simulated(sim) => {
                     self.tasks.spawn("upstream", async move { sim.serve(theirs).await });
+                }
+                Far::Back(back) => {
+                    let relay = back.get().expect("it was built before it was asked").clone();
+                    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+                    self.tasks.spawn("upstream", async move { relay.serve(theirs, peer).await });
                 }
             }
             Ok(Connected { io: Box::new(ours), timing: Timing::default() })

@@ -9,6 +9,7 @@ mod failover;
 mod late_head;
 mod limits;
 mod logs;
+mod loops;
 mod pass_through;
 mod pings;
 mod recording;
