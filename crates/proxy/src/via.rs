@@ -16,13 +16,12 @@ pub(crate) fn is_back(came: &Headers, own: &str) -> bool {
     relays.by_ref().take(MOST).any(|relay| relay == own.as_bytes()) || relays.next().is_some()
 }
 
-/// Writes this relay's name behind those of the relays before it.
+/// Writes this relay's name behind those of the relays before it, on what has no name of a relay yet.
 pub(crate) fn sign(sent: &mut Headers, came: &Headers, own: &str) {
-    let mut relays: Vec<&[u8]> = came.members(X_CC_RELAY_VIA).collect();
-    relays.push(own.as_bytes());
-    let relays = relays.join(&b", "[..]);
-    if let Ok(relays) = Value::new(&relays) {
-        sent.set(X_CC_RELAY_VIA, relays);
+    let named = came.members(X_CC_RELAY_VIA).flat_map(|relay| [relay, b", "]).collect::<Vec<_>>().concat();
+    let relays = if named.is_empty() { own.as_bytes() } else { &[&named, own.as_bytes()].concat() };
+    if let Ok(relays) = Value::new(relays) {
+        sent.add(X_CC_RELAY_VIA, relays);
     }
 }
 
@@ -43,7 +42,7 @@ mod tests {
         let mut headers = Headers::default();
         assert!(!is_back(&headers, "a"));
         for relay in ["a", "b", "c"] {
-            let came = headers.clone();
+            let came = std::mem::take(&mut headers);
             sign(&mut headers, &came, relay);
         }
         assert_eq!(headers.text(X_CC_RELAY_VIA), Some("a, b, c"));
@@ -59,7 +58,7 @@ mod tests {
             assert!(is_back(&via(values), "a"), "{values:?}");
         }
         assert!(!is_back(&via(&["aa, ba", "a-"]), "a"));
-        let mut sent = via(&["x"]);
+        let mut sent = Headers::default();
         sign(&mut sent, &via(&["x,y", "z"]), "a");
         assert_eq!(sent.all(X_CC_RELAY_VIA).collect::<Vec<_>>(), [b"x, y, z, a"]);
     }
