@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use relay_transport::server::{Inbound, InboundError};
 use tokio::time::Sleep;
 
 use crate::reject::Reject;
+use crate::unread::Unread;
 
 /// How long a client may be silent in the middle of a body. As long as it may take over a head: a client that
 /// has vanished must not hold its place for ever, and one on a bad line must not lose its request.
@@ -29,7 +29,7 @@ pub(crate) struct Arriving {
 /// By which version of HTTP it comes.
 enum Way {
     Http1(Inbound),
-    Http2(Incoming),
+    Http2(Unread),
 }
 
 /// Reads a whole body. One that comes in one piece is not copied.
@@ -85,8 +85,8 @@ impl From<Inbound> for Arriving {
     }
 }
 
-impl From<Incoming> for Arriving {
-    fn from(body: Incoming) -> Self {
+impl From<Unread> for Arriving {
+    fn from(body: Unread) -> Self {
         Self { way: Way::Http2(body), patience: None }
     }
 }

@@ -35,6 +35,7 @@ mod outgoing;
 mod property;
 mod stream;
 mod unified;
+mod unread;
 mod via;
 
 mod preview;

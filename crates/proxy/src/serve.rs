@@ -30,6 +30,7 @@ use crate::relay::{Peer, Relay, relay};
 use crate::socket::{self, Socket, Version};
 use crate::tasks::Tasks;
 use crate::tls::Certificate;
+use crate::unread::Unread;
 use crate::workers::Workers;
 
 /// How long a client may take over a TLS handshake.
@@ -158,13 +159,14 @@ impl Door {
             Version::Http2 => {
                 let socket = Socket::new(stream, first);
                 let from = Peer { address: peer, scheme, flushes: Some(socket.flushes()) };
-                let (shared, tasks) = (self.relay, self.tasks);
+                let (shared, streams) = (self.relay, self.tasks.some());
+                let beside = streams.clone();
                 let service = service_fn(move |request: http::Request<Incoming>| {
                     let (shared, from) = (Arc::clone(&shared), from.clone());
-                    let request = Request::from(request).map(Arriving::from);
+                    let request =
+                        Request::from(request).map(|body| Arriving::from(Unread::new(body, beside.clone())));
                     async move { Ok::<http::Response<_>, Infallible>(relay(shared, &from, request).await.into()) }
                 });
-                let streams = tasks.some();
                 let connection =
                     speaking_http2(streams.clone()).serve_connection(TokioIo::new(socket), service);
                 if let Err(error) = Quiet::new(until_drained(connection, draining, streams)).await {

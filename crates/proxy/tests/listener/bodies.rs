@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use crate::certificates::{Authority, Files, Handshake};
-use crate::client::{Answer, Raw, Sent, header, together, within};
+use crate::client::{Answer, Http2, Raw, Sent, header, together, within};
 use crate::stage::Stage;
 use crate::upstream::{Act, Gate, Upstream, acts};
 
@@ -162,15 +162,52 @@ async fn over_http2_too_and_the_connection_goes_on() {
         }
         let mut asking = client.clone();
         let asked = together(async move { Answer::of(asking.begin_with(request).await.unwrap()).await });
-        // Until the relay takes no more of it.
         let piece = Bytes::from(vec![b'x'; LIMIT]);
-        while within(feed.send_data(piece.clone())).await.is_ok() {}
+        // More than any window holds, and the answer is there before its end.
+        for _ in 0..20 {
+            within(feed.send_data(piece.clone())).await.unwrap();
+        }
         let answer = asked.await.unwrap();
+        for _ in 20..48 {
+            within(feed.send_data(piece.clone())).await.unwrap();
+        }
+        drop(feed);
         assert_eq!(answer.status(), 413);
         assert!(answer.cut.is_none() && answer.text().contains("\"request_too_large\""), "{answer:?}");
     }
     assert_eq!(client.ask(post("/v1/messages", MESSAGE)).await.status(), 200);
     assert_eq!(client.ask(get("/health")).await.status(), 200);
+}
+
+/// curl forgets an answer that is followed by a reset, and the relay reset whoever still sent.
+#[tokio::test(start_paused = true)]
+async fn over_http2_a_refused_client_that_falls_silent_is_reset_after_a_while_and_not_before() {
+    let (stage, _upstream) = stage().await;
+    let mut client = Http2::over(stage.pipe()).await.unwrap();
+    let (mut feed, body) = Channel::new(1);
+    let mut request: Request<Sent> = post("/v2/nothing", "").map(|_: Bytes| body.boxed());
+    request.headers_mut().insert("content-length", 1_000.into());
+    let answer = Answer::of(client.begin_with(request).await.unwrap()).await;
+    assert_eq!((answer.status(), answer.cut.is_none()), (404, true));
+    let (began, mut sent) = (Instant::now(), 0);
+    // A byte every three seconds is no silence, and is taken all the same for half a minute at the most.
+    while feed.send_data(Bytes::from_static(b"x")).await.is_ok() {
+        sent += 1;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    assert!((9..=11).contains(&sent) && began.elapsed() <= Duration::from_secs(34), "{sent}");
+    // And who says nothing is waited for no longer than five.
+    let (mut feed, body) = Channel::new(1);
+    let mut request: Request<Sent> = post("/v2/nothing", "").map(|_: Bytes| body.boxed());
+    request.headers_mut().insert("content-length", 1_000.into());
+    assert_eq!(client.begin_with(request).await.unwrap().status(), 404);
+    tokio::time::sleep(Duration::from_millis(5_100)).await;
+    let (began, mut sent) = (Instant::now(), 0);
+    while feed.send_data(Bytes::from_static(b"x")).await.is_ok() {
+        sent += 1;
+    }
+    assert!(sent <= 3 && began.elapsed() < Duration::from_secs(1), "{sent}");
+    assert_eq!(client.ask(get("/health")).await.status(), 200, "the connection goes on");
 }
 
 const REFUSED: &str = "POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n";
