@@ -322,4 +322,43 @@ mod tests {
         spread.note(u64::MAX);
         spread.note(0);
     }
+
+    /// The numbers stand in files of earlier runs.
+    #[test]
+    fn calls_are_told_apart_by_the_length_of_their_answer_by_who_waits_and_by_their_size() {
+        let table = [
+            (None, false, 0, [4, 0]),
+            (None, false, 1_023, [4, 0]),
+            (None, false, 1_024, [5, 0]),
+            (Some(1_025), false, 4_096, [7, 0]),
+            (None, true, 2_048, [18, 1]),
+            (Some(1_024), false, 4_096, [31, 2]),
+            (Some(1), true, 1 << 20, [51, 3]),
+            (Some(1), true, u64::MAX, [51, 3]),
+        ];
+        for (max_tokens, background, bytes, expect) in table {
+            let size = Size { bytes, max_tokens, background, ..Size::default() };
+            assert_eq!(kinds(&size), expect, "{size:?}");
+            assert!(expect.iter().all(|kind| *kind < N_KINDS));
+        }
+    }
+
+    #[test]
+    fn the_pace_of_answers_that_stream_is_learned_and_of_no_others() {
+        let begun = Time::default();
+        for (streams, output, seconds, expect) in [
+            (true, 600, 2, Some(upper(step(300)))),
+            (true, 600, 20, Some(upper(step(30)))),
+            (true, 0, 2, None),
+            (false, 600, 2, None),
+        ] {
+            let mut known = Estimates::default();
+            let (size, usage) = (Size { streams, ..Size::default() }, Usage { output, ..Usage::default() });
+            for _ in 0..8 {
+                let ended = begun + std::time::Duration::from_secs(seconds);
+                known.note_answer(&size, &usage, (begun, ended));
+            }
+            assert_eq!(known.pace.estimate(), expect, "{output} in {seconds} s, streams: {streams}");
+        }
+    }
 }

@@ -20,7 +20,8 @@ pub const X_CC_RELAY_VIA: &str = "x-cc-relay-via";
 const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
-/// network or its cookies, those that the transport writes, and every credential.
+/// network or its cookies or what stands before the relay, those that the transport writes, and every credential.
+/// Cloudflare, which stands before Anthropic's API too, refuses requests that carry headers of its own.
 fn ends_here(header: Header<'_>) -> bool {
     // Those that every request has come first: they are looked for in this order.
     const HERE: Names = Names::of(&[
@@ -43,10 +44,18 @@ fn ends_here(header: Header<'_>) -> bool {
         "forwarded",
         "x-real-ip",
         "expect",
+        "via",
+        "cdn-loop",
+        "true-client-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "fly-client-ip",
     ]);
-    const FORWARDED: &[u8] = b"x-forwarded-";
-    let beginning = header.name().get(..FORWARDED.len()).unwrap_or_default();
-    HERE.have(&header) || beginning.eq_ignore_ascii_case(FORWARDED)
+    const FAMILIES: [&[u8]; 2] = [b"x-forwarded-", b"cf-"];
+    let begins = |with: &[u8]| {
+        header.name().get(..with.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(with))
+    };
+    HERE.have(&header) || FAMILIES.into_iter().any(begins)
 }
 
 /// Writes the request.
@@ -166,6 +175,11 @@ mod tests {
             ("x-forwarded-host", "inner"),
             ("forwarded", "for=10.0.0.1"),
             ("x-real-ip", "10.0.0.1"),
+            ("true-client-ip", "10.0.0.1"),
+            ("CF-Connecting-IP", "10.0.0.1"),
+            ("cf-ray", "8a1b2c3d4e5f6071-FRA"),
+            ("cdn-loop", "cloudflare; loops=1"),
+            ("via", "1.1 inner"),
             ("connection", "close, X-Hop"),
             ("x-hop", "1"),
             ("te", "trailers"),
