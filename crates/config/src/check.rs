@@ -6,9 +6,12 @@
 mod auth;
 mod keys;
 mod log;
+pub(crate) mod prices;
 mod providers;
 mod routing;
 mod server;
+
+use relay_core::Second;
 
 use crate::checked::{Config, Queue, State};
 use crate::problem::Findings;
@@ -29,11 +32,13 @@ pub(crate) fn check(root: &Root, findings: &mut Findings) -> Config {
         auth,
         routing,
         providers: accounts.served,
+        prices: prices::prices(root, findings),
         queue: Queue {
             max_wait: root.queue.max_wait_ms.value.0,
             cold_prefix_wait: root.queue.cold_prefix_wait_ms.value.0,
             max_calls: root.queue.max_calls.value.0,
             max_bytes: root.queue.max_bytes.value.0,
+            second: Second(root.queue.dollars_per_second.value.0),
         },
         state: State {
             enabled: root.state.enabled.value.0,

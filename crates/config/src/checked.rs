@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use relay_core::{Families, Strategy};
+use relay_core::{Families, Price, Second, Strategy};
 use relay_providers::{Kind, Secret};
 
 /// A whole configuration that has passed every check.
@@ -21,6 +21,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// How long a call may wait.
     pub queue: Queue,
+    /// What models cost, by name, before the prices that are known.
+    pub prices: Vec<(String, Price)>,
     /// What a restart does not forget.
     pub state: State,
     /// What is logged, and where.
@@ -284,6 +286,8 @@ pub struct Queue {
     pub max_calls: u64,
     /// Their bodies may be so large together, in bytes.
     pub max_bytes: u64,
+    /// What a second of waiting is worth.
+    pub second: Second,
 }
 
 /// What a restart does not forget.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use relay_core::{Caps, Fleet, KeyId, Ownership, ProviderId};
+use relay_core::{Caps, Fleet, KeyId, Ownership, Prices, ProviderId};
 use relay_providers::Secret;
 
 use crate::checked::{Config, Key, KeySource, Limits, Provider};
@@ -35,6 +35,8 @@ impl Config {
             prefix_wait: self.queue.cold_prefix_wait,
             queue_calls: Some(self.queue.max_calls),
             queue_bytes: Some(self.queue.max_bytes),
+            prices: Prices::with(self.prices.iter().cloned()),
+            second: self.queue.second,
         }
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod table;
 
 pub(crate) mod leaf;
 pub(crate) mod many;
+pub(crate) mod money;
 pub(crate) mod unit;
 
 pub(crate) mod auth;
@@ -41,6 +42,8 @@ section! {
         providers: List<providers::Account>;
         /// How long a call may wait for a key.
         queue: queue::Queue;
+        /// What models cost. The list prices of Anthropic's are known; what is written here goes before them. By prices is decided how long a conversation waits for the key where its prompts are cached, and `cc-relay plan` reckons with them.
+        prices: List<money::Price>;
         /// What was learned, and where it is kept over a restart.
         state: state::State;
         /// What is logged, and where.

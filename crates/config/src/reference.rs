@@ -145,6 +145,7 @@ fn name_of(form: &Form) -> String {
         Form::Lapse { unit: Some(unit) } => format!("{unit}, or a time such as `5s`"),
         Form::Lapse { unit: None } => "time such as `1m30s`".to_owned(),
         Form::Size => "size such as `64MiB`".to_owned(),
+        Form::Dollars => "dollars such as `0.05`".to_owned(),
         Form::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Form::List(form) => format!("list of {}", name_of(form)),
         Form::Map(form) => format!("map of names to {}", name_of(form)),

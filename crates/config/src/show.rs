@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
+use relay_core::Price;
 use relay_providers::Secret;
 use serde_json::{Map, Value, json};
 
+use crate::check::prices::of_a_million;
 use crate::checked::{
     AdminSource, Auth, Config, Key, KeySource, Log, Output, Provider, Routing, Server, State,
 };
 use crate::emit;
 use crate::raw::leaf::word_of;
+use crate::raw::money::text_of;
 use crate::raw::routing::{Order, Pick};
 use crate::raw::unit::{size_text, time_text};
 
 /// What `cc-relay config show` prints. With the labels replaced by secrets it would load as the same
 /// configuration again.
 pub fn effective(config: &Config) -> String {
-    emit::document(&json!({
+    let mut shown = json!({
         "server": server(&config.server, &config.auth),
         "routing": routing(config),
         "providers": config.providers.iter().map(provider).collect::<Vec<_>>(),
@@ -25,10 +28,33 @@ pub fn effective(config: &Config) -> String {
             "cold_prefix_wait_ms": millis(config.queue.cold_prefix_wait),
             "max_calls": config.queue.max_calls,
             "max_bytes": size_text(config.queue.max_bytes),
+            "dollars_per_second": dollars(config.queue.second.0),
         },
         "state": state(&config.state),
         "logging": log(&config.log),
-    }))
+    });
+    if !config.prices.is_empty() {
+        shown["prices"] = config.prices.iter().map(price).collect();
+    }
+    emit::document(&shown)
+}
+
+fn price((model, price): &(String, Price)) -> Value {
+    let Price { input, output, write, read, .. } = *price;
+    let shown = |nanodollars| dollars(of_a_million(nanodollars));
+    json!({
+        "model": model,
+        "input": shown(input),
+        "output": shown(output),
+        "cache_write": shown(write),
+        "cache_read": shown(read),
+    })
+}
+
+/// A number of dollars, as it would be written.
+fn dollars(billionths: u64) -> Value {
+    let text = text_of(billionths);
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
 fn server(server: &Server, auth: &Auth) -> Value {

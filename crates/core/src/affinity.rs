@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::fleet::{Class, FNV_OFFSET, KeyId, ProviderId, fnv1a};
 use crate::index::{Hashed, Index};
 use crate::memory::HomeMemory;
+use crate::price::Patience;
 use crate::time::{Roll, Time};
 use crate::usage::Usage;
 
@@ -18,9 +19,8 @@ const MOST: usize = 20_000;
 /// (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
 pub(crate) const LIFETIME: Duration = Duration::from_mins(5);
 
-/// What it is worth to keep a cache, in nanoseconds of waiting for each cached token: to write a token costs about
-/// five dollars a million more than to read it, and a second of waiting is taken to be worth five cents.
-const NANOSECONDS_A_TOKEN: u64 = 100_000;
+/// The same, if it was written to live for longer.
+pub(crate) const LONG_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A conversation: a session, or one agent of it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -87,6 +87,8 @@ pub(crate) struct Home {
     /// What its last prompt had, and how long its body was.
     pub(crate) prompt: u64,
     pub(crate) bytes: u64,
+    /// It was written to live for an hour.
+    long: bool,
     used: Time,
 }
 
@@ -98,16 +100,22 @@ pub(crate) struct Affinity {
     order: VecDeque<(Time, Conversation)>,
 }
 
+/// How long a cache lives after it was used last.
+const fn lifetime(long: bool) -> Duration {
+    if long { LONG_LIFETIME } else { LIFETIME }
+}
+
 impl Home {
     /// How many of its tokens a call would read from the cache now.
     pub(crate) fn warm(&self, class: &Class, now: Time) -> u64 {
-        let lives = now.since(self.used) < LIFETIME && self.class == *class;
+        let lives = now.since(self.used) < lifetime(self.long) && self.class == *class;
         if lives { self.cached } else { 0 }
     }
 
     /// How long it is worth to wait for it, rather than to go elsewhere now.
-    pub(crate) fn worth(&self, class: &Class, now: Time) -> Duration {
-        Duration::from_nanos(self.warm(class, now).saturating_mul(NANOSECONDS_A_TOKEN))
+    pub(crate) fn worth(&self, class: &Class, patience: Patience, now: Time) -> Duration {
+        let each = if self.long { patience.long } else { patience.short };
+        Duration::from_nanos(self.warm(class, now).saturating_mul(each))
     }
 }
 
@@ -126,7 +134,7 @@ impl Affinity {
         let recent = self.order.iter().rev().take_while(|(used, _)| *used >= since);
         let current = recent.filter_map(|(used, conversation)| {
             let home = self.homes.get(*conversation).filter(|home| home.used == *used)?;
-            let Home { provider, key, cached, prompt, bytes, used, .. } = *home;
+            let Home { provider, key, cached, prompt, bytes, long, used, .. } = *home;
             let class = home.class.clone();
             Some(HomeMemory {
                 conversation: *conversation,
@@ -136,6 +144,7 @@ impl Affinity {
                 cached,
                 prompt,
                 bytes,
+                long,
                 used,
             })
         });
@@ -146,11 +155,12 @@ impl Affinity {
 
     /// Takes in those whose cache may live, and who were not heard of since. The one that was used last comes last.
     pub(crate) fn recall<'a>(&mut self, homes: impl DoubleEndedIterator<Item = &'a HomeMemory>, now: Time) {
-        for known in homes.rev().filter(|known| now.since(known.used) < LIFETIME) {
-            let HomeMemory { conversation, provider, key, cached, prompt, bytes, used, .. } = *known;
+        for known in homes.rev().filter(|known| now.since(known.used) < lifetime(known.long)) {
+            let HomeMemory { conversation, provider, key, cached, prompt, bytes, long, used, .. } = *known;
             if self.homes.get(conversation).is_none() {
                 let (class, used) = (known.class.clone(), used.min(now));
-                self.homes.insert(conversation, Home { provider, key, class, cached, prompt, bytes, used });
+                let home = Home { provider, key, class, cached, prompt, bytes, long, used };
+                self.homes.insert(conversation, home);
                 self.order.push_front((used, conversation));
             }
         }
@@ -167,7 +177,10 @@ impl Affinity {
     ) {
         let cached = usage.cache_read.saturating_add(usage.cache_write);
         let prompt = cached.saturating_add(usage.input);
-        let home = Home { provider, key, class: class.clone(), cached, prompt, bytes, used: now };
+        // Who only reads leaves what is cached as it was.
+        let before = || self.homes.get(conversation).is_some_and(|home| home.long && home.key == key);
+        let long = usage.cache_write_long > 0 || usage.cache_write == 0 && before();
+        let home = Home { provider, key, class: class.clone(), cached, prompt, bytes, long, used: now };
         self.homes.insert(conversation, home);
         self.order.push_back((now, conversation));
         self.forget();
@@ -200,15 +213,37 @@ mod tests {
         affinity.settle(Conversation(conversation), at, (&usage, 1), now);
     }
 
+    const PATIENCE: Patience = Patience { short: 100_000, long: 160_000 };
+
     #[test]
     fn a_cache_is_worth_waiting_for_while_it_lives() {
         let mut affinity = Affinity::default();
         settle(&mut affinity, 1, 150_000, T);
         let home = affinity.home(Conversation(1)).unwrap();
-        assert_eq!(home.worth(&Class::of("m"), T), Duration::from_secs(15));
+        assert_eq!(home.worth(&Class::of("m"), PATIENCE, T), Duration::from_secs(15));
         assert_eq!(home.warm(&Class::of("other"), T), 0);
         assert_eq!(home.warm(&Class::of("m"), T + LIFETIME), 0);
         assert_eq!(affinity.home(Conversation(2)), None);
+    }
+
+    #[test]
+    fn a_cache_that_was_written_for_an_hour_lives_for_one_and_is_worth_more() {
+        let (mut affinity, provider, class) = (Affinity::default(), ProviderId::of("p"), Class::of("m"));
+        let mut settle = |key: &[u8], cache_read, cache_write, cache_write_long, now| {
+            let usage = Usage { cache_read, cache_write, cache_write_long, ..Usage::ZERO };
+            let at = (provider, KeyId::of(provider, key), &class);
+            affinity.settle(Conversation(1), at, (&usage, 1), now);
+            let home = affinity.home(Conversation(1)).unwrap();
+            let lives = |age| home.warm(&class, now + age) > 0;
+            assert!(lives(LIFETIME.saturating_sub(Duration::from_nanos(1))));
+            assert!(!lives(LONG_LIFETIME));
+            (lives(LIFETIME), home.worth(&class, PATIENCE, now))
+        };
+        assert_eq!(settle(b"k", 0, 100_000, 1, T), (true, Duration::from_secs(16)));
+        assert_eq!(settle(b"k", 100_000, 0, 0, T + LIFETIME * 2), (true, Duration::from_secs(16)));
+        assert_eq!(settle(b"k", 50_000, 50_000, 0, T + LIFETIME * 3), (false, Duration::from_secs(10)));
+        assert_eq!(settle(b"k", 50_000, 50_000, 50_000, T + LIFETIME * 4), (true, Duration::from_secs(16)));
+        assert_eq!(settle(b"other", 100_000, 0, 0, T + LIFETIME * 5), (false, Duration::from_secs(10)));
     }
 
     #[test]

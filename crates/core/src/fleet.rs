@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::index::Hashed;
 use crate::name::Name;
+use crate::price::{Prices, Second};
 use crate::select::Strategy;
 
 /// All providers, in the order of the configuration.
@@ -24,6 +25,10 @@ pub struct Fleet {
     pub queue_calls: Option<u64>,
     /// Their bodies may be so large together, in bytes.
     pub queue_bytes: Option<u64>,
+    /// What models cost.
+    pub prices: Prices,
+    /// What a second of waiting is worth.
+    pub second: Second,
 }
 
 impl Fleet {
@@ -237,6 +242,11 @@ impl Default for Families {
     fn default() -> Self {
         Self::with([])
     }
+}
+
+/// The name of a model and nothing else: `claude-x-20250219[1m]` is `claude-x`.
+pub(crate) fn plain(model: &str) -> &str {
+    undated(model.strip_suffix("[1m]").unwrap_or(model))
 }
 
 /// The model without the date of its snapshot: `claude-x-20250219` and `claude-x@20250219` are `claude-x`.

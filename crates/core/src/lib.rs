@@ -16,6 +16,7 @@ mod flow;
 mod meter;
 
 pub mod limits;
+pub mod price;
 pub mod quota;
 pub mod usage;
 pub mod window;
@@ -49,6 +50,7 @@ pub use crate::limits::Counted;
 pub use crate::memory::Memory;
 pub use crate::plan::{Exhausted, Foretold, Lease, Met, Need, Plan, Size, Step, Subject, Whose};
 pub use crate::prefix::Prefix;
+pub use crate::price::{Price, Prices, Second};
 pub use crate::queue::{Ticket, Woken};
 pub use crate::quota::{Gauge, Quota, Unified, UnifiedStatus, WindowReading};
 pub use crate::rest::{FIRST_REPROBE, LONGEST_UNPROBED, Unready};

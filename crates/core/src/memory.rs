@@ -158,6 +158,8 @@ pub struct HomeMemory {
     pub prompt: u64,
     /// The length of the body of that, in bytes.
     pub bytes: u64,
+    /// They were written to live for an hour.
+    pub long: bool,
     /// When it was used last.
     pub used: Time,
 }

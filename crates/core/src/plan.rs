@@ -8,6 +8,7 @@ use crate::affinity::{Conversation, Stay};
 use crate::fleet::{Class, ClientId, Fleet, KeyId, ProviderId};
 use crate::limits::{Marks, Needs};
 use crate::prefix::{Prefix, Spot};
+use crate::price::Patience;
 use crate::queue::Ticket;
 use crate::quota::Gauge;
 use crate::rest::Probe;
@@ -101,6 +102,8 @@ pub struct Plan {
     pub(crate) size: Option<Size>,
     pub(crate) conversation: Option<Conversation>,
     pub(crate) prefix: Option<Prefix>,
+    /// For how long what its conversation has cached is worth waiting.
+    pub(crate) patience: Patience,
     pub(crate) pinned: Option<KeyId>,
     /// Who may be asked, in the order of the configuration.
     pub(crate) providers: Vec<ProviderId>,
@@ -168,6 +171,7 @@ impl Fleet {
             Some(owner) if need.pinned.is_none() => vec![owner],
             _ => all().collect(),
         };
+        let patience = self.prices.patience(need.model.as_deref(), self.second);
         Plan {
             class: need.class,
             subject: need.subject,
@@ -175,6 +179,7 @@ impl Fleet {
             size: need.size,
             conversation: need.conversation,
             prefix: need.prefix,
+            patience,
             pinned: need.pinned,
             providers,
             wait_until: now + self.max_wait,
@@ -353,11 +358,12 @@ impl Terms {
         /// Ten times the longest context there is, in tokens.
         const MOST: u64 = 10_000_000;
         let output = self.size.and_then(|size| size.max_tokens).unwrap_or(MOST);
-        let Usage { input, cache_write, cache_read, .. } = usage;
+        let Usage { input, cache_write, cache_write_long, cache_read, .. } = usage;
         Usage {
             input: input.min(MOST),
             output: usage.output.min(output),
             cache_write: cache_write.min(MOST),
+            cache_write_long: cache_write_long.min(MOST),
             cache_read: cache_read.min(MOST),
         }
     }

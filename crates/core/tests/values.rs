@@ -92,9 +92,9 @@ fn the_reset_is_the_latest_of_what_is_used_up() {
 
 #[test]
 fn tokens_add_up_kind_by_kind_and_never_wrap() {
-    let one = Usage { input: 1, output: 2, cache_write: 3, cache_read: 4 };
-    let ten = Usage { input: 10, output: 20, cache_write: 30, cache_read: 40 };
-    let sum = Usage { input: 11, output: 22, cache_write: 33, cache_read: 44 };
+    let one = Usage { input: 1, output: 2, cache_write: 3, cache_write_long: 2, cache_read: 4 };
+    let ten = Usage { input: 10, output: 20, cache_write: 30, cache_write_long: 20, cache_read: 40 };
+    let sum = Usage { input: 11, output: 22, cache_write: 33, cache_write_long: 22, cache_read: 44 };
     assert_eq!(one + ten, sum);
     let mut total = one;
     total += ten;
@@ -102,7 +102,8 @@ fn tokens_add_up_kind_by_kind_and_never_wrap() {
     assert_eq!(sum.less(one), ten);
     assert_eq!(one.less(ten), Usage::ZERO);
     assert_eq!(ten.uncached_input(), 40);
-    let most = Usage { input: u64::MAX, output: u64::MAX, cache_write: u64::MAX, cache_read: u64::MAX };
+    let all = u64::MAX;
+    let most = Usage { input: all, output: all, cache_write: all, cache_write_long: all, cache_read: all };
     assert_eq!(most + one, most);
     assert_eq!(most.uncached_input(), u64::MAX);
 }

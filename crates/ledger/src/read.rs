@@ -153,8 +153,7 @@ fn estimates(connection: &Connection) -> Rows<EstimateMemory> {
 }
 
 fn homes(connection: &Connection) -> Rows<HomeMemory> {
-    let query =
-        "SELECT conversation, provider, key, class, cached, prompt, bytes, used FROM homes ORDER BY used";
+    let query = "SELECT conversation, provider, key, class, cached, prompt, bytes, long, used FROM homes ORDER BY used";
     rows(connection, query, |row| {
         let class: String = row.get(3)?;
         Ok(Some(HomeMemory {
@@ -165,7 +164,8 @@ fn homes(connection: &Connection) -> Rows<HomeMemory> {
             cached: number(row.get(4)?),
             prompt: number(row.get(5)?),
             bytes: number(row.get(6)?),
-            used: time(row.get(7)?),
+            long: row.get(7)?,
+            used: time(row.get(8)?),
         }))
     })
 }

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// The format of the tables, which a change of them counts up.
-pub(crate) const VERSION: u32 = 1;
+/// The format of the tables, which a change of them counts up. A file of an earlier one is begun anew: what is in it can
+/// be learned again.
+pub(crate) const VERSION: u32 = 2;
 
 /// Says whose file it is: "ccrl", as the `application_id` of the database.
 const OURS: u32 = 0x6363_726c;
@@ -34,7 +35,7 @@ CREATE TABLE spreads (class TEXT NOT NULL, of INTEGER NOT NULL, bars BLOB NOT NU
     PRIMARY KEY (class, of)) STRICT;
 CREATE TABLE homes (conversation INTEGER PRIMARY KEY, provider INTEGER NOT NULL, key INTEGER NOT NULL,
     class TEXT NOT NULL, cached INTEGER NOT NULL, prompt INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    used INTEGER NOT NULL) STRICT;
+    long INTEGER NOT NULL, used INTEGER NOT NULL) STRICT;
 CREATE INDEX homes_by_use ON homes (used);
 CREATE TABLE owners (place INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, key INTEGER NOT NULL) STRICT;
 ";
@@ -42,7 +43,7 @@ CREATE TABLE owners (place INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, key I
 /// What a file turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Found {
-    /// Of this format, or nothing yet.
+    /// Of this format or an earlier one, or nothing yet.
     Ours,
     /// Of a later format.
     Newer(u32),
@@ -74,7 +75,7 @@ fn whose(owner: u32, version: u32) -> Found {
     match (owner, version) {
         (OURS, version) if version > VERSION => Found::Newer(version),
         // Whether a file of nobody is a new one is seen when its tables are counted.
-        (OURS, VERSION) | (0, 0) => Found::Ours,
+        (OURS, 1..=VERSION) | (0, 0) => Found::Ours,
         _ => Found::Foreign,
     }
 }
@@ -89,8 +90,9 @@ pub(crate) fn lay(connection: &mut Connection) -> Result<Found, rusqlite::Error>
     let (owner, version) = (number("application_id")?, number("user_version")?);
     let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match whose(owner, version) {
-        Found::Ours if owner == OURS => drop(transaction),
-        Found::Ours if tables == 0 => {
+        Found::Ours if owner == OURS && version == VERSION => drop(transaction),
+        Found::Ours if owner == OURS || tables == 0 => {
+            clear(&transaction)?;
             transaction.execute_batch(TABLES)?;
             let ours = format!("PRAGMA application_id = {OURS}; PRAGMA user_version = {VERSION};");
             transaction.execute_batch(&ours)?;
@@ -106,4 +108,15 @@ pub(crate) fn lay(connection: &mut Connection) -> Result<Found, rusqlite::Error>
     connection.pragma_update(None, "wal_autocheckpoint", 256)?;
     connection.pragma_update(None, "cache_size", -512)?;
     Ok(Found::Ours)
+}
+
+/// Drops all tables, and what belongs to them.
+fn clear(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let names: Vec<String> =
+        transaction.prepare(names)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for name in names {
+        transaction.execute_batch(&format!("DROP TABLE \"{}\"", name.replace('"', "\"\"")))?;
+    }
+    Ok(())
 }

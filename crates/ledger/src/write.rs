@@ -116,8 +116,8 @@ fn write_estimate(transaction: &Transaction<'_>, known: &EstimateMemory) -> Done
 }
 
 fn write_home(transaction: &Transaction<'_>, known: &HomeMemory) -> Done {
-    let mut insert =
-        transaction.prepare_cached("INSERT OR REPLACE INTO homes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO homes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
     insert.execute(params![
         bits(known.conversation.0),
         bits(known.provider.to_bits()),
@@ -126,6 +126,7 @@ fn write_home(transaction: &Transaction<'_>, known: &HomeMemory) -> Done {
         bits(known.cached),
         bits(known.prompt),
         bits(known.bytes),
+        known.long,
         moment(known.used)
     ])?;
     Ok(())

@@ -8,7 +8,6 @@ pub mod estate;
 pub mod forecast;
 pub mod optimum;
 mod plot;
-pub mod price;
 pub mod recording;
 pub mod report;
 mod upstream;

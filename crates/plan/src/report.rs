@@ -12,7 +12,6 @@ use relay_core::Usage;
 use crate::estate::{Estate, Known};
 use crate::forecast::{Advice, Forecast, Raise};
 use crate::plot;
-use crate::price::price;
 use crate::workload::Workload;
 use crate::world::{Served, Spans};
 
@@ -121,7 +120,7 @@ impl Report {
         let models = workload.models.iter().zip(&forecast.outcome.models).map(|(name, served)| ModelLine {
             name: name.clone(),
             answered: served.answered,
-            dollars: price(name, &Usage::ZERO).map(|_| served.dollars),
+            dollars: estate.fleet.prices.of(name).map(|_| served.dollars),
         });
         let models = models.collect();
         let burst = estate.provider.organizations.first().map_or(Duration::ZERO, |held| held.limit.burst);

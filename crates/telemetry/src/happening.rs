@@ -216,7 +216,7 @@ mod tests {
         first_byte: Some(Duration::from_micros(812_340)),
         ended: Time::EPOCH,
         duration: Duration::from_micros(3_123_456),
-        usage: Usage { input: 812, output: 340, cache_write: 0, cache_read: u64::MAX },
+        usage: Usage { input: 812, output: 340, cache_read: u64::MAX, ..Usage::ZERO },
         bytes: 18_234,
         events: 7,
     };

@@ -150,7 +150,7 @@ impl Recorder {
         line.push_str(",\"model\":\"");
         // The name of a model is the client's own text: of that no more is kept than names of models have.
         line.extend(call.model.chars().filter(|it| it.is_ascii_alphanumeric() || "-_.:/@[]".contains(*it)));
-        let Usage { input, output, cache_write, cache_read } = call.usage;
+        let Usage { input, output, cache_write, cache_read, .. } = call.usage;
         let _ = write!(
             line,
             "\",\"bytes\":{bytes},\"stream\":{stream},\"background\":{background},\"status\":{},\"end\":\"{}\",\
@@ -225,7 +225,7 @@ mod tests {
             arrived: BEGAN + Duration::from_millis(3),
             status: 200,
             end: End::Whole,
-            usage: Usage { input: 1, output: 2, cache_write: 3, cache_read: 4 },
+            usage: Usage { input: 1, output: 2, cache_write: 3, cache_write_long: 1, cache_read: 4 },
             waited: Duration::from_micros(5),
             sent: Some(Duration::from_micros(5)),
             answered: Some(Duration::from_millis(5)),

@@ -36,6 +36,7 @@ struct Counts {
     input: Option<u64>,
     output: Option<u64>,
     cache_write: Option<u64>,
+    cache_write_long: Option<u64>,
     cache_read: Option<u64>,
 }
 
@@ -161,8 +162,11 @@ impl Counts {
         let [input, output, cache_write, cache_read, lifetimes] = usage.pick(names);
         let count = |value: Option<Value<'_>>| value?.as_u64();
         // The lifetimes are the same tokens, told apart by how long they are kept.
+        let cache_write_long =
+            count(lifetimes.and_then(|lifetimes| lifetimes.get("ephemeral_1h_input_tokens")));
         let cache_write = count(cache_write).or_else(|| lifetimes.and_then(sum));
-        Self { input: count(input), output: count(output), cache_write, cache_read: count(cache_read) }
+        let (input, output, cache_read) = (count(input), count(output), count(cache_read));
+        Self { input, output, cache_write, cache_write_long, cache_read }
     }
 
     /// Puts the counts of the prompt into `usage`, but for those it does not give. If all it gives are
@@ -174,6 +178,7 @@ impl Counts {
         }
         usage.input = self.input.unwrap_or(usage.input);
         usage.cache_write = self.cache_write.unwrap_or(usage.cache_write);
+        usage.cache_write_long = self.cache_write_long.unwrap_or(usage.cache_write_long);
         usage.cache_read = self.cache_read.unwrap_or(usage.cache_read);
     }
 }
@@ -212,18 +217,18 @@ mod tests {
     }
 
     const START: &str = r#"{"type":"message_start","message":{"id":"msg_1","model":"claude-opus-5-5","stop_reason":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":100,"cache_read_input_tokens":3000,"output_tokens":2}}}"#;
-    const PROMPT: Usage = Usage { input: 25, output: 0, cache_write: 100, cache_read: 3000 };
+    const PROMPT: Usage = Usage { input: 25, cache_write: 100, cache_read: 3000, ..Usage::ZERO };
 
     #[test]
     fn a_whole_message_tells_its_usage() {
         for (message, expect) in [
             (
                 r#"{"usage":{"input_tokens":1,"output_tokens":2,"cache_creation_input_tokens":3,"cache_read_input_tokens":4,"server_tool_use":{"web_search_requests":9}}}"#,
-                Usage { input: 1, output: 2, cache_write: 3, cache_read: 4 },
+                Usage { input: 1, output: 2, cache_write: 3, cache_read: 4, ..Usage::ZERO },
             ),
             (
                 r#"{"usage":{"input_tokens":1,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3}}}"#,
-                Usage { input: 1, output: 0, cache_write: 5, cache_read: 0 },
+                Usage { input: 1, cache_write: 5, cache_write_long: 3, ..Usage::ZERO },
             ),
             (
                 r#"{"usage":{"cache_creation_input_tokens":null,"input_tokens":7}}"#,
@@ -263,7 +268,7 @@ mod tests {
 
         // But where the whole prompt is counted, a zero in it counts.
         let end = r#"{"type":"message_delta","usage":{"input_tokens":0,"cache_read_input_tokens":3125,"output_tokens":9}}"#;
-        let expect = Usage { input: 0, output: 9, cache_write: 100, cache_read: 3125 };
+        let expect = Usage { output: 9, cache_write: 100, cache_read: 3125, ..Usage::ZERO };
         assert_eq!(tally(&stream(&[START, end])).usage(), expect);
     }
 

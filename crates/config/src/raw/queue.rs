@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::raw::leaf::Whole;
+use crate::raw::money::Dollars;
 use crate::raw::server::DAY;
 use crate::raw::table::section;
 use crate::raw::unit::{Millis, Size};
@@ -16,6 +17,8 @@ section! {
         cold_prefix_wait_ms: Millis<0, DAY> = Duration::from_secs(3);
         /// How many calls may wait at once. Whoever comes when so many do is told when to come back.
         max_calls: Whole<1, { u32::MAX as u64 }> = 10_000;
+        /// What a second of waiting is worth, in dollars: a conversation waits for the key where its prompts are cached as long as that is worth less than writing them anew elsewhere costs. With 0, as long as a call may wait at all.
+        dollars_per_second: Dollars = 50_000_000_u64;
         /// How large the bodies of those that wait may be together: they are kept in memory.
         max_bytes: Size<1, { 1 << 40 }> = 1 << 30;
     }

@@ -50,6 +50,8 @@ pub(crate) enum Form {
     },
     /// A number of bytes such as `64MiB`.
     Size,
+    /// A number of dollars such as `0.05`.
+    Dollars,
     /// One of several words.
     Choice(Vec<&'static str>),
     /// A list.

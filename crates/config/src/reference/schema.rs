@@ -39,6 +39,7 @@ fn schema(form: &Form) -> Value {
             let text = json!({ "type": "string", "pattern": "^[0-9]+ *([KkMmGgTt][Ii]?)?[Bb]?$" });
             json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, text, variable()] })
         }
+        Form::Dollars => or_variable(&json!({ "type": "number", "minimum": 0, "maximum": 1_000_000 })),
         Form::Choice(words) => or_variable(&json!({ "enum": words })),
         Form::List(form) => json!({ "type": ["array", "null"], "items": schema(form) }),
         Form::Map(form) => json!({ "type": ["object", "null"], "additionalProperties": schema(form) }),
@@ -73,7 +74,7 @@ fn property(row: &Row) -> Value {
 /// A default as JSON: a number or a boolean where the option is one.
 fn default_of(form: &Form, default: &str) -> Value {
     match form {
-        Form::Flag | Form::Whole { .. } | Form::Lapse { .. } | Form::Size => {
+        Form::Flag | Form::Whole { .. } | Form::Lapse { .. } | Form::Size | Form::Dollars => {
             serde_json::from_str(default).unwrap_or_else(|_| json!(default))
         }
         _ => json!(default),

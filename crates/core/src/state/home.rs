@@ -38,7 +38,8 @@ impl State {
         let home = plan.conversation.and_then(|conversation| self.affinity.home(conversation));
         let Some(home) = home.filter(|_| plan.whose == Whose::Pool) else { return AtHome::Away(None) };
         let tokens = home.warm(&plan.class, now);
-        let cache = Cache { provider: home.provider, tokens, worth: home.worth(&plan.class, now) };
+        let cache =
+            Cache { provider: home.provider, tokens, worth: home.worth(&plan.class, plan.patience, now) };
         let (key, prompt, bytes) = (home.key, home.prompt, home.bytes);
         plan.stay = Stay::New;
         if tokens == 0 {

@@ -25,7 +25,7 @@ fn totals(state: &State) -> Totals {
 }
 
 fn usage(input: u64, output: u64) -> Usage {
-    Usage { input, output, cache_write: 2 * input, cache_read: 3 * input }
+    Usage { input, output, cache_write: 2 * input, cache_write_long: input, cache_read: 3 * input }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use relay_core::{
 
 use crate::script::{START, call, fleet, state, verdict};
 
-const READ: Usage = Usage { input: 10, output: 0, cache_write: 0, cache_read: 5_000 };
+const READ: Usage = Usage { input: 10, cache_read: 5_000, ..Usage::ZERO };
 
 fn at(millis: u64) -> Time {
     START + Duration::from_millis(millis)

@@ -227,8 +227,11 @@ fn what_calls_will_need_is_learned_from_what_they_needed() {
     let (mut call, needs) = most(&mut stage);
     assert_eq!(needs, [10_000, 1_000]);
     for _ in 0..20 {
-        stage.begin(&mut call, Usage { input: 1_000, cache_write: 2_500, cache_read: 3_500, output: 0 });
-        stage.close(call, Usage { input: 1_000, cache_write: 2_500, cache_read: 3_500, output: 300 });
+        stage.begin(&mut call, Usage { input: 1_000, cache_write: 2_500, cache_read: 3_500, ..Usage::ZERO });
+        stage.close(
+            call,
+            Usage { input: 1_000, cache_write: 2_500, cache_read: 3_500, output: 300, ..Usage::ZERO },
+        );
         stage.pass(60_000);
         call = stage.go(sized(size));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::sample::{select, subsequence};
 use proptest::strategy::{Just, Strategy as Generate, Union};
-use relay_core::{Class, Fleet, Key, KeyId, Ownership, Provider, ProviderId, Strategy};
+use relay_core::{Class, Fleet, Key, KeyId, Provider, ProviderId, Second, Strategy};
 
 /// The providers a random fleet is made of.
 pub(crate) const PROVIDERS: [&str; 4] = ["a", "b", "c", "d"];
@@ -53,14 +53,16 @@ fn sized(n_providers: usize, n_keys: usize) -> impl Generate<Value = Fleet> {
         places.into_iter().map(|place| provider(place, n_keys)).collect::<Vec<_>>()
     });
     let waits = select(vec![0, 2, 30, 600, 3_600]).prop_map(Duration::from_secs);
-    (providers, select(&STRATEGIES), waits).prop_map(|(providers, strategy, max_wait)| Fleet {
-        providers,
-        strategy,
-        ownership: Ownership::default(),
-        max_wait,
-        prefix_wait: Duration::from_secs(3),
-        queue_calls: None,
-        queue_bytes: None,
+    let seconds = select(vec![0, 1_000_000, 50_000_000, u64::MAX]).prop_map(Second);
+    (providers, select(&STRATEGIES), waits, seconds).prop_map(|(providers, strategy, max_wait, second)| {
+        Fleet {
+            providers,
+            strategy,
+            max_wait,
+            prefix_wait: Duration::from_secs(3),
+            second,
+            ..Fleet::default()
+        }
     })
 }
 
@@ -94,13 +96,5 @@ pub(crate) fn square(among_providers: Strategy, among_keys: Strategy) -> Fleet {
         priority: 0,
         weight: 1,
     });
-    Fleet {
-        providers: providers.to_vec(),
-        strategy: among_providers,
-        ownership: Ownership::default(),
-        max_wait: Duration::ZERO,
-        prefix_wait: Duration::ZERO,
-        queue_calls: None,
-        queue_bytes: None,
-    }
+    Fleet { providers: providers.to_vec(), strategy: among_providers, ..Fleet::default() }
 }

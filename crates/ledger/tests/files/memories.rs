@@ -185,8 +185,8 @@ fn estimates(at: Time) -> impl Strategy<Value = EstimateMemory> {
 
 fn homes(at: Time) -> impl Strategy<Value = HomeMemory> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
-    ((0_u64..30, any::<u64>()), 0_u64..6, classes(), numbers, 0..HOUR).prop_map(
-        move |((conversation, provider), owner, class, (cached, prompt, bytes), age)| HomeMemory {
+    ((0_u64..30, any::<u64>()), 0_u64..6, classes(), (numbers, any::<bool>()), 0..HOUR).prop_map(
+        move |((conversation, provider), owner, class, ((cached, prompt, bytes), long), age)| HomeMemory {
             conversation: Conversation(conversation.wrapping_neg()),
             provider: ProviderId::from_bits(provider),
             key: key(owner),
@@ -194,6 +194,7 @@ fn homes(at: Time) -> impl Strategy<Value = HomeMemory> {
             cached,
             prompt,
             bytes,
+            long,
             used: at.before(Duration::from_nanos(age)),
         },
     )

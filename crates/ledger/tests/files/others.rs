@@ -64,6 +64,19 @@ fn a_file_of_a_later_version_is_told_from_ours() {
 }
 
 #[test]
+fn a_file_of_an_earlier_version_is_begun_anew() {
+    let (_folder, path) = place();
+    ours(&path);
+    made(&path, "DROP TABLE homes; ALTER TABLE keys DROP COLUMN seen; PRAGMA user_version = 1;");
+    let mut ledger = open(&path);
+    assert_eq!(ledger.read().unwrap(), Memory::default());
+    let known = Memory { owners: vec![("file_1".to_owned(), key(1))], ..Memory::default() };
+    ledger.write(&known).unwrap();
+    drop(ledger);
+    assert_eq!(open(&path).read().unwrap(), known);
+}
+
+#[test]
 fn a_database_of_somebody_else_is_left_alone() {
     for statements in [
         "CREATE TABLE mine (a); INSERT INTO mine VALUES (1);",

@@ -298,6 +298,7 @@ fn what_nobody_has_seen_for_long_is_forgotten_when_a_relay_starts() {
         cached: 1,
         prompt: 1,
         bytes: 1,
+        long: false,
         used,
     };
     let known = |number, organization| KeyMemory {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Held, KindLine, Report};
 use crate::estate::Known;
 use crate::forecast::{Advice, Raise, Used};
-use crate::price::{PRICED, SOURCE};
 use crate::world::{Moment, Outcome, Served, Spans};
+use relay_core::price::{PRICED, SOURCE};
 
 /// The version of the shape.
 const VERSION: u32 = 1;

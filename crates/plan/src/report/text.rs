@@ -9,8 +9,8 @@ use crate::estate::Known;
 use crate::forecast::{Advice, Raise, Used, meter_name};
 use crate::optimum::float;
 use crate::plot;
-use crate::price::{PRICED, SOURCE};
 use crate::world::Served;
+use relay_core::price::{PRICED, SOURCE};
 
 /// So many limits are shown that could be raised.
 const RAISES: usize = 4;

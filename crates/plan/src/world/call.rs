@@ -9,7 +9,7 @@ use relay_core::{
 
 use super::{Choice, Happening, World};
 use crate::dice::Dice;
-use crate::price::price;
+use crate::optimum::float;
 use crate::workload::Arrival;
 
 /// A call under way.
@@ -208,7 +208,7 @@ impl World<'_> {
             (self.outcome.cache_read, self.outcome.cache_best) =
                 (self.outcome.cache_read + cached, self.outcome.cache_best + best);
             let cache_write = asked.prompt - asked.fresh - cached;
-            Usage { input: asked.fresh, cache_read: cached, cache_write, output: 0 }
+            Usage { input: asked.fresh, cache_read: cached, cache_write, ..Usage::ZERO }
         };
         if let Some(lease) = &mut call.lease {
             self.state.charge(lease, call.usage, self.now);
@@ -247,7 +247,9 @@ impl World<'_> {
             self.state.close(lease, usage, self.now);
         }
         self.in_flight -= 1;
-        let dollars = price(&self.setting.workload.models[asked.model], &usage).unwrap_or_default();
+        let price = self.setting.estate.fleet.prices.of(&self.setting.workload.models[asked.model]);
+        let nanodollars = price.map(|price| price.call(&usage)).unwrap_or_default();
+        let dollars = float(u64::try_from(nanodollars).unwrap_or(u64::MAX)) / 1e9;
         self.outcome.end(&asked, key, (usage, dollars), self.now.since(self.begin));
         self.over(number);
     }

@@ -83,7 +83,7 @@ fn every_request_is_read() {
 
 /// Tokens as `[input, cache_write, cache_read, output]`.
 fn tokens([input, cache_write, cache_read, output]: [u64; 4]) -> Usage {
-    Usage { input, output, cache_write, cache_read }
+    Usage { input, output, cache_write, cache_read, ..Usage::ZERO }
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Pool {
 /// What an answer uses, as soon as it begins: it reads what the last one wrote, if there was one.
 pub(super) const fn begins(goes_on: bool) -> Usage {
     let (cache_read, cache_write) = if goes_on { (PROMPT - TURN, TURN) } else { (0, PROMPT) };
-    Usage { input: 10, output: 1, cache_write, cache_read }
+    Usage { input: 10, output: 1, cache_write, cache_write_long: 0, cache_read }
 }
 
 fn full(limit: u64) -> Gauge {
