@@ -89,6 +89,8 @@ pub(crate) struct Home {
     pub(crate) bytes: u64,
     /// It was written to live for an hour.
     long: bool,
+    /// It counts among those that were used within the last minutes.
+    fresh: bool,
     used: Time,
 }
 
@@ -98,6 +100,10 @@ pub(crate) struct Affinity {
     homes: Index<Conversation, Home>,
     /// In the order in which they were used; some more than once.
     order: VecDeque<(Time, Conversation)>,
+    /// So many of them are older than [`LIFETIME`], as far as somebody has looked.
+    n_old: usize,
+    /// Homes that were used since.
+    n_fresh: u64,
 }
 
 /// How long a cache lives after it was used last.
@@ -159,9 +165,12 @@ impl Affinity {
             let HomeMemory { conversation, provider, key, cached, prompt, bytes, long, used, .. } = *known;
             if self.homes.get(conversation).is_none() {
                 let (class, used) = (known.class.clone(), used.min(now));
-                let home = Home { provider, key, class, cached, prompt, bytes, long, used };
+                let fresh = now.since(used) < LIFETIME;
+                self.n_fresh += u64::from(fresh);
+                let home = Home { provider, key, class, cached, prompt, bytes, long, fresh, used };
                 self.homes.insert(conversation, home);
                 self.order.push_front((used, conversation));
+                self.n_old = 0;
             }
         }
         self.forget();
@@ -180,10 +189,34 @@ impl Affinity {
         // Who only reads leaves what is cached as it was.
         let before = || self.homes.get(conversation).is_some_and(|home| home.long && home.key == key);
         let long = usage.cache_write_long > 0 || usage.cache_write == 0 && before();
-        let home = Home { provider, key, class: class.clone(), cached, prompt, bytes, long, used: now };
+        let home =
+            Home { provider, key, class: class.clone(), cached, prompt, bytes, long, fresh: true, used: now };
+        self.count(now);
+        self.n_fresh += u64::from(!self.homes.get(conversation).is_some_and(|home| home.fresh));
         self.homes.insert(conversation, home);
         self.order.push_back((now, conversation));
         self.forget();
+    }
+
+    /// How many conversations were used within the last minutes: as long as a cache lives. After a long silence it takes a
+    /// few looks until all who have left are known.
+    pub(crate) fn count(&mut self, now: Time) -> u64 {
+        /// The lock is held meanwhile.
+        const AT_ONCE: usize = 64;
+        let end = self.n_old + AT_ONCE;
+        while let Some((used, conversation)) = self.order.get(self.n_old).filter(|_| self.n_old < end)
+            && now.since(*used) >= LIFETIME
+        {
+            // Whoever was used again since is further behind.
+            if let Some(home) =
+                self.homes.get_mut(*conversation).filter(|home| home.used == *used && home.fresh)
+            {
+                home.fresh = false;
+                self.n_fresh -= 1;
+            }
+            self.n_old += 1;
+        }
+        self.n_fresh
     }
 
     /// Those that were quiet for longest go, if there are too many.
@@ -193,8 +226,11 @@ impl Affinity {
         while many(self)
             && let Some((used, conversation)) = self.order.pop_front()
         {
-            if self.homes.get(conversation).is_some_and(|home| home.used == used) {
-                self.homes.remove(conversation);
+            self.n_old = self.n_old.saturating_sub(1);
+            if self.homes.get(conversation).is_some_and(|home| home.used == used)
+                && let Some(home) = self.homes.remove(conversation)
+            {
+                self.n_fresh -= u64::from(home.fresh);
             }
         }
     }
@@ -230,7 +266,7 @@ mod tests {
     fn a_cache_that_was_written_for_an_hour_lives_for_one_and_is_worth_more() {
         let (mut affinity, provider, class) = (Affinity::default(), ProviderId::of("p"), Class::of("m"));
         let mut settle = |key: &[u8], cache_read, cache_write, cache_write_long, now| {
-            let usage = Usage { cache_read, cache_write, cache_write_long, ..Usage::ZERO };
+            let usage = Usage { cache_write, cache_write_long, cache_read, ..Usage::ZERO };
             let at = (provider, KeyId::of(provider, key), &class);
             affinity.settle(Conversation(1), at, (&usage, 1), now);
             let home = affinity.home(Conversation(1)).unwrap();
@@ -244,6 +280,31 @@ mod tests {
         assert_eq!(settle(b"k", 50_000, 50_000, 0, T + LIFETIME * 3), (false, Duration::from_secs(10)));
         assert_eq!(settle(b"k", 50_000, 50_000, 50_000, T + LIFETIME * 4), (true, Duration::from_secs(16)));
         assert_eq!(settle(b"other", 100_000, 0, 0, T + LIFETIME * 5), (false, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn it_is_counted_how_many_conversations_are_under_way() {
+        let mut affinity = Affinity::default();
+        assert_eq!(affinity.count(T), 0);
+        let minutes = |minutes| T + Duration::from_mins(minutes);
+        for (conversation, minute) in [(1, 0), (2, 1), (1, 2), (3, 3)] {
+            settle(&mut affinity, conversation, 10, minutes(minute));
+        }
+        for (minute, expect) in [(3, 3), (5, 3), (6, 2), (7, 1), (8, 0), (9, 0)] {
+            assert_eq!(affinity.count(minutes(minute)), expect, "{minute}");
+        }
+        settle(&mut affinity, 2, 10, minutes(10));
+        assert_eq!(affinity.count(minutes(10)), 1);
+        // Also of what was remembered, and of those that are forgotten, for there are too many.
+        let mut later = Affinity::default();
+        later.recall(affinity.remember(T).iter(), minutes(11));
+        assert_eq!(later.count(minutes(11)), 1);
+        for conversation in 0..=MOST as u64 {
+            settle(&mut later, conversation, 10, minutes(12));
+        }
+        assert_eq!(later.count(minutes(12)), MOST as u64);
+        let looks = (0..=MOST).map(|_| later.count(minutes(20)));
+        assert_eq!(looks.last(), Some(0));
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl<N: Hashed, T> Index<N, T> {
         Some(&self.things[place].1)
     }
 
+    pub(crate) fn get_mut(&mut self, name: N) -> Option<&mut T> {
+        let (_, place) = self.find(name)?;
+        Some(&mut self.things[place].1)
+    }
+
     /// Puts something there, instead of what was there.
     pub(crate) fn insert(&mut self, name: N, thing: T) {
         if let Some((_, place)) = self.find(name) {

@@ -228,6 +228,12 @@ impl Limits {
         cost
     }
 
+    /// How long it takes to refill what it takes, of all limits together, in nanoseconds.
+    pub(crate) fn takes(&self, needs: &Needs, now: Time) -> u64 {
+        let of = |counted: Counted| self.of(counted).backlog(needs.get(counted).units, &Flows::NONE, now).1;
+        COUNTED.into_iter().map(of).fold(0, u64::saturating_add)
+    }
+
     pub(crate) fn promise(&mut self, backlog: &Backlog) {
         self.wanted(backlog).for_each(|(meter, flows)| meter.promise(flows));
     }

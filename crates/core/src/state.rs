@@ -118,7 +118,7 @@ impl State {
             AtHome::Soon(ticket, until) => return Ask::Wait { ticket, until },
             AtHome::Away(warm) => warm,
         };
-        let wants = Wants { cold: &needs, warm };
+        let wants = Wants { cold: &needs, warm: warm.map(|warm| (warm.key, warm.needs)) };
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut survey = self.survey(plan, &wants, now, &mut scratch);
         let chosen = if plan.met.len() >= MOST_ATTEMPTS {
@@ -130,7 +130,10 @@ impl State {
         };
         self.scratch = scratch;
         if let Some(choice) = chosen {
-            return self.let_go(plan, choice, now);
+            return match self.stays(plan, warm.as_ref(), &choice, now) {
+                Some((ticket, until)) => Ask::Wait { ticket, until },
+                None => self.let_go(plan, choice, now),
+            };
         }
         // Who stands in a line is not behind himself.
         if let Some(ticket) = plan.ticket

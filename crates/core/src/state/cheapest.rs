@@ -80,6 +80,14 @@ impl State {
         self.sight(key, domain.class).cost(needs, u64::MAX, now)
     }
 
+    /// For how long serving a call with that key keeps its limits busy, in nanoseconds.
+    pub(super) fn takes(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> u64 {
+        let sight = self.sight(key, domain.class);
+        let own = sight.standing.caps.takes(needs, now);
+        let holders = sight.held.into_iter().chain(sight.room);
+        holders.map(|held| held.limits.takes(needs, now)).fold(own, u64::saturating_add)
+    }
+
     fn sight(&self, key: usize, class: ClassId) -> Sight<'_> {
         let standing = self.keys.at(key);
         let account = self.accounts.get(standing.account);

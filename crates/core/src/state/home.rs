@@ -19,8 +19,18 @@ pub(super) enum AtHome {
     Now(Choice),
     /// It waits there, for that is worth it.
     Soon(Ticket, Time),
-    /// It has no home, or goes elsewhere if somebody else is free. With what it needs where it is cached, and a key there.
-    Away(Option<(usize, Needs)>),
+    /// It has no home, or goes elsewhere if somebody else is free.
+    Away(Option<Warm>),
+}
+
+/// Where a conversation that may go elsewhere is cached.
+#[derive(Clone, Copy)]
+pub(super) struct Warm {
+    pub(super) key: usize,
+    /// What it needs there.
+    pub(super) needs: Needs,
+    /// Where and when it could go on there, if only that takes longer than its cache is worth by itself.
+    dear: Option<(Later, Cache)>,
 }
 
 /// What a conversation has in a prompt cache.
@@ -60,11 +70,11 @@ impl State {
             && waits_for == domain
         {
             let at = self.expected(domain, rank, now);
-            return if is_worth(plan, &cache, at, now) {
-                AtHome::Soon(ticket, at)
-            } else {
-                AtHome::Away(Some((key, needs)))
-            };
+            if is_worth(plan, &cache, at, now) {
+                return AtHome::Soon(ticket, at);
+            }
+            let later = Later { at, cost: 0, provider: cache.provider, key, domain };
+            return AtHome::Away(Some(Warm { key, needs, dear: Some((later, cache)) }));
         }
         let look = self.look_in(plan, (cache.provider, key, domain), &needs, now);
         match look {
@@ -112,11 +122,56 @@ impl State {
                 plan.ticket = Some(ticket);
                 AtHome::Soon(ticket, until)
             }
-            _ => AtHome::Away(Some((home, *needs))),
+            Look::Later(at) => {
+                let later = Later { at, cost: 0, provider, key: home, domain };
+                AtHome::Away(Some(Warm { key: home, needs: *needs, dear: Some((later, *cache)) }))
+            }
+            _ => AtHome::Away(Some(Warm { key: home, needs: *needs, dear: None })),
         }
     }
 
+    /// Somebody else is free. Does a conversation wait where its cache is all the same? To write it anew elsewhere costs
+    /// money, and keeps a limit busy that others will want: for as long as that takes, if there are others.
+    pub(super) fn stays(
+        &mut self,
+        plan: &mut Plan,
+        warm: Option<&Warm>,
+        choice: &Choice,
+        now: Time,
+    ) -> Option<(Ticket, Time)> {
+        let Warm { key, needs, dear } = warm?;
+        let ((later, cache), other) = ((*dear)?, choice.key?);
+        if self.shares_cache(*key, other) {
+            return None;
+        }
+        let there = self.takes(other, choice.domain, &choice.needs, now);
+        let more = there.saturating_sub(self.takes(*key, later.domain, needs, now));
+        let worth = cache.worth.saturating_add(Duration::from_nanos(self.wanted_by_others(more, now)));
+        if !is_worth(plan, &Cache { worth, ..cache }, later.at, now) {
+            return None;
+        }
+        if let Some(ticket) = plan.ticket
+            && let Some(Spot::Line(waits_for, _)) = self.queue.spot(ticket)
+            && waits_for == later.domain
+        {
+            return Some((ticket, later.at));
+        }
+        self.leave(plan);
+        let ticket = self.join(plan, &later, needs);
+        plan.ticket = Some(ticket);
+        Some((ticket, later.at))
+    }
+
     /// How it stands with a key, if its provider still has it.
+    /// Of so much time of a limit, how much others are going to want: all of it, if there is another conversation for each
+    /// key; in proportion, if there are fewer.
+    fn wanted_by_others(&mut self, nanos: u64, now: Time) -> u64 {
+        let others = self.affinity.count(now).saturating_sub(1);
+        let keys = self.pools.iter().map(|pool| pool.len() as u64).sum::<u64>().max(1);
+        let part = u128::from(nanos) * u128::from(others.min(keys)) / u128::from(keys);
+        u64::try_from(part).unwrap_or(u64::MAX)
+    }
+
     fn look_in(
         &self,
         plan: &Plan,

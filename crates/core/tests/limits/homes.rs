@@ -109,6 +109,31 @@ fn it_waits_there_as_long_as_that_is_worth_it_and_goes_elsewhere_if_it_is_not() 
     );
 }
 
+/// To write ten thousand tokens elsewhere keeps a limit busy for 0.6 seconds: with two keys one other conversation wants half
+/// of that, and two want all. It was not reckoned with, and agents whose keys were busy now and then went from one to
+/// the next, wrote their histories again and again, and got half of what the keys carry.
+#[test]
+fn the_more_others_there_are_the_longer_it_waits_before_it_uses_their_limits_up() {
+    for (others, millis) in [(0, 1_000), (1, 1_300), (2, 1_600), (3, 1_600)] {
+        let debt = millis * 1_000_000 / 60_000;
+        for (debt, stays) in [(debt - 500, true), (debt + 500, false)] {
+            let mut stage = two();
+            for other in 0..others {
+                let call = stage.go(with("a", of_conversation(10 + other, takes(0, 0))));
+                stage.serve(call, Usage { cache_write: 1, ..Usage::ZERO });
+            }
+            let call = stage.go(with("b", takes(100_000, 0)));
+            stage.serve(call, usage(100_000 + debt, 0));
+            let (call, told) = stage.arrive(turn(10));
+            let waits = matches!(told, Told::Wait(until) if until < at(60_000 + millis));
+            assert_eq!(waits, stays, "{others} others, {debt} tokens: {told:?}");
+            let stay = call.lease.as_ref().map(|lease| lease.stay());
+            let dear = |stay| matches!(stay, Stay::Left { why: Leaving::Dear(_), .. });
+            assert_eq!((told == Told::Go(id("a")), stay.is_some_and(dear)), (!stays, !stays), "{told:?}");
+        }
+    }
+}
+
 /// Otherwise each who waits for longer than it is worth would count as much as his whole history, the line would look
 /// many times as long as it is, and all would be refused who come to it, while hardly anything is used.
 #[test]
