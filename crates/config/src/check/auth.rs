@@ -126,15 +126,15 @@ impl Clients {
                 return;
             }
         };
+        // Whatever is to be said of its key, and of everyone's: two of one name are told beside it.
+        self.take_name(name, spot, findings);
         match (written(&raw.key), raw.key_file.get()) {
             (Some(_), Some(_)) => {
                 findings.problem(&raw.key_file.spot, "stands beside `key`").hint("keep one of them");
             }
-            (Some(secret), None) => self.add(name, secret, spot, findings),
+            (Some(secret), None) => self.take_key(name, secret, spot, findings),
             (None, Some(path)) => {
-                if self.takes_name(name, spot, findings) {
-                    self.files.push(ClientFile { name: name.to_owned(), path: path.0.clone() });
-                }
+                self.files.push(ClientFile { name: name.to_owned(), path: path.0.clone() });
             }
             (None, None) if raw.key.is_bad() || raw.key_file.is_bad() => {}
             (None, None) => findings
@@ -144,21 +144,27 @@ impl Clients {
     }
 
     fn add(&mut self, name: &str, secret: &Secret, spot: &Spot, findings: &mut Findings) {
-        if let Some(same) = self.keys.iter().find(|client| client.secret == *secret) {
-            let what = format!("the client `{name}` has the same key as `{}`", same.name);
-            findings.problem(spot, what).hint("give every client a key of its own");
-        } else if self.takes_name(name, spot, findings) {
-            self.keys.push(Client { name: name.to_owned(), secret: secret.clone() });
+        self.take_name(name, spot, findings);
+        self.take_key(name, secret, spot, findings);
+    }
+
+    fn take_name(&mut self, name: &str, spot: &Spot, findings: &mut Findings) {
+        match self.names.iter().find(|(known, _)| known == name) {
+            Some((_, line)) => {
+                let what = format!("a client named `{name}` stands on line {line} already");
+                findings.problem(spot, what).hint("names of clients are unique");
+            }
+            None => self.names.push((name.to_owned(), spot.line)),
         }
     }
 
-    fn takes_name(&mut self, name: &str, spot: &Spot, findings: &mut Findings) -> bool {
-        if let Some((_, line)) = self.names.iter().find(|(known, _)| known == name) {
-            let what = format!("a client named `{name}` stands on line {line} already");
-            findings.problem(spot, what).hint("names of clients are unique");
-            return false;
+    fn take_key(&mut self, name: &str, secret: &Secret, spot: &Spot, findings: &mut Findings) {
+        match self.keys.iter().find(|client| client.secret == *secret) {
+            Some(same) => {
+                let what = format!("the client `{name}` has the same key as `{}`", same.name);
+                findings.problem(spot, what).hint("give every client a key of its own");
+            }
+            None => self.keys.push(Client { name: name.to_owned(), secret: secret.clone() }),
         }
-        self.names.push((name.to_owned(), spot.line));
-        true
     }
 }

@@ -32,7 +32,7 @@ const PRIORITY: u32 = 1;
 pub(super) fn pool(
     raw: &raw::providers::Provider,
     name: Option<&str>,
-    kind: Kind,
+    kind: Option<Kind>,
     findings: &mut Findings,
 ) -> Pool {
     let mut keys: Vec<(Key, String)> = Vec::new();
@@ -79,10 +79,10 @@ pub(super) fn pool(
     }
 }
 
-/// Can it not be asked without a key?
-fn needs_key(kind: Kind) -> bool {
-    let facts = facts(kind);
-    facts.auth != Auth::OptionalBearer && !facts.offers(Offer::OwnCredential)
+/// Can it not be asked without a key? Of one whose type could not be read, that is not known.
+fn needs_key(kind: Option<Kind>) -> bool {
+    let facts = kind.map(facts);
+    facts.is_some_and(|facts| facts.auth != Auth::OptionalBearer && !facts.offers(Offer::OwnCredential))
 }
 
 /// A number whose range the table has checked.
@@ -95,7 +95,7 @@ fn weight(entry: &raw::providers::Entry) -> u32 {
 }
 
 /// Exactly one of `key`, `key_file` and `key_command`; none where no key is needed.
-fn source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findings: &mut Findings) -> Source {
+fn source(entry: &raw::providers::Entry, spot: &Spot, kind: Option<Kind>, findings: &mut Findings) -> Source {
     let key = entry.key.get().filter(|hidden| !hidden.secret.is_empty());
     let command = entry.key_command.get().filter(|command| !command.text.trim().is_empty());
     let given = [
@@ -114,13 +114,14 @@ fn source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findings: &mut
     if entry.key.is_bad() || entry.key_file.is_bad() || entry.key_command.is_bad() {
         return Source::Unread;
     }
-    without_source(entry, spot, kind, findings)
+    // Whether it needs one is not known as long as its type is not.
+    kind.map_or(Source::Unread, |kind| without_source(entry, spot, kind, findings))
 }
 
 /// An entry that names no secret.
 fn without_source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findings: &mut Findings) -> Source {
     let variable = entry.key.get().and_then(|hidden| hidden.variable.as_deref());
-    if needs_key(kind) {
+    if needs_key(Some(kind)) {
         match variable {
             Some(variable) => findings
                 .problem(&entry.key.spot, format!("environment variable `{variable}` is empty"))
@@ -187,7 +188,7 @@ fn key(entry: &raw::providers::Entry, source: KeySource) -> Key {
 fn admin(
     entry: &raw::providers::Entry,
     spot: &Spot,
-    kind: Kind,
+    kind: Option<Kind>,
     findings: &mut Findings,
 ) -> Option<AdminSource> {
     let (value, file) = (entry.limits_admin_key.get(), entry.limits_admin_key_file.get());
@@ -202,7 +203,7 @@ fn admin(
         (Some(_), None) => ("limits_admin_key", &entry.limits_admin_key.spot),
         (None, Some(_)) => ("limits_admin_key_file", &entry.limits_admin_key_file.spot),
     };
-    if kind != Kind::Anthropic {
+    if let Some(kind) = kind.filter(|kind| *kind != Kind::Anthropic) {
         let what = format!("a provider of type `{}` does not tell its limits", kind.as_str());
         findings.problem(at, what).hint(format!("remove `{option}`, or set `rpm_limit` and its like"));
         return None;

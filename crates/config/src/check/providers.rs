@@ -115,37 +115,40 @@ fn provider(
     listener: &Listener<'_>,
     findings: &mut Findings,
 ) -> Option<Provider> {
-    let Some(kind) = raw.r#type.get().map(|kind| kind.0) else {
-        if raw.r#type.is_absent() {
-            findings.problem(raw.spot(), "has no `type`").hint(choices::<Kind>());
-        }
-        return None;
-    };
+    let kind = raw.r#type.get().map(|kind| kind.0);
+    if raw.r#type.is_absent() {
+        findings.problem(raw.spot(), "has no `type`").hint(choices::<Kind>());
+    }
     let enabled = raw.enabled.value.0;
     if !raw.enabled.given {
         findings
             .notice(raw.spot(), "is not used, because it does not say `enabled: true`")
             .hint("write `enabled: true`, or `enabled: false` if that is meant");
     }
-    cloud_fields(raw, kind, enabled, findings);
+    if let Some(kind) = kind {
+        cloud_fields(raw, kind, enabled, findings);
+    }
     if !enabled {
         return None;
     }
-    if adapter(kind).is_none() {
+    if let Some(kind) = kind.filter(|kind| adapter(*kind).is_none()) {
         findings.notice(
             raw.spot(),
             format!("is left out: this version cannot serve providers of type `{}` yet", kind.as_str()),
         );
         return None;
     }
+    // Whatever its type is to be, the rest of it must be right as well, and is told in the same breath.
     let base_url = base_url(&raw.base_url, kind, listener, findings);
     let pool = keys::pool(raw, name, kind, findings);
+    let model_mapping = mapping(raw, findings);
+    let kind = kind?;
     Some(Provider {
         name: name.unwrap_or_default().to_owned(),
         kind,
         base_url,
         models: models(raw, kind),
-        model_mapping: mapping(raw, findings),
+        model_mapping,
         keys: pool.keys,
         pooling: raw.pooling.strategy.value.0.0,
         priority: raw.priority.get().map_or(pool.priority, |priority| keys::number(priority.0)),
@@ -209,9 +212,16 @@ fn deadlines(raw: &raw::providers::Provider, kind: Kind, listener: &Listener<'_>
 }
 
 /// Where a provider is, without a trailing slash. The address itself is never printed: it may hold a secret.
-fn base_url(field: &Field<Text>, kind: Kind, listener: &Listener<'_>, findings: &mut Findings) -> Uri {
-    let default = Text::from(facts(kind).base_url.unwrap_or_default());
-    let text = field.get().filter(|text| !text.text.is_empty()).unwrap_or(&default);
+/// Where one is of which nothing is known, be it its type or its place, is not to be judged.
+fn base_url(
+    field: &Field<Text>,
+    kind: Option<Kind>,
+    listener: &Listener<'_>,
+    findings: &mut Findings,
+) -> Uri {
+    let default = kind.map(|kind| Text::from(facts(kind).base_url.unwrap_or_default()));
+    let written = field.get().filter(|text| !text.text.is_empty());
+    let Some(text) = written.or(default.as_ref()) else { return Uri::default() };
     match parse_url(&text.text) {
         Ok(url) => {
             look_at_url(&url, field, listener, findings);
