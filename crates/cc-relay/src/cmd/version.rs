@@ -10,14 +10,10 @@ use crate::report::{self, Exit, Outcome};
 pub(crate) struct Version {}
 
 impl Version {
-    /// Says it where the old program did: on standard error.
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "every command of the table is run in the same way"
-    )]
+    /// On standard output, where `$(cc-relay version)` finds it. The old program had it there for `--version` only.
+    #[expect(clippy::unused_self, reason = "every command of the table is run in the same way")]
     pub(crate) fn run(self, _: &Invocation) -> Outcome {
-        report::tell(format_args!("cc-relay {}", text()));
+        report::print(&format!("cc-relay {}\n", text()))?;
         Ok(Exit::Done)
     }
 }
