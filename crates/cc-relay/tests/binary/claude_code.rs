@@ -311,7 +311,7 @@ fn status_says_what_is_set_by_whom_and_where_it_leads() {
     let sandbox = Sandbox::new();
     let status = ["config", "cc", "status"];
     assert_snapshot!(sandbox.run(&status).shown(), @r"
-    exit: 0
+    exit: 1
     --- stdout
     --- stderr
     ✗ there is no [HOME]/.claude/settings.json
@@ -319,7 +319,7 @@ fn status_says_what_is_set_by_whom_and_where_it_leads() {
     sandbox
         .write(SETTINGS, r#"{"env": {"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_AUTH_TOKEN": "sk-hidden"}}"#);
     assert_snapshot!(sandbox.run(&status).shown(), @r"
-    exit: 0
+    exit: 1
     --- stdout
     --- stderr
     [HOME]/.claude/settings.json
@@ -357,6 +357,35 @@ fn status_says_what_is_set_by_whom_and_where_it_leads() {
     sandbox.write("work/config.yaml", "server: 1");
     let ended = sandbox.run(&status);
     assert!(ended.stderr.contains("? the configuration of the relay does not load"), "{}", ended.stderr);
+}
+
+#[test]
+fn status_fails_unless_claude_code_comes_to_the_relay() {
+    let sandbox = Sandbox::new();
+    let settings =
+        |more: &str| format!(r#"{{"env": {{"ANTHROPIC_BASE_URL": "http://127.0.0.1:8787"{more}}}}}"#);
+    let relay = |port: u16| {
+        format!(
+            "server: {{listen: '127.0.0.1:{port}'}}\nproviders: [{{name: a, type: anthropic, enabled: true}}]"
+        )
+    };
+    let (here, elsewhere, wrong) = (relay(8787), relay(9), "server: 1".to_owned());
+    let table = [
+        (settings(""), &here, 0, "✓"),
+        (settings(r#", "CLAUDE_CODE_USE_VERTEX": "0""#), &here, 0, "✓"),
+        (settings(r#", "CLAUDE_CODE_USE_VERTEX": "1""#), &here, 1, "✗"),
+        (settings(""), &elsewhere, 1, "✗"),
+        (settings(""), &wrong, 1, "?"),
+        ("{}".to_owned(), &here, 1, "✗"),
+    ];
+    for (settings, config, code, mark) in table {
+        sandbox.write(SETTINGS, &settings);
+        sandbox.write("work/config.yaml", config);
+        let ended = sandbox.run(&["config", "cc", "status"]);
+        let last = ended.stderr.lines().last().unwrap();
+        assert!(last.starts_with(mark), "{settings} {config}: {last}");
+        assert_eq!(ended.code, Some(code), "{settings} {config}: {last}");
+    }
 }
 
 /// What stands in a command line is seen by everybody who lists processes.

@@ -1,5 +1,7 @@
 //! `cc-relay config cc status`: what is set in Claude Code's settings, by whom, and where it leads.
 
+use std::fmt;
+
 use relay_config::checked::Address;
 
 use crate::cc::change::{is_blank, same, text};
@@ -10,9 +12,45 @@ use crate::cli::Invocation;
 use crate::find::find;
 use crate::report::{self, Exit, Outcome};
 
-/// Say what Claude Code is set to, and by whom
+/// Say what Claude Code is set to, and by whom; fails unless it comes to the relay
 #[derive(clap::Args)]
 pub(crate) struct Status {}
+
+/// It goes to a cloud, or where it always goes.
+const AWAY: &str = "Claude Code does not come to the relay";
+
+/// Where Claude Code goes, in words.
+enum Verdict {
+    /// To the relay.
+    Here(String),
+    /// Not there.
+    Elsewhere(String),
+    /// To that address. Whether it is the relay's is not known, for its configuration does not load.
+    Unknown(String),
+}
+
+impl Verdict {
+    /// Whoever asks by the status alone wants to know whether it comes to the relay.
+    const fn exit(&self) -> Exit {
+        match self {
+            Self::Here(_) => Exit::Done,
+            Self::Elsewhere(_) | Self::Unknown(_) => Exit::Failed,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here(words) => write!(f, "✓ {words}"),
+            Self::Elsewhere(words) => write!(f, "✗ {words}"),
+            Self::Unknown(url) => write!(
+                f,
+                "? the configuration of the relay does not load, so whether {url} is its address is unknown"
+            ),
+        }
+    }
+}
 
 impl Status {
     #[expect(clippy::unused_self, reason = "every command of the table is run in the same way")]
@@ -21,17 +59,22 @@ impl Status {
         let read = files.read()?;
         let Some(document) = &read.document else {
             report::tell(format_args!("✗ there is no {}", files.settings.display()));
-            return Ok(Exit::Done);
+            return Ok(Exit::Failed);
         };
         report::tell(files.settings.display());
         for name in VARIABLES {
             report::tell(format_args!("  {name} {}", standing(document, &read, name)));
         }
-        for cloud in clouds(document) {
+        let clouds = clouds(document);
+        for cloud in &clouds {
             report::tell(format_args!("  {cloud} is set: Claude Code talks to that cloud, not to the relay"));
         }
-        report::tell(verdict(document, invocation));
-        Ok(Exit::Done)
+        let verdict = match clouds.as_slice() {
+            [] => verdict(document, invocation),
+            _ => Verdict::Elsewhere(AWAY.to_owned()),
+        };
+        report::tell(&verdict);
+        Ok(verdict.exit())
     }
 }
 
@@ -63,21 +106,17 @@ fn standing(document: &Document, read: &Read, name: &str) -> String {
 }
 
 /// Does Claude Code come to the relay of this configuration?
-fn verdict(document: &Document, invocation: &Invocation) -> String {
+fn verdict(document: &Document, invocation: &Invocation) -> Verdict {
     let url = document.variable(BASE_URL).and_then(|value| serde_json::from_str::<String>(value).ok());
     let Some(url) = url.filter(|url| !url.is_empty()) else {
-        return "✗ Claude Code does not come to the relay".to_owned();
+        return Verdict::Elsewhere(AWAY.to_owned());
     };
-    let Ok(found) = find(invocation) else {
-        return format!(
-            "? the configuration of the relay does not load, so whether {url} is its address is unknown"
-        );
-    };
+    let Ok(found) = find(invocation) else { return Verdict::Unknown(url) };
     let listen = &found.config.server.listen;
     if leads_to(&url, listen) {
-        format!("✓ Claude Code comes to this relay ({listen})")
+        Verdict::Here(format!("Claude Code comes to this relay ({listen})"))
     } else {
-        format!("✗ Claude Code goes elsewhere: this relay listens on {listen}")
+        Verdict::Elsewhere(format!("Claude Code goes elsewhere: this relay listens on {listen}"))
     }
 }
 
