@@ -42,7 +42,9 @@ impl Signals {
                     tracing::warn!(
                         target: crate::app::LOG,
                         signal = "SIGHUP",
-                        "the configuration is not read again while the relay runs: restart it for a new one"
+                        hint = "restart the relay to take the configuration over",
+                        "the configuration is not read again in this version; keys from files and commands, \
+                         and the certificate, are followed by themselves"
                     );
                 }
             }

@@ -170,12 +170,16 @@ fn w53_a_drain_ends_when_its_time_is_up_and_says_what_is_left() {
 }
 
 #[test]
-fn a_hang_up_does_not_end_the_relay() {
+fn a_hang_up_does_not_end_the_relay_and_is_answered_with_what_is_followed_without_it() {
     let sandbox = Sandbox::new();
     let (mut running, port) = sandbox.serve(&config(9, ""));
     running.signal("HUP");
-    let message = "the configuration is not read again while the relay runs: restart it for a new one";
-    assert_eq!(running.line(message)["signal"], "SIGHUP");
+    let line = running.line(
+        "the configuration is not read again in this version; keys from files and commands, and the certificate, \
+         are followed by themselves",
+    );
+    assert_eq!((&line["level"], &line["signal"]), (&"warn".into(), &"SIGHUP".into()));
+    assert_eq!(line["hint"], "restart the relay to take the configuration over");
     assert!(answer(send(port, HEALTH)).starts_with("HTTP/1.1 200 OK\r\n"));
     running.signal("TERM");
     assert!(running.end().success());
