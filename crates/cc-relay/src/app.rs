@@ -1,7 +1,7 @@
 //! The wiring: a configuration becomes a relay that listens, and a signal ends it. The only place that sees
 //! the whole configuration, and that knows how the crates are put together.
 
-mod listen;
+pub(crate) mod listen;
 mod log;
 pub(crate) mod reach;
 mod record;

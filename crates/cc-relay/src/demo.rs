@@ -10,6 +10,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use relay_config::checked::Address;
 use relay_config::{Config, Format};
 use relay_proxy::{Clock, Tasks};
 use relay_sim::{Memory, Pace, Settings, Sim};
@@ -17,6 +18,7 @@ use relay_transport::Origin;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, interval};
 
+use crate::app::listen::{Unbound, listen};
 use crate::app::stop::Signals;
 use crate::app::{App, Ground, reach};
 use crate::demo::carried::Carried;
@@ -59,10 +61,27 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The demo cannot begin.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start the demo")]
-struct Unstarted(#[from] io::Error);
+enum Unstarted {
+    /// The system does not let it.
+    #[error("cannot start the demo")]
+    System(#[from] io::Error),
+    /// The port that was wished cannot be had.
+    #[error(transparent)]
+    Port(Unbound),
+}
 
-impl Explained for Unstarted {}
+impl Explained for Unstarted {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::System(_) => None,
+            // Of a configuration, from which the port of a relay comes otherwise, nobody spoke.
+            Self::Port(unbound) if unbound.is_taken() => Some(
+                "another program has it: `--port` takes another, and `--port 0` any that is free".to_owned(),
+            ),
+            Self::Port(unbound) => unbound.hint(),
+        }
+    }
+}
 
 /// Everybody who is on stage.
 struct Stage {
@@ -106,18 +125,18 @@ pub(crate) async fn show(wishes: &Wishes) -> Outcome {
 
 impl Stage {
     async fn open(port: Option<u16>) -> Result<Self, Failure> {
-        let signals = Signals::take().map_err(Unstarted)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Unstarted)?;
-        let address = listener.local_addr().map_err(Unstarted)?;
+        let signals = Signals::take().map_err(Unstarted::System)?;
+        let port = match port {
+            Some(port) => wished(port).await?,
+            None => usual_port().await,
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Unstarted::System)?;
+        let address = listener.local_addr().map_err(Unstarted::System)?;
         let provider = Sim::new(settings());
         let served = provider.clone();
         // It ends with the program: nothing of it is worth waiting for.
         let serve = async move { served.listen(listener, std::future::pending()).await };
         Tasks::default().spawn("provider", serve);
-        let port = match port {
-            Some(port) => port,
-            None => usual_port().await,
-        };
         let config = configuration(provider.settings(), address, port)?;
         let ground = Ground::lay(&config)?;
         // No environment: the forward proxies that it may name are not for what is on this machine.
@@ -139,7 +158,7 @@ impl Stage {
             length.as_secs_f64()
         ));
         let transport = reach::transport(&Environment::new([]))?;
-        let origin = Origin::parse(&self.url).map_err(|error| Unstarted(io::Error::other(error)))?;
+        let origin = Origin::parse(&self.url).map_err(|error| Unstarted::System(io::Error::other(error)))?;
         let mut crowd = Crowd::gather(&transport, &origin);
         let mut screen = Screen::talking(length);
         let begun = Instant::now();
@@ -239,6 +258,13 @@ fn configuration(settings: &Settings, provider: SocketAddr, port: u16) -> Result
          logging: {{ level: error, output: stderr }}\n"
     );
     Ok(relay_config::load(&text, Format::Yaml, &|_| None)?.config)
+}
+
+/// The port that was wished, if it can be had: found out by taking it for a moment.
+async fn wished(port: u16) -> Result<u16, Unstarted> {
+    let address = Address { host: Ipv4Addr::LOCALHOST.to_string(), port };
+    listen(&address).await.map_err(Unstarted::Port)?;
+    Ok(port)
 }
 
 /// The usual port, or any if somebody has that: found out by taking it for a moment.

@@ -78,6 +78,22 @@ fn a_port_that_was_wished_and_is_taken_is_an_error() {
     let (stdout, stderr) = printed(&output);
     assert_eq!((output.status.code(), stdout.as_str()), (Some(1), ""));
     assert!(stderr.starts_with(&format!("error: cannot listen on `127.0.0.1:{port}`")), "{stderr}");
+    // What the one who runs it can do about it, and not what the one who serves could.
+    let hint = "\n  hint: another program has it: `--port` takes another, and `--port 0` any that is free\n";
+    assert!(stderr.ends_with(hint) && !stderr.contains("server.listen"), "{stderr}");
+}
+
+#[test]
+fn a_configuration_of_which_nothing_would_be_seen_is_wrong_usage() {
+    for arguments in [["--config", "mine.yaml"], ["--config=mine.yaml", "--no-workload"]] {
+        let output = demo(&arguments).output().expect("the program runs");
+        let (stdout, stderr) = printed(&output);
+        assert_eq!((output.status.code(), stdout.as_str()), (Some(2), ""));
+        assert!(
+            stderr.starts_with("error: `demo` reads no configuration\n  hint: leave `--config` out"),
+            "{stderr}"
+        );
+    }
 }
 
 #[test]

@@ -54,6 +54,13 @@ impl Explained for Unbound {
     }
 }
 
+impl Unbound {
+    /// Has another program the address?
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, Self::Refused { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse)
+    }
+}
+
 /// Listens on an address: on each that its name leads to, on every interface if its host is empty. An IPv6
 /// address that this machine does not have is left out as long as there is another.
 pub(crate) async fn listen(address: &Address) -> Result<Vec<TcpListener>, Unbound> {

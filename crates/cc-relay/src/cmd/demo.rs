@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use crate::app;
 use crate::cli::Invocation;
 use crate::demo::{self, Wishes, Workload};
-use crate::report::Outcome;
+use crate::report::{Exit, Explained, Outcome};
 
 /// Show the relay at work, before a simulated provider
 #[derive(clap::Args)]
@@ -25,9 +25,27 @@ pub(crate) struct Demo {
     no_workload: bool,
 }
 
+/// Somebody named a configuration, of which nothing would be seen.
+#[derive(Debug, thiserror::Error)]
+#[error("`demo` reads no configuration")]
+struct Configured;
+
+impl Explained for Configured {
+    fn hint(&self) -> Option<String> {
+        Some("leave `--config` out; `cc-relay serve --config PATH` runs the relay of that file".to_owned())
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
 impl Demo {
     /// Neither a configuration nor the environment has a say in it: it is the same on every machine.
-    pub(crate) fn run(self, _: &Invocation) -> Outcome {
+    pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
+        if invocation.config.is_some() {
+            return Err(Configured.into());
+        }
         let workload = if self.no_workload { Workload::None } else { Workload::Conversations };
         let wishes = Wishes { length: self.length, port: self.port, workload };
         let runtime = app::runtime()?;
