@@ -7,6 +7,7 @@ mod cc;
 mod completion;
 mod config;
 mod demo;
+mod duration;
 mod plan;
 mod reset;
 mod serve;

@@ -101,7 +101,7 @@ fn a_duration_without_a_unit_is_wrong_usage() {
     let output = demo(&["--for", "10"]).output().expect("the program runs");
     let (_, stderr) = printed(&output);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr.contains("write it with its unit: 10s"), "{stderr}");
+    assert!(stderr.contains("write a time with its unit, such as 10s"), "{stderr}");
 }
 
 /// How many requests the table gives for a key, or for all.

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
 use crate::app;
 use crate::cli::Invocation;
+use crate::cmd::duration;
 use crate::demo::{self, Wishes, Workload};
 use crate::report::{Exit, Explained, Outcome};
 
@@ -13,7 +12,7 @@ use crate::report::{Exit, Explained, Outcome};
 #[derive(clap::Args)]
 pub(crate) struct Demo {
     /// End after this long, such as 10s or 2m [default: at Ctrl-C]
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = length)]
     length: Option<Duration>,
 
     /// The port of the relay; 0 lets the system choose [default: 8787, or any if that is taken]
@@ -56,29 +55,9 @@ impl Demo {
     }
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    let signed: Option<SignedDuration> = text.parse().ok();
-    signed.and_then(|signed| signed.try_into().ok()).ok_or("write it with its unit: 10s, 1m30s")
-}
+/// The longest time that can be said: a year. Without any it goes on for as long as one likes.
+const LONGEST: Duration = Duration::from_hours(8760);
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_is_written_with_its_unit() {
-        let table = [
-            ("10s", Some(10_000)),
-            ("1m30s", Some(90_000)),
-            ("250ms", Some(250)),
-            ("0s", Some(0)),
-            ("10", None),
-            ("-3s", None),
-            ("soon", None),
-            ("", None),
-        ];
-        for (text, millis) in table {
-            assert_eq!(duration(text).ok(), millis.map(Duration::from_millis), "{text}");
-        }
-    }
+fn length(text: &str) -> Result<Duration, String> {
+    duration::at_most(text, LONGEST)
 }

@@ -2,20 +2,21 @@
 //! `relay_plan`'s.
 
 mod estate;
+mod progress;
 
-use std::cell::Cell;
-use std::io::{self, BufReader, IsTerminal};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use relay_plan::recording::{Bad, Unreadable};
 use relay_plan::report::Difference;
 use relay_plan::{Assumed, CLAUDE_CODE, Dice, Forecast, Question, Recording, Replay, Report, Workload};
-use tokio::time::Instant;
 
 use self::estate::Planned;
+use self::progress::Progress;
 use crate::cli::Invocation;
-use crate::cmd::demo::duration;
+use crate::cmd::duration;
 use crate::report::{self, Exit, Explained, Failure, Outcome};
 
 /// Foresee how much a configuration carries, how long calls wait, what it costs and which limit to raise first
@@ -33,16 +34,16 @@ pub(crate) struct Plan {
     #[arg(long, value_name = "NAME", default_value = CLAUDE_CODE.name, value_parser = [CLAUDE_CODE.name])]
     profile: String,
 
-    /// The sessions work for so long, such as 30m or 8h
-    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    /// The sessions work for so long, such as 30m or 8h; at most 168h, and 3360 hours of all sessions together
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = length)]
     length: Duration,
 
     /// The model that the sessions ask for
-    #[arg(long, value_name = "MODEL", default_value = relay_plan::workload::ANY_MODEL)]
+    #[arg(long, value_name = "MODEL", default_value = relay_plan::workload::ANY_MODEL, value_parser = NonEmptyStringValueParser::new())]
     model: String,
 
     /// A full bucket of a limit holds what this time adds
-    #[arg(long, value_name = "DURATION", default_value = "6s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "6s", value_parser = length)]
     burst: Duration,
 
     /// Requests a minute where nothing is configured; 0 for no limit [default: Start tier at Anthropic, elsewhere none]
@@ -72,6 +73,42 @@ pub(crate) struct Plan {
     /// Draw the run over time into this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+}
+
+/// The longest time that is foreseen: a week, which is as long as the longest windows of plans.
+const LONGEST: Duration = Duration::from_hours(168);
+
+/// So much time of all sessions together is foreseen within minutes: that of twenty sessions in a week.
+const MOST: Duration = Duration::from_hours(20 * 168);
+
+fn length(text: &str) -> Result<Duration, String> {
+    duration::at_most(text, LONGEST)
+}
+
+/// More than can be foreseen within minutes.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{agents} sessions for {} are {} hours of sessions, and at most {} are foreseen within minutes",
+    duration::shown(*length),
+    agents.saturating_mul(length.as_secs()).div_ceil(3600),
+    MOST.as_secs() / 3600
+)]
+struct TooMuch {
+    agents: u64,
+    length: Duration,
+}
+
+impl Explained for TooMuch {
+    fn hint(&self) -> Option<String> {
+        let longest = duration::shown(MOST / u32::try_from(self.agents).ok()?);
+        Some(format!(
+            "with so many sessions `--for {longest}` is the longest, and most often less tells as much"
+        ))
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
 }
 
 /// What stands in the way of a plan.
@@ -108,6 +145,7 @@ impl Explained for Unplannable {
 
 impl Plan {
     pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
+        self.look_at_length()?;
         let rates = [self.assume_rpm, self.assume_itpm, self.assume_otpm];
         let assumed = Assumed { rates, burst: self.burst };
         let find = |file: Option<&Path>| Planned::find(file, &invocation.environment, &assumed);
@@ -121,6 +159,18 @@ impl Plan {
         }
         report::print(&self.shown(&report, other.as_ref()))?;
         Ok(Exit::Done)
+    }
+
+    /// Whoever asks for more would wait for hours, and for memory.
+    fn look_at_length(&self) -> Result<(), TooMuch> {
+        let &Self { agents, length, .. } = self;
+        let most = u32::try_from(agents).ok().and_then(|agents| MOST.checked_div(agents));
+        let recorded = self.workload.is_some();
+        if recorded || most.is_some_and(|most| length <= most) {
+            Ok(())
+        } else {
+            Err(TooMuch { agents, length })
+        }
     }
 
     fn shown(&self, report: &Report, other: Option<&Report>) -> String {
@@ -155,12 +205,27 @@ impl Plan {
         let bad = |bad: &Bad| format!("{}:{}: this line is left out: {}", file.display(), bad.line, bad.what);
         let mut notes: Vec<String> = recording.bad.iter().map(bad).collect();
         let counts = [
-            (recording.worse, "more lines are left out"),
-            (recording.dropped, "calls are missing: the disk was too slow when they were recorded"),
-            (left.failed, "calls are left out: they had failed, and not for want of room"),
-            (left.retried, "calls are left out: they were refused, and count where their client tried again"),
+            (recording.worse, "more line is left out", "more lines are left out"),
+            (
+                recording.dropped,
+                "call is missing: the disk was too slow when it was recorded",
+                "calls are missing: the disk was too slow when they were recorded",
+            ),
+            (
+                left.failed,
+                "call is left out: it had failed, and not for want of room",
+                "calls are left out: they had failed, and not for want of room",
+            ),
+            (
+                left.retried,
+                "call is left out: it was refused, and counts where its client tried again",
+                "calls are left out: they were refused, and count where their client tried again",
+            ),
         ];
-        notes.extend(counts.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")));
+        notes.extend(counts.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| {
+            let words = if *n == 1 { one } else { many };
+            format!("{n} {words}")
+        }));
         Ok((workload, notes))
     }
 
@@ -168,38 +233,12 @@ impl Plan {
         if planned.estate.accounts.is_empty() {
             return Err(Unplannable::Nobody(planned.name.clone()).into());
         }
-        let progress = Progress::new(&planned.name);
+        let progress = Progress::new(&planned.name, workload.lasts);
         let watch = |run: usize, runs: usize, at: Duration| progress.tell(run, runs, at);
         let question = Question { estate: &planned.estate, workload, seed: self.seed, watch: &watch };
         let forecast = Forecast::of(&question);
         let mut report = Report::new(forecast, (&planned.estate, workload), &planned.name, self.seed);
         report.notes.extend(planned.notes.iter().chain(notes).cloned());
         Ok(report)
-    }
-}
-
-/// Says how far a plan has come that takes its time, if somebody looks on.
-struct Progress<'a> {
-    name: &'a str,
-    watched: bool,
-    next: Cell<Instant>,
-}
-
-impl<'a> Progress<'a> {
-    /// What is done within this time needs no word.
-    const PATIENCE: Duration = Duration::from_secs(2);
-
-    fn new(name: &'a str) -> Self {
-        let watched = io::stderr().is_terminal();
-        Self { name, watched, next: Cell::new(Instant::now() + Self::PATIENCE) }
-    }
-
-    fn tell(&self, run: usize, runs: usize, at: Duration) {
-        let now = Instant::now();
-        if self.watched && now >= self.next.get() {
-            self.next.set(now + Self::PATIENCE);
-            let minutes = at.as_secs() / 60;
-            report::tell(format_args!("{}: run {} of at most {runs}, minute {minutes}", self.name, run + 1));
-        }
     }
 }

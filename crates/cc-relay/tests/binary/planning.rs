@@ -170,11 +170,34 @@ fn what_cannot_be_planned_is_told_with_what_to_do() {
     }
     for wrong in [
         &["--for", "soon"][..],
+        &["--model", ""],
+        &["--burst", "169h"],
         &["--agents", "0"],
         &["--profile", "mine"],
         &["--workload", "a", "--agents", "3"],
     ] {
         assert_eq!(sandbox.run(&[&["plan"], wrong].concat()).code, Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn more_than_can_be_foreseen_within_minutes_is_refused_with_the_most_that_can_be() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/config.yaml", CONFIG);
+    let table = [
+        (&["--for", "9999999h"][..], "at most 168h is possible"),
+        (&["--for", "99999999999999999999h"], "of at most 168h"),
+        (
+            &["--agents", "500", "--for", "8h"],
+            "error: 500 sessions for 8h are 4000 hours of sessions, and at most 3360 are foreseen within minutes\n  \
+             hint: with so many sessions `--for 6h43m12s` is the longest, and most often less tells as much\n",
+        ),
+        (&["--agents", "100000"], "`--for 2m` is the longest"),
+    ];
+    for (arguments, expect) in table {
+        let ended = sandbox.run(&[&["plan"], arguments].concat());
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(ended.stderr.contains(expect), "{}", ended.stderr);
     }
 }
 

@@ -71,8 +71,8 @@ impl Report {
         ];
         table(f, &heads, &self.kinds().chain([self.all()]).map(line).collect::<Vec<_>>())?;
         let outcome = &self.forecast.outcome;
-        let (refused, sent) = (grouped(outcome.refused_upstream), grouped(outcome.requests));
-        writeln!(f, "providers refused {refused} of {sent} requests for a limit")
+        let (refused, sent) = (grouped(outcome.refused_upstream), several(outcome.requests, "request"));
+        writeln!(f, "providers refused {refused} of {sent} for a limit")
     }
 
     fn figures(&self, f: &mut Formatter<'_>) -> Result {
@@ -107,10 +107,10 @@ impl Report {
             let kept = in_turn
                 .kept()
                 .map_or_else(String::new, |kept| format!("{} of the reads kept, ", percent(kept)));
-            let (calls, refused) = (plain(in_turn.throughput()), grouped(all.refused));
+            let (calls, refused) = (plain(in_turn.throughput()), several(all.refused, "refusal"));
             let dollars =
                 self.dollars().map_or_else(String::new, |_| format!(", {}", each(&all, all.dollars)));
-            writeln!(f, "round robin  {kept}{calls} calls a minute, {refused} refusals{dollars}")?;
+            writeln!(f, "round robin  {kept}{calls} calls a minute, {refused}{dollars}")?;
         }
         Ok(())
     }
@@ -235,6 +235,12 @@ pub(crate) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// So many of them, in words.
+fn several(count: u64, one: &str) -> String {
+    let many = if count == 1 { "" } else { "s" };
+    format!("{} {one}{many}", grouped(count))
 }
 
 /// A rate as people read it.

@@ -88,7 +88,7 @@ impl Agents {
             Arrival { conversation: Some(conversation), fresh: 0, ..kind.arrival(0, after) }
         };
         Workload {
-            name: format!("{} conversations", self.count),
+            name: several(self.count, "conversation"),
             models: vec![super::ANY_MODEL.to_owned()],
             kinds: vec![kind.name.to_owned()],
             arrivals: (0..self.count).map(first).collect(),
@@ -141,7 +141,12 @@ impl Profile {
             }
         };
         Workload {
-            name: format!("{sessions} sessions of {}, each with {} subagents", self.name, self.subagents),
+            name: format!(
+                "{} of {}, each with {}",
+                several(sessions, "session"),
+                self.name,
+                several(self.subagents, "subagent")
+            ),
             models: vec![model.to_owned()],
             kinds: vec![self.turn.name.to_owned(), self.subturn.name.to_owned()],
             arrivals: (0..agents.count).map(first).collect(),
@@ -152,9 +157,22 @@ impl Profile {
     }
 }
 
+/// So many of them, in words.
+fn several(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_session_is_no_sessions() {
+        let name =
+            |sessions| CLAUDE_CODE.workload(sessions, "m", Duration::from_hours(1), Dice::seeded(1)).name;
+        assert_eq!(name(1), "1 session of claude-code, each with 3 subagents");
+        assert_eq!(name(2), "2 sessions of claude-code, each with 3 subagents");
+    }
 
     #[test]
     fn a_conversation_grows_turn_by_turn_and_begins_anew() {
