@@ -94,29 +94,21 @@ pub(crate) fn locate(named: Option<&Path>, environment: &Environment) -> Result<
         xdg: environment.path("XDG_CONFIG_HOME"),
         home: environment.path("HOME"),
     };
-    let Some((file, text)) = read(search(surroundings))? else { return Ok(None) };
-    let format = relay_config::format_of(&file).map_err(|problem| {
-        Problems { file: String::new(), list: vec![problem] }.in_file(file.display().to_string())
-    })?;
-    Ok(Some(Written { file, format, text }))
+    match search(surroundings) {
+        Search::Named(file) => {
+            read(&file)?.map_or_else(|| Err(Unfound::Missing(file).into()), |it| Ok(Some(it)))
+        }
+        Search::First(files) => files.iter().find_map(|file| read(file).transpose()).transpose(),
+    }
 }
 
-/// The file that is meant, and its text; none if there is none in any of the usual places.
-fn read(search: Search) -> Result<Option<(PathBuf, String)>, Unfound> {
-    match search {
-        Search::Named(file) => match text(&file)? {
-            Some(text) => Ok(Some((file, text))),
-            None => Err(Unfound::Missing(file)),
-        },
-        Search::First(files) => {
-            for file in files {
-                if let Some(text) = text(&file)? {
-                    return Ok(Some((file, text)));
-                }
-            }
-            Ok(None)
-        }
-    }
+/// What is in a file, or none if it is not there. It is opened only if its name says how to read it: a pipe, say, gives
+/// what is in it once, and to whoever waits for its end.
+fn read(file: &Path) -> Result<Option<Written>, Failure> {
+    let format = relay_config::format_of(file).map_err(|problem| {
+        Problems { file: String::new(), list: vec![problem] }.in_file(file.display().to_string())
+    })?;
+    Ok(text(file)?.map(|text| Written { file: file.to_owned(), format, text }))
 }
 
 /// The text of a file, or none if it is not there.

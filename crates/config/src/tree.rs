@@ -108,9 +108,19 @@ pub fn format_of(path: &Path) -> Result<Format, Problem> {
             path: String::new(),
             line: 0,
             column: 0,
-            what: format!("`{}` ends in `.{extension}`, which is no known format", path.display()),
-            hint: Some("name it `.yaml`, `.yml` or `.toml`".to_owned()),
+            what: formless(path, extension),
+            hint: Some("let its name end in `.yaml`, `.yml` or `.toml`".to_owned()),
         }),
+    }
+}
+
+/// The complaint that nobody knows in which format a file of that name is.
+fn formless(path: &Path, extension: &str) -> String {
+    let path = path.display();
+    if extension.is_empty() {
+        format!("the name of `{path}` has no ending, which would say its format")
+    } else {
+        format!("`{path}` ends in `.{extension}`, which is no known format")
     }
 }
 
@@ -280,6 +290,15 @@ mod tests {
         assert_eq!(format_of(Path::new("config.toml")), Ok(Format::Toml));
         let problem = format_of(Path::new("config.json")).expect_err("no such format");
         assert_eq!(problem.what, "`config.json` ends in `.json`, which is no known format");
+    }
+
+    #[test]
+    fn a_name_without_an_ending_is_said_to_have_none() {
+        for path in ["/dev/stdin", "config", "config.", "/etc/.yaml", "a.d/config"] {
+            let problem = format_of(Path::new(path)).expect_err("it says no format");
+            let expect = format!("the name of `{path}` has no ending, which would say its format");
+            assert_eq!(problem.what, expect);
+        }
     }
 
     #[test]

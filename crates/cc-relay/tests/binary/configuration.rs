@@ -92,9 +92,29 @@ fn init_writes_toml_where_that_is_asked_for_and_nothing_that_nobody_reads() {
     {
         let ended = sandbox.run(command);
         assert_eq!(ended.code, Some(1));
-        assert!(ended.stderr.ends_with("hint: name it `.yaml`, `.yml` or `.toml`\n"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.ends_with("hint: let its name end in `.yaml`, `.yml` or `.toml`\n"),
+            "{}",
+            ended.stderr
+        );
     }
     assert!(!sandbox.path("work/new").exists());
+}
+
+#[test]
+fn a_name_that_says_no_format_is_told_once_and_nothing_is_read_from_it() {
+    let sandbox = Sandbox::new();
+    let hint = "hint: let its name end in `.yaml`, `.yml` or `.toml`\n";
+    for (path, what) in [
+        ("here.json", "`here.json` ends in `.json`, which is no known format"),
+        ("/dev/stdin", "the name of `/dev/stdin` has no ending, which would say its format"),
+    ] {
+        let written = sandbox.run(&["config", "init", "--output", path]);
+        assert_eq!((written.code, written.stderr), (Some(1), format!("error: {what}\n  {hint}")));
+        let shown = sandbox.run(&["config", "show", "--config", path]);
+        let expect = format!("error: 1 problem in {path}\n  (file)   {what}\n      {hint}");
+        assert_eq!((shown.code, shown.stderr), (Some(1), expect));
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ enum Unwritten {
     Exists(PathBuf),
     /// What it is called says no format, and nobody could read it.
     #[error("{}", .0.what)]
-    Format(#[from] Problem),
+    Format(Problem),
     /// The system does not let it.
     #[error("cannot write `{}`", path.display())]
     Io {
