@@ -103,6 +103,7 @@ async fn what_is_no_request_is_told_why_in_the_envelope_of_every_error() {
     let (stage, upstream) = stage().await;
     for (head, status, says) in [
         ("POST /v1/messages HTTP/1.1\r\n\r\n", 400, "exactly one `host`"),
+        ("POST /v1/messages HTTP/1.1\r\nhost: a b/c\r\n\r\n", 400, "`host` is neither a name nor an address"),
         (
             "POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
             400,
