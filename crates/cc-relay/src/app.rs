@@ -3,6 +3,7 @@
 
 pub(crate) mod listen;
 mod log;
+pub(crate) mod machine;
 pub(crate) mod reach;
 mod record;
 pub(crate) mod stop;
@@ -21,6 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::app::stop::{Signals, Stop};
 use crate::environment::Environment;
+use crate::find::Found;
 use crate::report::{Exit, Explained, Failure, Outcome};
 
 /// A relay that listens.
@@ -69,11 +71,10 @@ fn certificate(config: &Config) -> Result<Option<Certificate>, Failure> {
 }
 
 /// Everything that a relay of this configuration would fail at; but for what only who serves takes hold of, its port.
-pub(crate) fn check(config: &Config, environment: &Environment) -> Result<(), Failure> {
-    log::check(&config.log)?;
-    certificate(config)?;
+pub(crate) fn check(found: &Found, environment: &Environment) -> Result<(), Failure> {
+    machine::look(found)?;
     let transport = reach::transport(environment)?;
-    Ok(Handle::check(config, transport).map_err(Unstarted::Provider)?)
+    Ok(Handle::check(&found.config, transport).map_err(Unstarted::Provider)?)
 }
 
 impl Ground {
@@ -186,14 +187,16 @@ impl App {
     }
 }
 
-/// The file in which what is learned is kept, if it is.
-fn state(state: &State, environment: &Environment) -> Option<PathBuf> {
-    if !state.enabled {
-        return None;
-    }
+/// The file in which what is learned is kept, if it is: the one that is named, or the usual one.
+pub(crate) fn state_path(state: &State, environment: &Environment) -> Option<PathBuf> {
     let usual = || discover::state(environment.path("XDG_STATE_HOME"), environment.path("HOME"));
-    let path = state.path.clone().or_else(usual);
-    if path.is_none() {
+    state.path.clone().or_else(usual).filter(|_| state.enabled)
+}
+
+/// The same for whoever serves, who hears if there is none although there should be.
+fn state(state: &State, environment: &Environment) -> Option<PathBuf> {
+    let path = state_path(state, environment);
+    if path.is_none() && state.enabled {
         let hint = "`state.path` names a file";
         tracing::info!(target: LOG, hint, "nobody is at home here: a restart forgets what was learned");
     }

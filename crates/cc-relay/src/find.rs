@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use relay_config::discover::{Search, Surroundings, search};
-use relay_config::{Config, Format, Loaded, Notice, Problems};
+use relay_config::{Config, Format, Loaded, Notice, Places, Problems};
 
 use crate::cli::Invocation;
 use crate::environment::Environment;
@@ -19,6 +19,8 @@ pub(crate) struct Found {
     pub(crate) config: Config,
     /// What is worth knowing about it.
     pub(crate) notices: Vec<Notice>,
+    /// Where the options are that name something of the machine.
+    pub(crate) places: Places,
 }
 
 /// A configuration that cannot be read at all.
@@ -50,6 +52,12 @@ impl Explained for Unfound {
 }
 
 impl Found {
+    /// What was loaded, from that file if there is one.
+    pub(crate) fn of(file: Option<PathBuf>, loaded: Loaded) -> Self {
+        let Loaded { config, notices, places } = loaded;
+        Self { file, config, notices, places }
+    }
+
     /// What it is called in messages.
     pub(crate) fn name(&self) -> String {
         self.file.as_deref().map_or_else(|| "the environment".to_owned(), |file| file.display().to_string())
@@ -77,12 +85,11 @@ impl Written {
 pub(crate) fn find(invocation: &Invocation) -> Result<Found, Failure> {
     let lookup = |name: &str| invocation.environment.text(name);
     let Some(written) = locate(invocation.config.as_deref(), &invocation.environment)? else {
-        let Loaded { config, notices } = Config::without_file(&lookup)?;
-        return Ok(Found { file: None, config, notices });
+        return Ok(Found::of(None, Config::without_file(&lookup)?));
     };
     let loaded = relay_config::load(&written.text, written.format, &lookup);
-    let Loaded { config, notices } = loaded.map_err(|problems| written.problems(problems))?;
-    Ok(Found { file: Some(written.file), config, notices })
+    let loaded = loaded.map_err(|problems| written.problems(problems))?;
+    Ok(Found::of(Some(written.file), loaded))
 }
 
 /// Finds the file of a configuration, perhaps one that somebody named; none if there is none anywhere.

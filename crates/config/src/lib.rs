@@ -24,7 +24,7 @@ mod tree;
 pub use crate::checked::Config;
 use crate::problem::Findings;
 
-pub use crate::problem::{Notice, Notices, Problem, Problems};
+pub use crate::problem::{Notice, Notices, Places, Problem, Problems};
 pub use crate::tree::{Format, format_of};
 
 /// A configuration that loaded, and what is worth knowing about it.
@@ -34,6 +34,8 @@ pub struct Loaded {
     pub config: Config,
     /// What loads, but perhaps does not mean what its writer thinks. In the order of the lines.
     pub notices: Vec<Notice>,
+    /// Where the options are that name something of the machine.
+    pub places: Places,
 }
 
 /// A configuration that is looked at without its secrets.
@@ -84,7 +86,7 @@ fn checked(root: &raw::Root, mut findings: Findings) -> Result<Loaded, Problems>
     }
     let mut notices = findings.notices;
     notices.sort_by_key(|notice| (notice.line == 0, notice.line, notice.column));
-    Ok(Loaded { config, notices })
+    Ok(Loaded { config, notices, places: root.places() })
 }
 
 impl Config {
@@ -97,8 +99,10 @@ impl Config {
     /// # Errors
     /// What is wrong with the values of these variables.
     pub fn without_file(environment: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
-        load(WITHOUT_FILE, Format::Yaml, environment)
-            .map_err(|problems| problems.without_lines().in_file("the environment"))
+        let loaded = load(WITHOUT_FILE, Format::Yaml, environment);
+        let loaded = loaded.map_err(|problems| problems.without_lines().in_file("the environment"))?;
+        // Nobody sees its lines.
+        Ok(Loaded { places: Places::default(), ..loaded })
     }
 }
 

@@ -60,6 +60,11 @@ pub(crate) struct Spot {
     pub(crate) column: u32,
 }
 
+/// Where options are written that name something of the machine, so that what is found out there can be told in the
+/// same way as what is found in the text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Places(Vec<Spot>);
+
 /// What was found so far.
 #[derive(Default)]
 pub(crate) struct Findings {
@@ -90,6 +95,20 @@ impl Spot {
     /// The same option, written there.
     pub(crate) fn at(self, line: u32, column: u32) -> Self {
         Self { line, column, ..self }
+    }
+}
+
+impl Places {
+    /// Those of these options, written or not.
+    pub(crate) fn of<'a>(spots: impl IntoIterator<Item = &'a Spot>) -> Self {
+        Self(spots.into_iter().cloned().collect())
+    }
+
+    /// A problem with the option of that path, which has a line if the option is written.
+    pub fn problem(&self, path: &str, what: impl Into<String>, hint: &str) -> Problem {
+        let spot = self.0.iter().find(|spot| spot.path == path);
+        let (line, column) = spot.map_or((0, 0), |spot| (spot.line, spot.column));
+        Problem { path: path.to_owned(), line, column, what: what.into(), hint: Some(hint.to_owned()) }
     }
 }
 
@@ -137,7 +156,7 @@ impl Notice {
 
 impl Problems {
     /// All of them, sorted by line; those without a line come last.
-    pub(crate) fn new(mut list: Vec<Problem>) -> Self {
+    pub fn new(mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
         Self { file: String::new(), list }
     }

@@ -25,10 +25,10 @@ pub(crate) mod server;
 pub(crate) mod state;
 
 use crate::expand::Environment;
-use crate::problem::{Findings, Spot};
+use crate::problem::{Findings, Places, Spot};
 use crate::raw::many::List;
 use crate::raw::read::{Reader, Secrets};
-use crate::raw::table::section;
+use crate::raw::table::{Section, section};
 use crate::tree::Node;
 
 section! {
@@ -56,6 +56,15 @@ section! {
     dead {
         "grpc" => "remove it; this version has no management API";
         "metrics" => "remove it; this version has no metrics endpoint";
+    }
+}
+
+impl Root {
+    /// Where the options are that name something of the machine.
+    pub(crate) fn places(&self) -> Places {
+        let server::Tls { certificate, key, client_ca, .. } = &self.server.tls;
+        let files = [certificate, key, client_ca, &self.state.path].map(|field| &field.spot);
+        Places::of(files.into_iter().chain([self.server.tls.spot(), &self.logging.output.spot]))
     }
 }
 

@@ -60,7 +60,7 @@ fn every_fixture() -> Vec<String> {
 fn outcome(name: &str) -> String {
     match loaded(name) {
         Err(problems) => problems.to_string(),
-        Ok(Loaded { config, notices }) => {
+        Ok(Loaded { config, notices, .. }) => {
             format!("{}\n\n{}", Notices { file: name, list: &notices }, show::effective(&config))
         }
     }

@@ -39,6 +39,22 @@ pub struct Ledger {
 /// A database that cannot be used. Whatever it is, it is left as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Something else than a file is there.
+    #[error("`{}` is {what}, where a file belongs", path.display())]
+    NoFile {
+        /// Its path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// It is to be in something that has no room for files.
+    #[error("`{}` is no folder, so there can be no `{}` in it", above.display(), path.display())]
+    NoFolder {
+        /// Its path.
+        path: PathBuf,
+        /// What is no folder.
+        above: PathBuf,
+    },
     /// Its folder cannot be made.
     #[error("cannot make the folder of `{}`", .0.display())]
     Folder(PathBuf, #[source] io::Error),
@@ -65,6 +81,28 @@ pub enum Error {
     /// The system does not let it be read or written.
     #[error("cannot use `{}`", .0.display())]
     Failed(PathBuf, #[source] rusqlite::Error),
+}
+
+/// Could a database be there, whatever is there now? Leaves everything as it is.
+///
+/// # Errors
+/// [`Error::NoFile`] or [`Error::NoFolder`], which no waiting will mend.
+pub fn look_at_place(path: &Path) -> Result<(), Error> {
+    if let Ok(there) = std::fs::metadata(path) {
+        let what = if there.is_dir() { "a folder" } else { "a pipe or a device" };
+        return if there.is_file() { Ok(()) } else { Err(Error::NoFile { path: path.to_owned(), what }) };
+    }
+    let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+    // The nearest that is there is where the others would be made.
+    let nearest = above
+        .map(|above| (above, std::fs::metadata(above)))
+        .find_map(|(above, there)| Some((above, there.ok()?)));
+    match nearest {
+        Some((above, there)) if !there.is_dir() => {
+            Err(Error::NoFolder { path: path.to_owned(), above: above.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Ledger {
@@ -142,6 +180,7 @@ fn judge(path: &Path, found: Found) -> Result<(), Error> {
 
 /// Its folder and the file itself, both for the user alone if they are made.
 fn prepare(path: &Path) -> Result<(), Error> {
+    look_at_place(path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| Error::Folder(path.to_owned(), error))?;

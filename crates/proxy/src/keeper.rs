@@ -2,7 +2,7 @@
 //!
 //! It knows when; how it is written is `relay_ledger`'s, and what there is to write `relay_core`'s.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +50,16 @@ enum File {
     Taken,
     /// Nothing more is written.
     Closed,
+}
+
+/// What is learned can be kept nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Misplaced(Error);
+
+/// Could what is learned be kept there? Leaves everything as it is.
+pub fn look_at_place(path: &Path) -> Result<(), Misplaced> {
+    relay_ledger::look_at_place(path).map_err(Misplaced)
 }
 
 impl Found {
@@ -182,7 +192,11 @@ const fn hint(error: &Error) -> &'static str {
         Error::Newer { .. } => "run that version, or move the file away to begin anew",
         Error::Foreign(_) => "let `state.path` name another file",
         Error::Broken(..) => "move the file away to begin anew",
-        Error::Folder(..) | Error::Unopened(..) | Error::Failed(..) => {
+        Error::NoFile { .. }
+        | Error::NoFolder { .. }
+        | Error::Folder(..)
+        | Error::Unopened(..)
+        | Error::Failed(..) => {
             "let `state.path` name a file that can be written, or set `state.enabled: false`"
         }
     }

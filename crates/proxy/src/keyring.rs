@@ -49,17 +49,22 @@ pub(crate) struct Run {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Absent {
     /// Its file cannot be read.
-    #[error("its file cannot be read")]
-    File(#[source] std::io::Error),
+    #[error("`{}` cannot be read", .0.display())]
+    File(PathBuf, #[source] std::io::Error),
     /// Its command could not be run, or failed.
     #[error("`key_command` failed: {0}")]
     Command(String),
     /// There was nothing in it.
     #[error("the key is empty")]
     Empty,
-    /// Its file is a folder, a pipe or a device.
-    #[error("what should be its file is none")]
-    NoFile,
+    /// What its file is to be is a folder, a pipe or a device.
+    #[error("`{}` is {what}, where a file with the key belongs", path.display())]
+    NoFile {
+        /// Its path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
     /// It is not visible ASCII characters.
     #[error("the key is not of visible ASCII characters, without spaces")]
     NotText,
@@ -207,12 +212,14 @@ pub(crate) fn sources(config: &Config) -> impl Iterator<Item = (Place, &KeySourc
 
 /// The secret that a file holds.
 pub(crate) async fn from_file(path: &Path) -> Result<Secret, Absent> {
-    let file = tokio::fs::metadata(path).await.map_err(Absent::File)?;
+    let failed = |error| Absent::File(path.to_owned(), error);
+    let file = tokio::fs::metadata(path).await.map_err(failed)?;
     // Whoever opens a pipe waits for its other end; and a device may have no end.
     if !file.is_file() {
-        return Err(Absent::NoFile);
+        let what = if file.is_dir() { "a folder" } else { "a pipe or a device" };
+        return Err(Absent::NoFile { path: path.to_owned(), what });
     }
-    first_line(tokio::fs::File::open(path).await.map_err(Absent::File)?, Absent::File).await
+    first_line(tokio::fs::File::open(path).await.map_err(failed)?, failed).await
 }
 
 async fn from_command(command: &str) -> Result<Secret, Absent> {
@@ -317,12 +324,15 @@ mod tests {
             std::fs::write(&path, bad).unwrap();
             assert!(matches!(from_file(&path).await, Err(Absent::NotText)), "{bad}");
         }
-        assert!(matches!(from_file(folder.path()).await, Err(Absent::NoFile)));
-        assert!(matches!(from_file(Path::new("/dev/zero")).await, Err(Absent::NoFile)));
+        for (path, what) in [(folder.path(), "a folder"), (Path::new("/dev/zero"), "a pipe or a device")] {
+            let told = from_file(path).await.unwrap_err().to_string();
+            let expect = format!("`{}` is {what}, where a file with the key belongs", path.display());
+            assert_eq!(told, expect);
+        }
     }
 
     #[tokio::test]
     async fn a_file_that_is_not_there_is_told() {
-        assert!(matches!(from_file(Path::new("/nonexistent/key")).await, Err(Absent::File(_))));
+        assert!(matches!(from_file(Path::new("/nonexistent/key")).await, Err(Absent::File(..))));
     }
 }

@@ -56,6 +56,7 @@ pub use crate::admit::PLACEHOLDER;
 pub use crate::clock::Clock;
 pub use crate::flush::Chunk;
 pub use crate::handle::{Handle, Parts};
+pub use crate::keeper::{Misplaced, look_at_place};
 pub use crate::outgoing::Outgoing;
 pub use crate::snapshot::Unusable;
 pub use crate::tasks::Tasks;

@@ -25,8 +25,8 @@ pub(crate) fn start(log: &Log, clock: Arc<Clock>) -> Result<Guard, Unloggable> {
 }
 
 /// Could it be written?
-pub(crate) fn check(log: &Log) -> Result<(), Unloggable> {
-    settings(log).target.check().map_err(|cause| Unloggable(place(&log.output), cause))
+pub(crate) fn check(log: &Log) -> io::Result<()> {
+    settings(log).target.check()
 }
 
 fn settings(log: &Log) -> Settings {
@@ -49,7 +49,7 @@ fn settings(log: &Log) -> Settings {
     Settings { level, format, target }
 }
 
-fn place(output: &Output) -> String {
+pub(crate) fn place(output: &Output) -> String {
     match output {
         Output::Stdout => "standard output".to_owned(),
         Output::Stderr => "standard error".to_owned(),

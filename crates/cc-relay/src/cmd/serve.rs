@@ -44,6 +44,7 @@ impl Serve {
     pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
         let found = find(invocation)?;
         let config = self.over(found.config.clone())?;
+        app::machine::look(&found)?;
         let runtime = app::runtime()?;
         let served = runtime.block_on(async {
             let mut ground = Ground::lay(&config)?;

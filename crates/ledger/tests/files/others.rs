@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use relay_core::Memory;
 use relay_core::memory::HolderMemory;
-use relay_ledger::{Error, Ledger};
+use relay_ledger::{Error, Ledger, look_at_place};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -101,7 +101,7 @@ fn what_is_no_database_is_left_alone() {
     }
     let (folder, path) = place();
     fs::create_dir(&path).unwrap();
-    assert!(matches!(Ledger::open(&path), Err(Error::Unopened(..))));
+    assert!(matches!(Ledger::open(&path), Err(Error::NoFile { .. })));
     drop(folder);
 }
 
@@ -155,7 +155,7 @@ fn a_place_where_nothing_can_be_made_is_told() {
     let (folder, _) = place();
     fs::write(folder.path().join("file"), "").unwrap();
     let error = refused(&folder, &folder.path().join("file/state.db"));
-    assert!(matches!(error, Error::Folder(..)), "{error:?}");
+    assert!(matches!(error, Error::NoFolder { .. }), "{error:?}");
     // Whoever is root may write anywhere.
     let locked = folder.path().join("locked");
     fs::create_dir(&locked).unwrap();
@@ -165,4 +165,28 @@ fn a_place_where_nothing_can_be_made_is_told() {
         assert!(matches!(error, Error::Unopened(..)), "{error:?}");
     }
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_place_where_no_file_can_be_is_known_without_a_trace() {
+    let (folder, path) = place();
+    look_at_place(&path).expect("it could be made");
+    look_at_place(&folder.path().join("new/deep/state.db")).expect("its folders could be made");
+    fs::write(&path, "mine").expect("it can be written");
+    look_at_place(&path).expect("whose it is, is seen when it is opened");
+    let before = all(&folder);
+    let said = |path: &Path| look_at_place(path).expect_err("no file can be there").to_string();
+    assert_eq!(
+        said(folder.path()),
+        format!("`{}` is a folder, where a file belongs", folder.path().display())
+    );
+    assert_eq!(said(Path::new("/dev/null")), "`/dev/null` is a pipe or a device, where a file belongs");
+    for below in ["state.db", "deep/state.db"] {
+        let below = path.join(below);
+        let expect =
+            format!("`{}` is no folder, so there can be no `{}` in it", path.display(), below.display());
+        assert_eq!(said(&below), expect);
+        assert_eq!(Ledger::open(&below).expect_err("nor can it be opened").to_string(), expect);
+    }
+    assert!(all(&folder) == before);
 }

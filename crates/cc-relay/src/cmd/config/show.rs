@@ -2,6 +2,7 @@
 
 use relay_config::Notices;
 
+use crate::app;
 use crate::cli::Invocation;
 use crate::find::find;
 use crate::report::{self, Exit, Outcome};
@@ -13,7 +14,9 @@ pub(crate) struct Show {}
 impl Show {
     #[expect(clippy::unused_self, reason = "every command of the table is run in the same way")]
     pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
-        let found = find(invocation)?;
+        let mut found = find(invocation)?;
+        let state = &mut found.config.state;
+        state.path = app::state_path(state, &invocation.environment);
         let name = found.name();
         report::notices(Notices { file: &name, list: &found.notices });
         report::tell(format_args!("# from {name}"));

@@ -53,12 +53,11 @@ impl Planned {
 fn sketch(named: Option<&Path>, environment: &Environment) -> Result<(Found, Vec<String>), Failure> {
     let lookup = |name: &str| environment.text(name);
     let Some(written) = locate(named, environment)? else {
-        let loaded = Config::without_file(&lookup)?;
-        return Ok((Found { file: None, config: loaded.config, notices: loaded.notices }, Vec::new()));
+        return Ok((Found::of(None, Config::without_file(&lookup)?), Vec::new()));
     };
     let sketch = relay_config::sketch(&written.text, written.format, &lookup);
     let Sketch { loaded, unset } = sketch.map_err(|problems| written.problems(problems))?;
-    Ok((Found { file: Some(written.file), config: loaded.config, notices: loaded.notices }, unset))
+    Ok((Found::of(Some(written.file), loaded), unset))
 }
 
 /// Only of Anthropic itself is known what it gives to everybody.
