@@ -26,6 +26,9 @@ pub enum Unrecordable {
     /// The file cannot be opened, or read, or written.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// It is no file, but a folder, a pipe or a device.
+    #[error("it is {0}, where a file belongs")]
+    NoFile(&'static str),
     /// It holds something else. It was not touched.
     #[error("the file is there, and is not a recording of this version")]
     Other,
@@ -98,8 +101,10 @@ impl Recorder {
     /// Goes on with a recording, or begins one, created with mode 0600. What is recorded is written when the guard is
     /// dropped, and every few milliseconds before.
     pub fn open(path: &Path, began: Time) -> Result<(Self, Guard), Unrecordable> {
-        if path.metadata().is_ok_and(|there| !there.is_file()) {
-            return Err(Unrecordable::Other);
+        if let Ok(there) = path.metadata()
+            && !there.is_file()
+        {
+            return Err(Unrecordable::NoFile(if there.is_dir() { "a folder" } else { "a pipe or a device" }));
         }
         let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
         match file.try_lock() {
@@ -281,7 +286,15 @@ mod tests {
             assert!(matches!(Recorder::open(&path, BEGAN), Err(Unrecordable::Other)), "{other}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
         }
-        assert!(matches!(Recorder::open(folder.path(), BEGAN), Err(Unrecordable::Other)), "a folder");
+        for (path, expect) in [
+            (folder.path(), "it is a folder, where a file belongs"),
+            (Path::new("/dev/null"), "it is a pipe or a device, where a file belongs"),
+        ] {
+            assert_eq!(
+                Recorder::open(path, BEGAN).err().map(|error| error.to_string()).as_deref(),
+                Some(expect)
+            );
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ impl Explained for Unrecorded {
     fn hint(&self) -> Option<String> {
         let words = match self.cause {
             Unrecordable::Io(_) => return None,
+            Unrecordable::NoFile(_) => "name a file, which is made if it is not there yet",
             Unrecordable::Other => "it was left as it is; name a file that is not there yet",
             Unrecordable::Taken => "each relay needs a file of its own",
         };

@@ -215,6 +215,10 @@ fn a_relay_records_into_a_file_of_its_own_and_touches_no_other() {
                  hint: it was left as it is; name a file that is not there yet\n";
     assert_eq!(refused.stderr, words);
     assert_eq!(sandbox.read("work/notes.txt"), "hello\n");
+    let refused = sandbox.run(&["serve", "--record", "."]);
+    let words = "error: cannot record into `.`: it is a folder, where a file belongs\n  \
+                 hint: name a file, which is made if it is not there yet\n";
+    assert_eq!((refused.code, refused.stderr.as_str()), (Some(1), words));
 
     let mut running = sandbox.start(&["serve", "--record", "missing/calls.jsonl"]);
     let warned = running.line("nothing is recorded: the file cannot be opened or read");
