@@ -79,7 +79,7 @@ impl Exchange {
             scheme: peer.scheme,
             id: sane_id(&request.headers).unwrap_or_else(|| live.dice().uuid()),
             method: request.method.clone(),
-            path: path.to_owned(),
+            path: preview::path(path).into_owned(),
             arrived: live.now(),
             loud,
             record: Mutex::new(Record {
@@ -138,7 +138,7 @@ impl Exchange {
     pub(crate) fn note_asked(&self, asked: &Asked, debug: &DebugOptions) {
         /// Client-made names are logged no longer than this, in bytes.
         const LONGEST: usize = 128;
-        let model = asked.call().and_then(|call| call.model.as_deref()).unwrap_or_default();
+        let model = preview::name(asked.call().and_then(|call| call.model.as_deref()).unwrap_or_default());
         self.record().names.set_model(&model[..model.floor_char_boundary(LONGEST)]);
         if debug.request_body
             && let Some(body) = asked.text()
@@ -217,6 +217,11 @@ impl Exchange {
         (record.usage, record.bytes, record.events) = (usage, bytes, events);
     }
 
+    /// So many bytes of the relay's own went to the client, all told.
+    pub(crate) fn note_bytes(&self, bytes: u64) {
+        self.record().bytes = bytes;
+    }
+
     /// How it ended. Until this is said, the client has left.
     pub(crate) fn note_end(&self, end: End) {
         self.record().end = end;
@@ -267,7 +272,8 @@ fn sane_id(headers: &Headers) -> Option<String> {
     const LONGEST: usize = 128;
     let id = headers.text(X_REQUEST_ID)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
-    ((1..=LONGEST).contains(&id.len()) && id.bytes().all(plain)).then(|| id.to_owned())
+    let sane = (1..=LONGEST).contains(&id.len()) && id.bytes().all(plain) && !preview::holds_secret(id);
+    sane.then(|| id.to_owned())
 }
 
 #[cfg(test)]
@@ -284,6 +290,8 @@ mod tests {
             ("two words", false),
             ("<script>", false),
             ("a,b", false),
+            ("task-1", true),
+            ("sk-ant-api03-x", false),
             (long.as_str(), false),
         ];
         for (id, sane) in table {

@@ -25,6 +25,8 @@ pub(crate) struct Late {
     exchange: Arc<Exchange>,
     state: State,
     silence: Silence,
+    /// So many bytes were sent before anybody answered.
+    sent: u64,
 }
 
 enum State {
@@ -51,7 +53,7 @@ pub(crate) async fn race(
         (journey, committed) = &mut attempts => Ok(outgoing::reply(&journey, slot, committed?)),
         () = tokio::time::sleep_until(due) => {
             let state = State::Asking { attempts, opened: false };
-            let late = Late { exchange: Arc::clone(&exchange), state, silence: Silence::new(ping_every) };
+            let late = Late { exchange: Arc::clone(&exchange), state, silence: Silence::new(ping_every), sent: 0 };
             Ok(outgoing::late(late, &exchange, slot))
         }
     }
@@ -69,7 +71,7 @@ impl Late {
                 State::Asking { attempts, opened } => {
                     if let Poll::Ready((journey, committed)) = attempts.as_mut().poll(context) {
                         match self.answered(&journey, committed) {
-                            Some(error) => return send(error),
+                            Some(error) => return self.send(error),
                             None => continue,
                         }
                     }
@@ -77,7 +79,7 @@ impl Late {
                         ready!(self.silence.poll(context));
                     }
                     self.silence.broken();
-                    return send(Bytes::from_static(PING));
+                    return self.send(Bytes::from_static(PING));
                 }
             }
         }
@@ -98,7 +100,7 @@ impl Late {
             Ok(committed) if matches!(committed.reply.watch, Watch::Stream(_)) => {
                 let every = journey.snapshot.server.ping_every;
                 let Committed { reply, held } = committed;
-                let flow = Flow::new(&journey.relay.live, &self.exchange, reply, held, every);
+                let flow = Flow::new(&journey.relay.live, &self.exchange, reply, held, (every, self.sent));
                 self.state = State::Flowing(Box::new(flow));
                 return None;
             }
@@ -109,10 +111,13 @@ impl Late {
         self.exchange.note_end(End::Error);
         Some(error)
     }
-}
 
-fn send(chunk: Bytes) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
-    Poll::Ready(Some(Ok(Frame::data(Chunk::plain(chunk)))))
+    /// Sends something of the relay's own.
+    fn send(&mut self, chunk: Bytes) -> Poll<Option<Result<Frame<Chunk>, Aborted>>> {
+        self.sent += chunk.len() as u64;
+        self.exchange.note_bytes(self.sent);
+        Poll::Ready(Some(Ok(Frame::data(Chunk::plain(chunk)))))
+    }
 }
 
 /// A provider's refusal as an event: its own words, if they are one line of JSON or can be made one.

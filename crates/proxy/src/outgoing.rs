@@ -74,6 +74,7 @@ impl Body for Outgoing {
         let frame = match &mut self.part {
             Part::Whole(body) => {
                 let body = std::mem::take(body);
+                self.exchange.note_bytes(body.len() as u64);
                 self.exchange.note_end(End::Whole);
                 self.end();
                 return Poll::Ready(
@@ -151,7 +152,7 @@ pub(crate) fn reply(journey: &Journey, slot: Slot, committed: Committed) -> Resp
     if let Some(held) = &held {
         explain(journey, &mut headers, held);
     }
-    let flow = Flow::new(&relay.live, exchange, reply, held, journey.snapshot.server.ping_every);
+    let flow = Flow::new(&relay.live, exchange, reply, held, (journey.snapshot.server.ping_every, 0));
     Response { status, headers, body: Outgoing::flow(flow, exchange, slot) }
 }
 

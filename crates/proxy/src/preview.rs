@@ -4,6 +4,7 @@
 //! W57 of the old program searched the text for seven spellings and missed the rest; here the JSON
 //! itself is walked, so a name is a name however it is written, and a value of any type is masked.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use relay_headers::Headers;
@@ -50,6 +51,53 @@ pub(crate) fn headers(headers: &Headers) -> String {
         let masked = speaks_of_secrets(&name) || looks_secret(text);
         let separator = if out.is_empty() { "" } else { "; " };
         let _ = write!(out, "{separator}{name}: {}", if masked { "[redacted]" } else { text });
+    }
+    out
+}
+
+/// A path as it may be logged by itself: a segment in which a secret begins is masked.
+pub(crate) fn path(path: &str) -> Cow<'_, str> {
+    if !path.split('/').any(holds_secret) {
+        return Cow::Borrowed(path);
+    }
+    let shown: Vec<&str> =
+        path.split('/').map(|segment| if holds_secret(segment) { "[redacted]" } else { segment }).collect();
+    Cow::Owned(shown.join("/"))
+}
+
+/// A name that a client has made up, as it may be logged by itself.
+pub(crate) fn name(name: &str) -> &str {
+    if holds_secret(name) { "[redacted]" } else { name }
+}
+
+/// Does a secret begin in it, at its own beginning or where a word does? `task-1` is none.
+pub(crate) fn holds_secret(text: &str) -> bool {
+    if text.contains('%') {
+        return begins_secret(&unescaped(text));
+    }
+    begins_secret(text.as_bytes())
+}
+
+fn begins_secret(text: &[u8]) -> bool {
+    let mut inside = false;
+    (0..text.len()).any(|at| {
+        let before = std::mem::replace(&mut inside, text[at].is_ascii_alphanumeric());
+        !before && SECRET_BEGINNINGS.iter().any(|beginning| text[at..].starts_with(beginning.as_bytes()))
+    })
+}
+
+/// What the escapes of a URL stand for (RFC 3986, section 2.1).
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().iter();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(&byte) = bytes.next() {
+        let digits = bytes.as_slice().get(..2).filter(|_| byte == b'%');
+        let escaped =
+            digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        out.push(escaped.unwrap_or(byte));
+        if escaped.is_some() {
+            bytes.nth(1);
+        }
     }
     out
 }
@@ -129,6 +177,27 @@ mod tests {
         for (body, expect) in table {
             assert_eq!(of(body.as_bytes(), 1000), expect);
         }
+    }
+
+    #[test]
+    fn a_path_is_shown_without_what_looks_like_a_key() {
+        let table = [
+            ("/v1/messages", "/v1/messages"),
+            ("/v1/models/claude-opus-5-5", "/v1/models/claude-opus-5-5"),
+            ("/v1/files/task-1/risk-2", "/v1/files/task-1/risk-2"),
+            ("/v1/sk-ant-api03-x/messages", "/v1/[redacted]/messages"),
+            ("/sk-ant-x", "/[redacted]"),
+            ("/v1/key=sk-ant-x", "/v1/[redacted]"),
+            ("/v1/%73k%2dant-x", "/v1/[redacted]"),
+            ("/v1/Bearer%20x", "/v1/[redacted]"),
+            ("/v1/100%/%zz/%e", "/v1/100%/%zz/%e"),
+            ("*", "*"),
+            ("", ""),
+        ];
+        for (asked, expect) in table {
+            assert_eq!(path(asked), expect);
+        }
+        assert_eq!((name("claude-opus-5-5"), name("sk-ant-x")), ("claude-opus-5-5", "[redacted]"));
     }
 
     #[test]

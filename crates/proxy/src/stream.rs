@@ -82,15 +82,16 @@ enum Stage {
 pub struct Aborted;
 
 impl Flow {
+    /// A reply as it flows, behind so many bytes that have gone out before it.
     pub(crate) fn new(
         live: &Arc<Live>,
         exchange: &Arc<Exchange>,
         reply: Reply,
         held: Option<Held>,
-        ping_every: Duration,
+        (ping_every, sent): (Duration, u64),
     ) -> Self {
         let Reply { first, rest, watch, .. } = reply;
-        let bytes = first.iter().map(|chunk| chunk.len() as u64).sum();
+        let bytes = sent + first.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         let mut flow = Self {
             live: Arc::clone(live),
             exchange: Arc::clone(exchange),

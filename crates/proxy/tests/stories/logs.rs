@@ -1,6 +1,8 @@
 //! What is logged of a request: one line at its end, and a body only when asked for, for those who may ask.
 
-use relay_testkit::story::post;
+use std::time::Duration;
+
+use relay_testkit::story::{get, post};
 use relay_testkit::{Log, replies, story};
 
 /// W56 of the old program: bodies were logged at info, and before anyone had asked who sends them.
@@ -86,6 +88,54 @@ async fn the_line_counts_every_byte_of_an_answer() {
         assert!(length > 0 && line.contains(&format!(" bytes={length} ")), "{length}: {line}");
     }
     assert_eq!(lines.len(), 2);
+}
+
+/// What the relay says by itself counts like what a provider says: its pages, its own no, its pings and its errors.
+#[tokio::test(start_paused = true)]
+async fn the_line_counts_every_byte_that_the_relay_itself_has_said() {
+    let log = Log::listen();
+    let slow = |reply| replies::after(Duration::from_secs(40), reply);
+    let relay = story().provider("a", [slow(replies::stream("hello")), slow(replies::reset())]).start().await;
+    let mut lengths = Vec::new();
+    for request in [get("/v1/models"), get("/nothing"), post("/v1/messages", "no JSON")] {
+        lengths.push(relay.send(request).await.body().len());
+    }
+    for _ in 0..2 {
+        let answer = relay.ask("hi").await;
+        assert!(answer.body_text().starts_with(replies::PING), "nobody has answered in time");
+        lengths.push(answer.body().len());
+    }
+    let mut head = get("/v1/models");
+    *head.method_mut() = http::Method::HEAD;
+    assert!(relay.send(head).await.header("content-length").is_some_and(|length| length != "0"));
+    let lines = log.lines_with("request finished");
+    for (line, length) in lines.iter().zip(&lengths) {
+        assert!(*length > 0 && line.contains(&format!(" bytes={length} ")), "{length}: {line}");
+    }
+    assert!(lines[5].contains(" bytes=0 "), "the answer to HEAD has no body: {}", lines[5]);
+}
+
+/// A path is whatever somebody has typed, also where a key belongs into a header.
+#[tokio::test(start_paused = true)]
+async fn what_looks_like_a_key_in_what_is_asked_is_not_logged() {
+    let log = Log::listen();
+    let yaml = "logging: { debug_options: { log_request_body: true, log_response_headers: true } }";
+    let relay = story().provider("a", [replies::message("hello")]).with(yaml).start().await;
+    let body = r#"{"model":"sk-ant-hidden-1","max_tokens":1,"messages":[]}"#;
+    let mut named = post("/v1/messages?key=sk-ant-hidden-2", body);
+    named.headers_mut().insert("x-request-id", "sk-ant-hidden-3".parse().unwrap());
+    for request in [
+        get("/v1/sk-ant-hidden-4/messages?beta=sk-ant-hidden-5"),
+        get("/v1/models/sk%2dant-hidden-6"),
+        get("/v1/files/sk-ant-hidden-7"),
+        named,
+    ] {
+        relay.send(request).await;
+    }
+    assert_eq!(log.count("request finished"), 4);
+    assert_eq!(log.count(" path=/v1/[redacted]/messages "), 1);
+    assert_eq!(log.count(" model=[redacted] "), 1);
+    assert!(log.lines_with("hidden").is_empty(), "{:?}", log.lines_with("hidden"));
 }
 
 #[tokio::test(start_paused = true)]
