@@ -234,7 +234,7 @@ async fn a_place_that_cannot_be_written_is_said_once() {
     tokio::time::sleep(60 * SECOND).await;
     end(relay).await;
     let lines = log.lines_with("WRN");
-    assert!(lines.len() == 1 && lines[0].contains("cannot make the folder of"), "{lines:?}");
+    assert!(lines.len() == 1 && lines[0].contains("a file` is no folder, so there can be no"), "{lines:?}");
     assert!(lines[0].contains("set `state.enabled: false`"), "{lines:?}");
 }
 
