@@ -16,9 +16,19 @@ use crate::cc::layout::Layout;
 /// The member of the settings that holds variables.
 const ENV: &str = "env";
 
+/// How text may begin that says of itself that it is UTF-8. Editors of other systems write it, and it is no JSON.
+const MARK: &str = "\u{feff}";
+
 /// JSON text whose outermost value is an object, and whose `env` is one as well, if there is any.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Document(String);
+pub(crate) struct Document {
+    /// [`MARK`], if the file begins with it.
+    mark: &'static str,
+    /// What follows.
+    text: String,
+    /// What stands in the file instead of that, if it is nothing but white space: it counts as an empty object.
+    blank: Option<String>,
+}
 
 /// Why a text is no settings file.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +61,8 @@ struct Object<'a> {
 pub(crate) enum Shape {
     /// It is not there.
     Absent,
+    /// There is nothing but this white space where it belongs.
+    Blank(String),
     /// It has no members; this white space is between its braces.
     Empty(String),
     /// It has members.
@@ -60,11 +72,16 @@ pub(crate) enum Shape {
 impl Document {
     /// What a settings file is made from that is not there yet.
     pub(crate) fn empty() -> Self {
-        Self("{}\n".to_owned())
+        Self { mark: "", text: "{}\n".to_owned(), blank: None }
     }
 
     /// Reads a settings file.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unfit> {
+        let (mark, bytes) = bytes.strip_prefix(MARK.as_bytes()).map_or(("", bytes), |rest| (MARK, rest));
+        if bytes.iter().all(|byte| b" \t\r\n".contains(byte)) {
+            let blank = Some(String::from_utf8_lossy(bytes).into_owned());
+            return Ok(Self { mark, blank, ..Self::empty() });
+        }
         // The walk below is coarse where it skips; this is the whole grammar.
         let text: &RawValue = serde_json::from_slice(bytes).map_err(Unfit::Malformed)?;
         let root = Value::read(text.get().as_bytes())?;
@@ -72,7 +89,7 @@ impl Document {
             return Err(Unfit::NotAnObject(named(root.kind())));
         }
         // JSON that was read is text.
-        let document = Self(String::from_utf8_lossy(bytes).into_owned());
+        let document = Self { mark, text: String::from_utf8_lossy(bytes).into_owned(), blank: None };
         match document.root_object()?.last(ENV) {
             Some(env) if env.value.kind() != Kind::Object => {
                 Err(Unfit::EnvNotAnObject(named(env.value.kind())))
@@ -85,20 +102,20 @@ impl Document {
         }
     }
 
-    /// The bytes to be written.
-    pub(crate) fn text(&self) -> &str {
-        &self.0
+    /// The text to be written.
+    pub(crate) fn text(&self) -> String {
+        [self.mark, self.blank.as_ref().unwrap_or(&self.text)].concat()
     }
 
     /// A variable, as JSON text; none if it is not set.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let span = self.env()?.last(name)?.value.span();
-        Some(&self.0[span])
+        Some(&self.text[span])
     }
 
     /// How the outermost object is filled.
     pub(crate) fn root_shape(&self) -> Shape {
-        self.root().shape()
+        self.blank.clone().map_or_else(|| self.root().shape(), Shape::Blank)
     }
 
     /// How `env` is filled.
@@ -109,7 +126,7 @@ impl Document {
     /// The document in which the variable has this value, which is JSON text.
     pub(crate) fn with(&self, name: &str, value: &str) -> Self {
         let root = self.root();
-        let outer = root.layout().unwrap_or_else(|| Layout::usual(&self.0));
+        let outer = root.layout().unwrap_or_else(|| Layout::usual(&self.text));
         let Some(env) = self.env() else {
             let inner = outer.inner();
             let env = inner.object(&inner.member(name, value));
@@ -133,6 +150,11 @@ impl Document {
     /// The document without `env`. Where that empties it, `blank` stays between its braces.
     pub(crate) fn without_env(&self, blank: &str) -> Self {
         self.removed(&self.root(), ENV, blank)
+    }
+
+    /// The file with nothing but that white space in it.
+    pub(crate) fn blanked(&self, blank: &str) -> Self {
+        Self { mark: self.mark, blank: Some(blank.to_owned()), ..Self::empty() }
     }
 
     fn added(&self, object: &Object<'_>, layout: &Layout, name: &str, value: &str) -> Self {
@@ -159,11 +181,12 @@ impl Document {
 
     /// The document with other text at one place.
     fn replaced(&self, span: Range<usize>, text: &str) -> Self {
-        let document = Bytes::copy_from_slice(self.0.as_bytes());
+        let document = Bytes::copy_from_slice(self.text.as_bytes());
         let mut edits = Edits::new(&document);
         edits.replace(span, text.to_owned()).expect("the only edit, and inside the document");
         let bytes = edits.apply().to_bytes();
-        Self(String::from_utf8(bytes.into()).expect("text for text, at the borders of characters"))
+        let text = String::from_utf8(bytes.into()).expect("text for text, at the borders of characters");
+        Self { mark: self.mark, text, blank: None }
     }
 
     fn root(&self) -> Object<'_> {
@@ -171,23 +194,23 @@ impl Document {
     }
 
     fn root_object(&self) -> Result<Object<'_>, relay_wire::Malformed> {
-        let span = Value::read(self.0.as_bytes())?.span();
-        let members = members(self.0.as_bytes())?.collect::<Result<_, _>>()?;
-        Ok(Object { text: &self.0, span, members })
+        let span = Value::read(self.text.as_bytes())?.span();
+        let members = members(self.text.as_bytes())?.collect::<Result<_, _>>()?;
+        Ok(Object { text: &self.text, span, members })
     }
 
     fn env(&self) -> Option<Object<'_>> {
         let env = self.root().last(ENV)?.value;
         let members =
             env.members().collect::<Result<_, _>>().expect("it was walked when the document was read");
-        Some(Object { text: &self.0, span: env.span(), members })
+        Some(Object { text: &self.text, span: env.span(), members })
     }
 }
 
 impl std::fmt::Debug for Document {
     /// The length; a settings file may hold keys.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Document({} bytes)", self.0.len())
+        write!(f, "Document({} bytes)", self.text().len())
     }
 }
 
@@ -225,7 +248,38 @@ mod tests {
     use super::*;
 
     fn with(text: &str) -> String {
-        Document::read(text.as_bytes()).unwrap().with("A", "\"1\"").with("B", "2").text().to_owned()
+        Document::read(text.as_bytes()).unwrap().with("A", "\"1\"").with("B", "2").text()
+    }
+
+    /// A document of that text, be it JSON or not.
+    fn plain(text: &str) -> Document {
+        Document { text: text.to_owned(), ..Document::empty() }
+    }
+
+    #[test]
+    fn a_file_with_nothing_in_it_counts_as_an_empty_object() {
+        let expect = "{\n  \"env\": {\n    \"A\": \"1\",\n    \"B\": 2\n  }\n}\n";
+        for blank in ["", "\n", " \t\r\n"] {
+            let document = Document::read(blank.as_bytes()).unwrap();
+            assert_eq!((document.text().as_str(), document.variable("A")), (blank, None));
+            assert_eq!(
+                (document.root_shape(), document.env_shape()),
+                (Shape::Blank(blank.to_owned()), Shape::Absent)
+            );
+            assert_eq!(with(blank), expect);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_stays_where_it_is() {
+        for (text, expect) in [
+            ("\u{feff}{\"x\":1}", "\u{feff}{\"x\":1,\"env\":{\"A\":\"1\",\"B\":2}}"),
+            ("\u{feff}", "\u{feff}{\n  \"env\": {\n    \"A\": \"1\",\n    \"B\": 2\n  }\n}\n"),
+        ] {
+            assert_eq!(Document::read(text.as_bytes()).unwrap().text(), text);
+            assert_eq!(with(text), expect);
+        }
+        assert!(Document::read("\u{feff}\u{feff}{}".as_bytes()).is_err(), "one is enough");
     }
 
     #[test]
@@ -270,18 +324,17 @@ mod tests {
         ];
         for (text, expect) in table {
             // The dash marks the place; a real blank is white space.
-            let document = Document(text.to_owned());
+            let document = plain(text);
             assert_eq!(document.without("A", "-").text(), expect, "{text}");
         }
         let document = Document::read(br#"{ "env" : {} , "x": 1}"#).unwrap();
         assert_eq!(document.without_env("").text(), r#"{ "x": 1}"#);
-        assert_eq!(Document(r#"{"env":{}}"#.to_owned()).without_env(" ").text(), "{ }");
+        assert_eq!(plain(r#"{"env":{}}"#).without_env(" ").text(), "{ }");
     }
 
     #[test]
     fn w50_what_is_no_settings_file_is_refused() {
         let table = [
-            ("", "it is not valid JSON"),
             ("{", "it is not valid JSON"),
             ("{\"a\":[1,]}", "it is not valid JSON"),
             ("{\"a\":1} x", "it is not valid JSON"),

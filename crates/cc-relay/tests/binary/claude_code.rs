@@ -167,7 +167,6 @@ fn w50_settings_that_cannot_be_read_are_an_error_and_stay_as_they_are() {
     let table = [
         ("{\"env\": {", "it is not valid JSON: EOF while parsing an object at line 1 column 9"),
         ("{} // a comment", "it is not valid JSON: trailing characters at line 1 column 4"),
-        ("", "it is not valid JSON: EOF while parsing a value at line 1 column 0"),
         ("null", "it holds `null` where an object belongs"),
         ("[]", "it holds a list where an object belongs"),
         ("{\"env\": []}", "its `env` is a list where an object belongs"),
@@ -201,6 +200,23 @@ fn w50_settings_that_cannot_be_read_are_an_error_and_stay_as_they_are() {
             );
             assert_eq!(sandbox.names(".claude"), ["settings.json"]);
         }
+    }
+}
+
+#[test]
+fn settings_with_nothing_or_a_byte_order_mark_in_them_are_settings_and_come_back_to_the_byte() {
+    for settings in ["", "\n", "\u{feff}", "\u{feff}{\"model\": \"opus\"}\n"] {
+        let sandbox = Sandbox::new();
+        sandbox.write(SETTINGS, settings);
+        let ended = sandbox.run(&["config", "cc", "init"]);
+        assert_eq!(ended.code, Some(0), "{settings:?}: {}", ended.stderr);
+        let changed = sandbox.read(SETTINGS);
+        assert!(changed.contains("\"ANTHROPIC_BASE_URL\": \"http://127.0.0.1:8787\""), "{changed}");
+        assert_eq!(changed.starts_with('\u{feff}'), settings.starts_with('\u{feff}'), "{settings:?}");
+        assert_eq!(sandbox.run(&["config", "cc", "status"]).code, Some(0), "{settings:?}");
+        assert_eq!(sandbox.run(&["config", "cc", "remove"]).code, Some(0), "{settings:?}");
+        assert_eq!(sandbox.read(SETTINGS), settings);
+        assert_eq!(sandbox.names(".claude"), ["settings.json"]);
     }
 }
 
