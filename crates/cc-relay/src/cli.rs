@@ -38,11 +38,7 @@ pub(crate) struct Invocation {
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> Exit {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.run(environment).unwrap_or_else(|failure| report::failure(&failure)),
-        Err(error) => {
-            // Help and the version go to standard output, wrong usage to standard error.
-            let _ = error.print();
-            if error.use_stderr() { Exit::Usage } else { Exit::Done }
-        }
+        Err(said) => report::said(&said),
     }
 }
 

@@ -81,11 +81,26 @@ impl Explained for Unwritten {}
 /// Writes what was asked for to standard output.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    asked_for(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// What is asked for is missed by whoever asked, if it is not written.
+fn asked_for(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
         // The reader of a pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| Unwritten(error).into()),
     }
+}
+
+/// Says what the command line itself has to say, and gives the status for it: help and the version on standard output,
+/// wrong usage on standard error.
+pub(crate) fn said(said: &clap::Error) -> Exit {
+    let written = said.print().and_then(|()| io::stdout().flush());
+    if said.use_stderr() {
+        return Exit::Usage;
+    }
+    asked_for(written).map_or_else(|failure| self::failure(&failure), |()| Exit::Done)
 }
 
 /// Says something in a line on standard error.

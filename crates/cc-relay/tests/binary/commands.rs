@@ -50,6 +50,27 @@ fn the_version_is_on_standard_output_whichever_way_it_is_asked_for() {
 }
 
 #[test]
+fn what_was_asked_for_and_could_not_be_written_is_a_failure() {
+    let sandbox = Sandbox::new();
+    let asked: [&[&str]; 9] = [
+        &["--help"],
+        &["-h"],
+        &["help"],
+        &["serve", "--help"],
+        &["--version"],
+        &["-v"],
+        &["version"],
+        &["completion", "bash"],
+        &[],
+    ];
+    for arguments in asked {
+        let ended = sandbox.run_on_a_full_disk(arguments);
+        let expect = "error: cannot write to standard output: No space left on device (os error 28)\n";
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), expect), "{arguments:?}");
+    }
+}
+
+#[test]
 fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     let sandbox = Sandbox::new();
     let table: [(&[&str], &str); 11] = [

@@ -99,6 +99,15 @@ impl Sandbox {
         Ended { code: output.status.code(), stdout: shown(&output.stdout), stderr: shown(&output.stderr) }
     }
 
+    /// The same with its standard output on a disk that is full.
+    pub(crate) fn run_on_a_full_disk(&self, arguments: &[&str]) -> Ended {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("this system has one");
+        let child = self.command(arguments).stdout(full).stderr(Stdio::piped()).spawn();
+        let output = child.and_then(Child::wait_with_output).expect("the program runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ended { code: output.status.code(), stdout: String::new(), stderr }
+    }
+
     /// Starts the program, and listens to its standard output.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let mut child = self.command(arguments).stdout(Stdio::piped()).spawn().expect("the program runs");
