@@ -12,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use relay_config::checked::State;
 use relay_config::{Config, discover};
@@ -165,27 +166,36 @@ impl App {
         tracing::info!(target: LOG, signal = signal.name(), in_flight, drain_s, "draining");
         let drained = tokio::select! {
             drained = self.handle.drain(drain) => drained,
-            second = signals.stop() => {
-                self.handle.keep().await;
-                return self.end_at_once(second);
-            }
+            second = signals.stop() => return self.end_at_once(second).await,
         };
-        self.handle.keep().await;
         if drained {
+            self.handle.keep().await;
             tracing::info!(target: LOG, "stopped");
         } else {
             let in_flight = self.handle.in_flight();
+            self.handle.cut(MOMENT).await;
+            self.handle.keep().await;
             tracing::warn!(target: LOG, in_flight, "stopped before every request had ended");
         }
         Exit::Done
     }
 
-    fn end_at_once(&self, signal: Stop) -> Exit {
+    /// Whoever is in a hurry waits for a moment at most: so that what is cut off is in the log, in the recording, and in
+    /// what is learned.
+    async fn end_at_once(&self, signal: Stop) -> Exit {
         let in_flight = self.handle.in_flight();
+        self.handle.cut(MOMENT / 2).await;
+        let kept = tokio::time::timeout(MOMENT / 2, self.handle.keep());
+        if kept.await.is_err() {
+            tracing::warn!(target: LOG, "what was learned last is not kept: the disk is not fast enough");
+        }
         tracing::warn!(target: LOG, signal = signal.name(), in_flight, "stopped at once");
         Exit::Signal(signal.number())
     }
 }
+
+/// So long what is cut off has for its last words. It takes microseconds, unless the machine has other things to do.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// The file in which what is learned is kept, if it is: the one that is named, or the usual one.
 pub(crate) fn state_path(state: &State, environment: &Environment) -> Option<PathBuf> {

@@ -6,6 +6,7 @@ mod names;
 mod tape;
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,17 +22,15 @@ use crate::asked::Asked;
 use crate::exchange::names::Names;
 use crate::exchange::tape::Tape;
 use crate::flush::Flushes;
-use crate::live::Live;
 use crate::preview;
-use crate::relay::Peer;
+use crate::relay::{Peer, Relay};
 
 /// `x-request-id`: ours, or the client's if it is sane.
 pub(crate) const X_REQUEST_ID: &str = "x-request-id";
 
 /// One request and its answer.
-#[derive(Debug)]
 pub(crate) struct Exchange {
-    live: Arc<Live>,
+    relay: Arc<Relay>,
     flushes: Option<Flushes>,
     /// `https` or `http`.
     scheme: &'static str,
@@ -70,11 +69,12 @@ struct Record {
 
 impl Exchange {
     /// Begins the record of a request.
-    pub(crate) fn open<B>(live: &Arc<Live>, peer: &Peer, request: &Request<B>) -> Arc<Self> {
+    pub(crate) fn open<B>(relay: &Arc<Relay>, peer: &Peer, request: &Request<B>) -> Arc<Self> {
+        let live = &relay.live;
         let path = request.target.path();
         let loud = if matches!(path, "/health" | "/ready") { Loudness::Quiet } else { Loudness::Logged };
         Arc::new(Self {
-            live: Arc::clone(live),
+            relay: Arc::clone(relay),
             flushes: peer.flushes.clone(),
             scheme: peer.scheme,
             id: sane_id(&request.headers).unwrap_or_else(|| live.dice().uuid()),
@@ -181,14 +181,14 @@ impl Exchange {
         record.waited += waited;
         record.names.set_asked(provider, key);
         if let Some(tape) = &mut record.tape {
-            tape.sent = Some(self.live.now().since(self.arrived));
+            tape.sent = Some(self.relay.live.now().since(self.arrived));
         }
     }
 
     /// Somebody has begun to answer, whatever the client got before.
     pub(crate) fn note_answer_begun(&self) {
         if let Some(tape) = &mut self.record().tape {
-            tape.answered = Some(self.live.now().since(self.arrived));
+            tape.answered = Some(self.relay.live.now().since(self.arrived));
         }
     }
 
@@ -205,7 +205,7 @@ impl Exchange {
 
     /// The head goes to the client.
     pub(crate) fn note_head(&self, status: u16) {
-        let since = self.live.now().since(self.arrived);
+        let since = self.relay.live.now().since(self.arrived);
         let mut record = self.record();
         record.status = status;
         record.first_byte = Some(since);
@@ -222,7 +222,7 @@ impl Exchange {
         self.record().bytes = bytes;
     }
 
-    /// How it ended. Until this is said, the client has left.
+    /// How it ended. Until this is said, the client has left, or the relay ends.
     pub(crate) fn note_end(&self, end: End) {
         self.record().end = end;
     }
@@ -237,8 +237,11 @@ impl Drop for Exchange {
         if self.loud == Loudness::Quiet {
             return;
         }
-        let ended = self.live.now();
+        let ended = self.relay.live.now();
         let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if record.end == End::Left && self.relay.ends.load(Ordering::Relaxed) {
+            record.end = End::Stopped;
+        }
         let finished = Finished {
             request_id: &self.id,
             client: record.names.client(),

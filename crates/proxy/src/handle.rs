@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -102,6 +103,7 @@ impl Handle {
             penalties: Penalties::default(),
             refusals,
             draining: watch::channel(false).0,
+            ends: AtomicBool::new(false),
             recorder,
         });
         let keyring = Mutex::new(keyring);
@@ -154,6 +156,16 @@ impl Handle {
     pub async fn drain(&self, deadline: Duration) -> bool {
         self.relay.draining.send_replace(true);
         tokio::time::timeout(deadline, self.tasks.idle()).await.is_ok()
+    }
+
+    /// Cuts off what is still served. Requests end where they are served, as if their clients had left, and each writes
+    /// its record. False if some had not by the deadline.
+    pub async fn cut(&self, deadline: Duration) -> bool {
+        self.relay.ends.store(true, Ordering::Relaxed);
+        if let Some(workers) = &self.workers {
+            workers.stop();
+        }
+        self.drain(deadline).await
     }
 
     /// Writes what was learned last. Afterwards nothing is kept any more, and another relay may use the file.

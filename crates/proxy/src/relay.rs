@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use relay_core::{Class, Exhausted, Plan, Verdict};
@@ -40,6 +41,8 @@ pub(crate) struct Relay {
     pub(crate) refusals: Refusals,
     /// True once no more requests should come.
     pub(crate) draining: tokio::sync::watch::Sender<bool>,
+    /// What is still served is cut off, because the relay ends.
+    pub(crate) ends: AtomicBool,
     pub(crate) recorder: Option<Recorder>,
 }
 
@@ -74,7 +77,7 @@ pub(crate) struct Committed {
 
 /// Serves one request.
 pub(crate) async fn relay(relay: Arc<Relay>, peer: &Peer, request: Request<Arriving>) -> Response<Outgoing> {
-    let exchange = Exchange::open(&relay.live, peer, &request);
+    let exchange = Exchange::open(&relay, peer, &request);
     let served = serve(&relay, &exchange, peer.address, request).await;
     let mut response = served.unwrap_or_else(|reject| outgoing::reject(&reject, &exchange));
     outgoing::finish(&mut response, &exchange);

@@ -4,8 +4,8 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -18,8 +18,8 @@ pub struct Workers(Vec<Worker>);
 struct Worker {
     runtime: Handle,
     connections: Arc<AtomicUsize>,
-    /// The thread runs until this is dropped.
-    _running: oneshot::Sender<()>,
+    /// The thread runs until this is taken or dropped.
+    running: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 /// A connection's place with a worker.
@@ -43,6 +43,13 @@ impl Workers {
         Self::start(NonZeroUsize::new(processors / 2).unwrap_or(NonZeroUsize::MIN))
     }
 
+    /// Lets them end, and the connections that they serve with them, each on its thread and one after another.
+    pub(crate) fn stop(&self) {
+        for worker in &self.0 {
+            drop(worker.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+
     /// A place with the worker that has the fewest connections.
     pub(crate) fn seat(&self) -> Option<Seat> {
         let least = self.0.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed))?;
@@ -61,7 +68,7 @@ impl Worker {
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
         })?;
-        Ok(Self { runtime: handle, connections: Arc::default(), _running: running })
+        Ok(Self { runtime: handle, connections: Arc::default(), running: Mutex::new(Some(running)) })
     }
 }
 
@@ -107,13 +114,15 @@ mod tests {
 
     #[test]
     fn workers_end_with_what_they_serve() {
-        let workers = Workers::start(NonZeroUsize::MIN).unwrap();
-        let (dropped, is_dropped) = std::sync::mpsc::channel::<()>();
-        crate::Tasks::default().spawn_on(workers.seat().unwrap().runtime(), "hangs", async move {
-            let _dropped = dropped;
-            std::future::pending::<()>().await;
-        });
-        drop(workers);
-        assert!(is_dropped.recv().is_err(), "its sender is gone");
+        for end in [drop, |workers: Workers| workers.stop()] {
+            let workers = Workers::start(NonZeroUsize::MIN).unwrap();
+            let (dropped, is_dropped) = std::sync::mpsc::channel::<()>();
+            crate::Tasks::default().spawn_on(workers.seat().unwrap().runtime(), "hangs", async move {
+                let _dropped = dropped;
+                std::future::pending::<()>().await;
+            });
+            end(workers);
+            assert!(is_dropped.recv().is_err(), "its sender is gone");
+        }
     }
 }

@@ -67,6 +67,8 @@ pub enum End {
     Garbled,
     /// The upstream ended a stream with an error event.
     Error,
+    /// The relay itself ended before it.
+    Stopped,
 }
 
 impl End {
@@ -79,6 +81,7 @@ impl End {
             Self::Stalled => "stalled",
             Self::Garbled => "garbled",
             Self::Error => "error",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -91,7 +94,7 @@ impl Finished<'_> {
     }
 
     fn level(&self) -> Level {
-        let broken = matches!(self.end, End::Cut | End::Stalled | End::Garbled);
+        let broken = matches!(self.end, End::Cut | End::Stalled | End::Garbled | End::Stopped);
         match self.status {
             500.. => Level::Error,
             _ if broken => Level::Warn,
@@ -291,6 +294,7 @@ mod tests {
             (200, End::Cut, Level::Warn),
             (200, End::Stalled, Level::Warn),
             (200, End::Garbled, Level::Warn),
+            (0, End::Stopped, Level::Warn),
             (404, End::Whole, Level::Warn),
             (500, End::Whole, Level::Error),
             (529, End::Cut, Level::Error),

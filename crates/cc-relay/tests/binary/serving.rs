@@ -28,10 +28,15 @@ struct Held {
     upstream: TcpStream,
 }
 
+/// What the relay of a request that is held records.
+const RECORDING: &str = "work/calls.jsonl";
+
 fn held(sandbox: &Sandbox, more: &str) -> Held {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let upstream = listener.local_addr().expect("it is bound").port();
-    let (running, port) = sandbox.serve(&config(upstream, more));
+    sandbox.write("work/config.yaml", &config(upstream, more));
+    let mut running = sandbox.start(&["serve", "--record", "calls.jsonl"]);
+    let port = port(&running.line("listening"));
     let body = r#"{"model":"claude-opus-5-5","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}"#;
     let client = send(
         port,
@@ -150,11 +155,25 @@ fn a_second_signal_ends_the_relay_at_once() {
         running.signal(first);
         running.line("draining");
         running.signal(second);
+        // What is cut off is in the log and in the recording, and not said to have been left by its client.
+        let cut = running.line("request finished");
+        assert_eq!(
+            (&cut["end"], &cut["status"], &cut["level"]),
+            (&"stopped".into(), &0.into(), &"warn".into())
+        );
+        assert_eq!((&cut["provider"], &cut["attempts"]), (&"only".into(), &1.into()));
         let line = running.line("stopped at once");
         assert_eq!((&line["signal"], &line["in_flight"]), (&name.into(), &1.into()));
         assert_eq!(running.end().code(), Some(code));
+        assert!(recorded_as_stopped(&sandbox), "{}", sandbox.read(RECORDING));
         drop((client, upstream));
     }
+}
+
+/// Is there one call in the recording, which the end of the relay has cut off?
+fn recorded_as_stopped(sandbox: &Sandbox) -> bool {
+    let recording = sandbox.read(RECORDING);
+    recording.lines().count() == 2 && recording.ends_with("}\n") && recording.contains("\"end\":\"stopped\"")
 }
 
 #[test]
@@ -163,9 +182,11 @@ fn w53_a_drain_ends_when_its_time_is_up_and_says_what_is_left() {
     let Held { mut running, client, upstream } = held(&sandbox, ", drain_timeout_ms: 50");
     running.signal("TERM");
     running.line("draining");
+    assert_eq!(running.line("request finished")["end"], "stopped");
     let line = running.line("stopped before every request had ended");
     assert_eq!(line["in_flight"], 1);
     assert_eq!(running.end().code(), Some(0));
+    assert!(recorded_as_stopped(&sandbox), "{}", sandbox.read(RECORDING));
     drop((client, upstream));
 }
 

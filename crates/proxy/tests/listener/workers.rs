@@ -52,3 +52,22 @@ async fn a_drain_waits_for_what_other_threads_serve() {
     }
     assert!(within(draining).await);
 }
+
+#[tokio::test]
+async fn whoever_is_in_a_hurry_cuts_off_what_other_threads_serve() {
+    let (upstream, _closed) = gated().await;
+    let stage = Stage::with_workers(&upstream, TWO).await;
+    let (mut old, mut new) = (stage.http1().await, stage.http2().await);
+    let flowing = [
+        old.begin(ask("hi", Manner::Stream)).await.unwrap(),
+        new.begin(ask("hi", Manner::Stream)).await.unwrap(),
+        new.begin(ask("hi", Manner::Stream)).await.unwrap(),
+    ];
+    assert_eq!(stage.handle.in_flight(), 3);
+    assert!(within(stage.handle.cut(Duration::from_mins(1))).await, "all of it has ended");
+    assert_eq!(stage.handle.in_flight(), 0, "every request has given its place back");
+    for response in flowing {
+        assert!(Answer::of(response).await.cut.is_some(), "it does not look like an end");
+    }
+    stage.idle().await;
+}
