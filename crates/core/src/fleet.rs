@@ -270,6 +270,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ids_are_numbers_and_back_and_differ() {
+        let (one, other) = (ProviderId::of("one"), ProviderId::of("other"));
+        let keys = [KeyId::of(one, b"a"), KeyId::of(one, b"b"), KeyId::of(other, b"a")];
+        assert_ne!(one.to_bits(), other.to_bits());
+        assert_eq!(ProviderId::from_bits(one.to_bits()), one);
+        for (place, key) in keys.into_iter().enumerate() {
+            assert_eq!(KeyId::from_bits(key.to_bits()), key);
+            assert!(keys[..place].iter().all(|known| known.hash() != key.hash()));
+        }
+    }
+
+    #[test]
     fn labels_are_those_of_the_old_program() {
         let known = [
             ("a", "af63dc4c"),

@@ -128,3 +128,23 @@ impl Flows {
         self.at(N_AHEAD - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_promised_at_each_moment_is_what_will_have_been_taken_by_then(
+            units in 0_u64..1_000_000,
+            pace in proptest::option::of(0_u64..100_000),
+        ) {
+            let flow = Flow { units, pace };
+            let flows = Flows::of(flow);
+            for (index, millis) in AHEAD.iter().enumerate() {
+                prop_assert_eq!(flows.at(index), flow.after(*millis), "after {} ms", millis);
+            }
+        }
+    }
+}

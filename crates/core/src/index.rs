@@ -192,6 +192,28 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_three_quarters_full_at_most_and_names_are_spread_over_it() {
+        let mut index = Index::<u64, ()>::default();
+        (0..12).for_each(|name| index.insert(name, ()));
+        assert_eq!(index.slots.len(), LEAST);
+        index.insert(12, ());
+        assert_eq!(index.slots.len(), 2 * LEAST);
+        let homes = |seed| {
+            let mut index = Index::<u64, ()>::default();
+            index.seed(Roll(seed));
+            (0..700).for_each(|name| index.insert(name, ()));
+            (0..700).map(|name| index.home(name)).collect::<Vec<_>>()
+        };
+        for seed in [0, 12_345, u64::MAX] {
+            let mut places = homes(seed);
+            assert_ne!(places, homes(seed ^ 1), "who does not know the seed cannot choose places");
+            places.sort_unstable();
+            places.dedup();
+            assert!(places.len() > 450, "{} places for 700 names, with seed {seed}", places.len());
+        }
+    }
+
+    #[test]
     fn the_first_seed_counts_and_none_once_something_is_there() {
         let mut index = Index::<u64, ()>::default();
         index.seed(Roll(1));

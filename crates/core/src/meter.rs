@@ -757,4 +757,33 @@ mod tests {
         meter.limit(60, millis(6_000), START + Duration::from_mins(1));
         assert_eq!(meter.available(START + Duration::from_mins(1)), Some(6));
     }
+
+    #[test]
+    fn what_was_sent_is_on_its_way_for_a_quarter_of_a_second_to_half_of_one() {
+        let at = |millis| Time::from_epoch(Duration::from_secs(1_000)) + Duration::from_millis(millis);
+        let mut recent = Recent::default();
+        recent.add(10, at(0));
+        for (millis, expect) in [(0, 10), (249, 10), (250, 10), (499, 10), (500, 0), (9_999, 0)] {
+            assert_eq!(recent.units(at(millis)), expect, "{millis} ms");
+        }
+        recent.add(5, at(300));
+        for (millis, expect) in [(300, 15), (499, 15), (500, 5), (749, 5), (750, 0)] {
+            assert_eq!(recent.units(at(millis)), expect, "{millis} ms");
+        }
+        recent.add(3, at(760));
+        assert_eq!((recent.units(at(1_009)), recent.units(at(1_260))), (3, 0), "it began anew");
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_bucket_fills_none_that_is_known_and_makes_none_without_a_rate() {
+        let now = Time::from_epoch(Duration::from_secs(1_000));
+        let mut meter = Meter::default();
+        meter.recall(0, Duration::from_secs(6), now, now);
+        assert_eq!(meter.rate(), None);
+        meter.limit(6_000, Duration::from_secs(6), now);
+        meter.take(600, now);
+        assert_eq!(meter.available(now), Some(0));
+        meter.recall(6_000, Duration::from_mins(1), now, now);
+        assert_eq!((meter.available(now), meter.burst()), (Some(0), Some(Duration::from_secs(6))));
+    }
 }

@@ -93,9 +93,17 @@ mod tests {
             let (name, another) = (Name::of(&one), Name::of(&other));
             prop_assert_eq!(name.as_str(), &one);
             prop_assert_eq!(name.cmp(&another), one.cmp(&other));
+            prop_assert_eq!(name.partial_cmp(&another), one.partial_cmp(&other));
+            prop_assert_eq!(hash(&name), hash(&one));
             prop_assert_eq!(name == another, one == other);
             prop_assert_eq!(format!("{name:?}"), format!("{one:?}"));
         }
+    }
+
+    fn hash(thing: &impl Hash) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        thing.hash(&mut hasher);
+        hasher.finish()
     }
 
     #[test]

@@ -95,3 +95,36 @@ impl Prefixes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Class;
+    use std::time::Duration;
+
+    const T: Time = Time::from_epoch(Duration::from_secs(1_000));
+
+    fn spot(prefix: usize) -> Spot {
+        let class = crate::account::Classes::default().id(&Class::of("m"));
+        Spot { room: DomainId { account: 0, class }, prefix: Prefix(prefix as u64) }
+    }
+
+    #[test]
+    fn a_prefix_is_being_written_until_its_moment() {
+        let mut prefixes = Prefixes::default();
+        let until = T + Duration::from_secs(3);
+        prefixes.write(spot(1), until);
+        assert_eq!(prefixes.is_written(spot(1), T), Some(until));
+        assert_eq!(prefixes.is_written(spot(1), until), None);
+        assert_eq!(prefixes.is_written(spot(2), T), None);
+    }
+
+    #[test]
+    fn of_too_many_prefixes_those_that_were_written_first_are_forgotten() {
+        let mut prefixes = Prefixes::default();
+        (0..MOST + 2).for_each(|prefix| prefixes.write(spot(prefix), T + LIFETIME));
+        let known = |prefix| prefixes.is_written(spot(prefix), T).is_some();
+        assert_eq!([0, 1, 2, MOST + 1].map(known), [false, false, true, true]);
+        assert_eq!(prefixes.spots.len(), MOST);
+    }
+}

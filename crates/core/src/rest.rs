@@ -378,6 +378,58 @@ mod tests {
     }
 
     #[test]
+    fn of_two_who_turn_out_to_be_one_the_stricter_rest_counts_and_no_probe_of_the_other() {
+        for (ours, theirs, expect) in
+            [(None, 10, 10), (Some(5), 10, 10), (Some(10), 5, 10), (Some(10), 10, 10)]
+        {
+            let (mut one, mut other) = (Rests::default(), Rests::default());
+            if let Some(ours) = ours {
+                one.cool(&class(), T + seconds(ours), T);
+            }
+            other.cool(&class(), T + seconds(theirs), T);
+            // One call asks the other already.
+            assert_ne!(other.probe(&class()), Probe::No);
+            one.absorb(&other);
+            let later = T + seconds(expect);
+            let ready = one.readiness(&Rests::default(), &class(), T);
+            assert!(
+                matches!(ready, Readiness::Resting { ready: Some(until), .. } if until == later),
+                "{ready:?}"
+            );
+            let at_the_end = one.readiness(&Rests::default(), &class(), later);
+            assert_ne!(at_the_end, Readiness::Resting { ready: None, next: None });
+            assert!(one.rests.values().all(|rest| rest.probe.is_none()), "nobody asks for both");
+        }
+    }
+
+    #[test]
+    fn of_what_is_remembered_and_what_is_known_the_stricter_counts() {
+        for (known, remembered, expect) in [(None, 10, 10), (Some(5), 10, 10), (Some(10), 5, 10)] {
+            let (mut rests, mut before) = (Rests::default(), Rests::default());
+            if let Some(known) = known {
+                rests.cool(&class(), T + seconds(known), T);
+            }
+            before.cool(&class(), T + seconds(remembered), T);
+            for memory in before.remember(T) {
+                rests.recall(&memory, T);
+            }
+            let until = rests.held(T).map(|(_, held)| held).collect::<Vec<_>>();
+            assert_eq!(until, [Unready::Cooling(T + seconds(expect))], "{known:?} {remembered}");
+        }
+    }
+
+    #[test]
+    fn a_rest_for_a_window_is_of_that_window_and_has_an_end() {
+        let (five, week) = (WindowName::of("5h").unwrap(), WindowName::of("7d").unwrap());
+        let about = |name| About::of(name, None).unwrap();
+        let mut rests = Rests::default();
+        rests.use_up(five, &about(five), T + seconds(60), T);
+        assert!(rests.has_used_up(five, &about(five), T));
+        assert!(!rests.has_used_up(week, &about(week), T), "it is another window");
+        assert!(!rests.has_used_up(five, &about(five), T + seconds(60)), "it has ended");
+    }
+
+    #[test]
     fn a_cooling_key_is_ready_at_its_moment_and_only_its_class_rests() {
         let mut rests = Rests::default();
         rests.cool(&class(), T + seconds(10), T);

@@ -131,6 +131,27 @@ mod tests {
         assert!(turns.clients.len() <= MOST);
     }
 
+    #[test]
+    fn of_many_clients_those_are_remembered_who_have_had_more_than_their_due() {
+        let mut turns = Turns::default();
+        for client in 0..1_500 {
+            assert_eq!(turns.take(ClientId::from_bits(client), 1), 0);
+        }
+        assert_eq!(turns.clients.len(), 1_500, "nobody's turn has come");
+        turns.reach(1);
+        turns.take(A, 1);
+        assert_eq!(turns.clients.len(), 1, "all have had one token, as the line has");
+    }
+
+    #[test]
+    fn who_comes_in_time_keeps_what_he_has_over() {
+        let mut turns = Turns::default();
+        turns.take(A, 10);
+        turns.settle(A, 10, 4);
+        turns.reach(10);
+        assert_eq!((turns.take(A, 10), turns.next(A)), (10, 14));
+    }
+
     proptest! {
         /// Of two who always wait each is given as much as the other, but for the largest call of each.
         #[test]

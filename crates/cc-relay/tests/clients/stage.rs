@@ -41,9 +41,17 @@ pub(crate) const BASIL: [(&str, &str); 2] =
 pub(crate) const KEYS: usize = AMBER.len() + BASIL.len();
 
 /// Headers that differ between the two sides of the relay by design: the credential, what belongs
-/// to one connection, and the encodings, because a compressed stream cannot be watched.
-const CHANGED: [&str; 6] =
-    ["host", "connection", "content-length", "accept-encoding", "x-api-key", "authorization"];
+/// to one connection, and the encodings, because a compressed stream cannot be watched. And the name that a relay
+/// writes on what goes to another address than a provider's usual one, where another relay may be.
+const CHANGED: [&str; 7] = [
+    "host",
+    "connection",
+    "content-length",
+    "accept-encoding",
+    "x-api-key",
+    "authorization",
+    "x-cc-relay-via",
+];
 
 /// A stage.
 pub(crate) struct Stage {
