@@ -6,7 +6,7 @@
 mod auth;
 mod keys;
 mod log;
-pub(crate) mod prices;
+mod prices;
 mod providers;
 mod routing;
 mod server;

@@ -75,6 +75,31 @@ impl Address {
         self.host.is_empty()
             || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified())
     }
+
+    /// Where a URL leads, if it has a host.
+    pub fn of(url: &http::Uri) -> Option<Self> {
+        let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
+        let host = url.host()?.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+        Some(Self { host, port: url.port_u16().unwrap_or(usual) })
+    }
+
+    /// Does whoever connects there from this machine reach a relay that listens on that? So far as can be told without
+    /// asking for names.
+    pub fn leads_to(&self, listen: &Self) -> bool {
+        let is_same_host = self.host.eq_ignore_ascii_case(&listen.host);
+        let is_this_machine = self.is_this_machine() && (listen.is_loopback() || listen.is_everywhere());
+        self.port == listen.port && (is_same_host || is_this_machine)
+    }
+
+    /// Who connects to the unspecified address reaches himself, and `127.1` is a way to write an address.
+    fn is_this_machine(&self) -> bool {
+        if let Ok(address) = self.host.parse::<std::net::IpAddr>().map(|address| address.to_canonical()) {
+            return address.is_loopback() || address.is_unspecified();
+        }
+        let digits = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+        let short = self.host.starts_with("127.") && self.host.bytes().all(digits);
+        short || self.host == "localhost" || self.host.ends_with(".localhost")
+    }
 }
 
 impl std::fmt::Display for Address {
@@ -367,4 +392,36 @@ impl DebugOptions {
 
     /// How much of a body is logged unless something else is written, in bytes: as the old program did.
     pub const PREVIEW: usize = 1_000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leads_here(host: &str) -> bool {
+        let url = format!("http://{host}:8787").parse().unwrap();
+        let listen = Address { host: "127.0.0.1".to_owned(), port: 8787 };
+        Address::of(&url).unwrap().leads_to(&listen)
+    }
+
+    #[test]
+    fn this_machine_is_known_by_all_its_addresses() {
+        for host in [
+            "localhost",
+            "LocalHost.",
+            "a.localhost",
+            "127.0.0.1",
+            "127.8.9.10",
+            "127.1",
+            "0.0.0.0",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(leads_here(host), "{host}");
+        }
+        for host in ["api.anthropic.com", "10.0.0.1", "127.example", "localhost.example", "[2001:db8::1]"] {
+            assert!(!leads_here(host), "{host}");
+        }
+    }
 }

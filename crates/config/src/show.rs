@@ -6,13 +6,13 @@ use relay_core::Price;
 use relay_providers::Secret;
 use serde_json::{Map, Value, json};
 
-use crate::check::prices::of_a_million;
 use crate::checked::{
     AdminSource, Auth, Config, Key, KeySource, Log, Output, Provider, Routing, Server, State,
 };
 use crate::emit;
 use crate::raw::leaf::word_of;
-use crate::raw::money::text_of;
+use crate::raw::money::Dollars;
+use crate::raw::read::Shown;
 use crate::raw::routing::{Order, Pick};
 use crate::raw::unit::{size_text, time_text};
 
@@ -28,7 +28,7 @@ pub fn effective(config: &Config) -> String {
             "cold_prefix_wait_ms": millis(config.queue.cold_prefix_wait),
             "max_calls": config.queue.max_calls,
             "max_bytes": size_text(config.queue.max_bytes),
-            "dollars_per_second": dollars(config.queue.second.0),
+            "dollars_per_second": dollars(Dollars(config.queue.second.0)),
         },
         "state": state(&config.state),
         "logging": log(&config.log),
@@ -41,7 +41,7 @@ pub fn effective(config: &Config) -> String {
 
 fn price((model, price): &(String, Price)) -> Value {
     let Price { input, output, write, read, .. } = *price;
-    let shown = |nanodollars| dollars(of_a_million(nanodollars));
+    let shown = |nanodollars| dollars(Dollars::of_a_million(nanodollars));
     json!({
         "model": model,
         "input": shown(input),
@@ -52,8 +52,8 @@ fn price((model, price): &(String, Price)) -> Value {
 }
 
 /// A number of dollars, as it would be written.
-fn dollars(billionths: u64) -> Value {
-    let text = text_of(billionths);
+fn dollars(dollars: Dollars) -> Value {
+    let text = dollars.shown();
     serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 

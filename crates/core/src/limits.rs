@@ -229,8 +229,8 @@ impl Limits {
     }
 
     /// How long it takes to refill what it takes, of all limits together, in nanoseconds.
-    pub(crate) fn takes(&self, needs: &Needs, now: Time) -> u64 {
-        let of = |counted: Counted| self.of(counted).backlog(needs.get(counted).units, &Flows::NONE, now).1;
+    pub(crate) fn takes(&self, needs: &Needs) -> u64 {
+        let of = |counted: Counted| self.of(counted).takes(needs.get(counted).units);
         COUNTED.into_iter().map(of).fold(0, u64::saturating_add)
     }
 

@@ -2,25 +2,19 @@
 //!
 //! A stream whose body is dropped is reset behind its answer. That is how it should be (RFC 9113, section 8.1), but
 //! curl, up to 8.0 at least, forgets the answer then and tells of the reset. So what the client still sends is taken
-//! for a while, as it is from clients of HTTP/1.1 (`relay_transport`'s `linger`).
+//! as long as it is from clients of HTTP/1.1.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use relay_transport::server::{LINGER, LINGER_IN_SILENCE};
 use tokio::time::Instant;
 
 use crate::tasks::Tasks;
-
-/// How long it is taken: as long as from a client of HTTP/1.1.
-const LINGER: Duration = Duration::from_secs(30);
-
-/// The same, while nothing comes.
-const LINGER_IN_SILENCE: Duration = Duration::from_secs(5);
 
 /// A body over HTTP/2. If it is dropped before its end, the rest of it is taken.
 pub(crate) struct Unread {

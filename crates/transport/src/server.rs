@@ -36,6 +36,7 @@ use reply::{Asked, Framing, Goes, Outbox, WrongLength};
 use wire::Shared;
 
 pub use head::Fault;
+pub use linger::{LINGER, LINGER_IN_SILENCE};
 pub use wire::{Inbound, InboundError};
 
 /// Answers requests.

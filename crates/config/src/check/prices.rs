@@ -4,7 +4,6 @@ use relay_core::Price;
 
 use crate::problem::Findings;
 use crate::raw::Root;
-use crate::raw::money::Dollars;
 
 pub(super) fn prices(root: &Root, findings: &mut Findings) -> Vec<(String, Price)> {
     let mut prices: Vec<(String, Price)> = Vec::new();
@@ -14,12 +13,12 @@ pub(super) fn prices(root: &Root, findings: &mut Findings) -> Vec<(String, Price
             if prices.iter().any(|(known, _)| *known == model.text) {
                 findings.problem(&written.model.spot, "has a price already").hint("keep one of them");
             }
-            let mut price = Price::of(each(*input), each(*output));
+            let mut price = Price::of(input.of_one(), output.of_one());
             if let Some(write) = written.cache_write.get() {
-                price.write = each(*write);
+                price.write = write.of_one();
             }
             if let Some(read) = written.cache_read.get() {
-                price.read = each(*read);
+                price.read = read.of_one();
             }
             prices.push((model.text.clone(), price));
         } else if !(model.is_bad() || input.is_bad() || output.is_bad()) {
@@ -29,14 +28,4 @@ pub(super) fn prices(root: &Root, findings: &mut Findings) -> Vec<(String, Price
         }
     }
     prices
-}
-
-/// What one of a million costs, to the nearest nanodollar.
-const fn each(Dollars(billionths): Dollars) -> u64 {
-    (billionths + 500_000) / 1_000_000
-}
-
-/// The same, back.
-pub(crate) const fn of_a_million(nanodollars: u64) -> u64 {
-    nanodollars * 1_000_000
 }

@@ -1,6 +1,5 @@
 //! The providers: which of them can be served, and everything a served one needs.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Uri;
@@ -263,52 +262,16 @@ fn look_at_url(url: &Uri, field: &Field<Text>, listener: &Listener<'_>, findings
             .notice(&field.spot, "ends in `/v1`, and every path begins with `/v1` already")
             .hint("remove `/v1` from the end");
     }
-    let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
-    let (host, port) = (url.host().unwrap_or_default(), url.port_u16().unwrap_or(default_port));
-    let listen = listener.listen;
-    if port == listen.port && is_this_machine(host) && (listen.is_loopback() || listen.is_everywhere()) {
+    if Address::of(url).is_some_and(|address| address.leads_to(listener.listen)) {
         findings
             .problem(&field.spot, "leads back to this relay")
             .hint("write the URL of the provider itself; clients are pointed at the relay");
     }
 }
 
-/// Is whatever listens there on this machine? So far as can be told without asking for names. Who connects to the
-/// unspecified address reaches himself, and `127.1` is a way to write an address.
-fn is_this_machine(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-    if let Ok(address) = host.parse::<IpAddr>().map(|address| address.to_canonical()) {
-        return address.is_loopback() || address.is_unspecified();
-    }
-    let digits = |byte: u8| byte.is_ascii_digit() || byte == b'.';
-    let short = host.starts_with("127.") && host.bytes().all(digits);
-    short || host == "localhost" || host.ends_with(".localhost")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn this_machine_is_known_by_all_its_addresses() {
-        for host in [
-            "localhost",
-            "LocalHost.",
-            "a.localhost",
-            "127.0.0.1",
-            "127.8.9.10",
-            "127.1",
-            "0.0.0.0",
-            "[::1]",
-            "[::]",
-            "[::ffff:127.0.0.1]",
-        ] {
-            assert!(is_this_machine(host), "{host}");
-        }
-        for host in ["api.anthropic.com", "10.0.0.1", "127.example", "localhost.example", "[2001:db8::1]"] {
-            assert!(!is_this_machine(host), "{host}");
-        }
-    }
 
     #[test]
     fn a_url_has_a_scheme_and_a_host_and_no_user() {

@@ -15,6 +15,18 @@ const DIGITS: usize = 9;
 const DOLLAR: u64 = 10_u64.pow(9);
 const MOST: u64 = 1_000_000 * DOLLAR;
 
+impl Dollars {
+    /// If it is the price of a million: what one costs, to the nearest nanodollar.
+    pub(crate) const fn of_one(self) -> u64 {
+        (self.0 + 500_000) / 1_000_000
+    }
+
+    /// The price of a million of which one costs so many nanodollars.
+    pub(crate) const fn of_a_million(nanodollars: u64) -> Self {
+        Self(nanodollars * 1_000_000)
+    }
+}
+
 impl From<u64> for Dollars {
     fn from(billionths: u64) -> Self {
         Self(billionths)
@@ -60,7 +72,7 @@ fn parse(text: &str) -> Option<u64> {
 }
 
 /// As short as it can be written.
-pub(crate) fn text_of(billionths: u64) -> String {
+fn text_of(billionths: u64) -> String {
     let text = format!("{}.{:0>DIGITS$}", billionths / DOLLAR, billionths % DOLLAR);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -81,11 +81,11 @@ impl State {
     }
 
     /// For how long serving a call with that key keeps its limits busy, in nanoseconds.
-    pub(super) fn takes(&self, key: usize, domain: DomainId, needs: &Needs, now: Time) -> u64 {
+    pub(super) fn takes(&self, key: usize, domain: DomainId, needs: &Needs) -> u64 {
         let sight = self.sight(key, domain.class);
-        let own = sight.standing.caps.takes(needs, now);
+        let own = sight.standing.caps.takes(needs);
         let holders = sight.held.into_iter().chain(sight.room);
-        holders.map(|held| held.limits.takes(needs, now)).fold(own, u64::saturating_add)
+        holders.map(|held| held.limits.takes(needs)).fold(own, u64::saturating_add)
     }
 
     fn sight(&self, key: usize, class: ClassId) -> Sight<'_> {

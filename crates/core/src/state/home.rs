@@ -65,8 +65,7 @@ impl State {
         let input = added.map(|added| (prompt - tokens.min(prompt)).saturating_add(added));
         let needs = input.map_or(*needs, |input| needs.with_input(input));
         let domain = self.domain(key, class);
-        if let Some(ticket) = plan.ticket
-            && let Some(Spot::Line(waits_for, rank)) = self.queue.spot(ticket)
+        if let Some((ticket, Spot::Line(waits_for, rank))) = self.stands(plan)
             && waits_for == domain
         {
             let at = self.expected(domain, rank, now);
@@ -84,10 +83,7 @@ impl State {
             }
             Look::Later(at) if is_worth(plan, &cache, at, now) => {
                 let later = Later { at, cost: 0, provider: cache.provider, key, domain };
-                self.leave(plan);
-                let ticket = self.join(plan, &later, &needs);
-                plan.ticket = Some(ticket);
-                AtHome::Soon(ticket, at)
+                AtHome::Soon(self.wait_at_home(plan, &later, &needs), at)
             }
             _ => self.at_neighbours(plan, &cache, (key, domain), &needs, &look, now),
         }
@@ -144,25 +140,33 @@ impl State {
         if self.shares_cache(*key, other) {
             return None;
         }
-        let there = self.takes(other, choice.domain, &choice.needs, now);
-        let more = there.saturating_sub(self.takes(*key, later.domain, needs, now));
+        let there = self.takes(other, choice.domain, &choice.needs);
+        let more = there.saturating_sub(self.takes(*key, later.domain, needs));
         let worth = cache.worth.saturating_add(Duration::from_nanos(self.wanted_by_others(more, now)));
         if !is_worth(plan, &Cache { worth, ..cache }, later.at, now) {
             return None;
         }
-        if let Some(ticket) = plan.ticket
-            && let Some(Spot::Line(waits_for, _)) = self.queue.spot(ticket)
-            && waits_for == later.domain
-        {
-            return Some((ticket, later.at));
-        }
-        self.leave(plan);
-        let ticket = self.join(plan, &later, needs);
-        plan.ticket = Some(ticket);
-        Some((ticket, later.at))
+        Some((self.wait_at_home(plan, &later, needs), later.at))
     }
 
-    /// How it stands with a key, if its provider still has it.
+    /// A place in the line of its home, if it does not stand there already.
+    fn wait_at_home(&mut self, plan: &mut Plan, later: &Later, needs: &Needs) -> Ticket {
+        if let Some((ticket, Spot::Line(domain, _))) = self.stands(plan)
+            && domain == later.domain
+        {
+            return ticket;
+        }
+        self.leave(plan);
+        let ticket = self.join(plan, later, needs);
+        plan.ticket = Some(ticket);
+        ticket
+    }
+
+    /// Where a call stands, if it waits for a limit.
+    fn stands(&self, plan: &Plan) -> Option<(Ticket, Spot)> {
+        plan.ticket.and_then(|ticket| Some((ticket, self.queue.spot(ticket)?)))
+    }
+
     /// Of so much time of a limit, how much others are going to want: all of it, if there is another conversation for each
     /// key; in proportion, if there are fewer.
     fn wanted_by_others(&mut self, nanos: u64, now: Time) -> u64 {
@@ -172,6 +176,7 @@ impl State {
         u64::try_from(part).unwrap_or(u64::MAX)
     }
 
+    /// How it stands with a key, if its provider still has it.
     fn look_in(
         &self,
         plan: &Plan,

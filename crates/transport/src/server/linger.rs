@@ -23,10 +23,10 @@ use crate::dial::Io;
 
 /// How long what a client still sends is taken after its connection was closed from this side. These
 /// are the defaults of nginx (`lingering_time`, `lingering_timeout`).
-const LINGER: Duration = Duration::from_secs(30);
+pub const LINGER: Duration = Duration::from_secs(30);
 
 /// The same, while nothing comes.
-const LINGER_IN_SILENCE: Duration = Duration::from_secs(5);
+pub const LINGER_IN_SILENCE: Duration = Duration::from_secs(5);
 
 /// The most that is taken, in bytes: twice the largest file that the Anthropic API accepts.
 const LINGER_FOR: usize = 1 << 30;

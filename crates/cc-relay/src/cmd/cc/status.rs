@@ -122,14 +122,8 @@ fn verdict(document: &Document, invocation: &Invocation) -> Verdict {
 
 /// Does a URL lead to a relay that listens there, as seen from this machine?
 fn leads_to(url: &str, listen: &Address) -> bool {
-    let Ok(uri) = url.parse::<http::Uri>() else { return false };
-    let Some(host) = uri.host() else { return false };
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    let here = Address { host, port };
-    let is_same_host = here.host == listen.host.to_ascii_lowercase();
-    let is_this_machine = here.is_loopback() && (listen.is_loopback() || listen.is_everywhere());
-    here.port == listen.port && (is_same_host || is_this_machine)
+    let url = url.parse::<http::Uri>().ok();
+    url.as_ref().and_then(Address::of).is_some_and(|address| address.leads_to(listen))
 }
 
 #[cfg(test)]
