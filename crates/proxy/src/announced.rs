@@ -8,7 +8,6 @@ mod classes;
 mod failure;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use relay_wire::rate_limits::{self, Group};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::escape::escaped;
 use crate::keyring;
 use crate::relay::Relay;
 use crate::serve::drained;
@@ -159,7 +159,7 @@ impl Announced {
         }
         self.take_over(None, self.key, &groups);
         for (name, key) in self.workspaces() {
-            let path = format!("/v1/organizations/workspaces/{}/rate_limits", encoded(&name));
+            let path = format!("/v1/organizations/workspaces/{}/rate_limits", escaped(&name));
             let groups = match self.list(&secret, &path).await {
                 Ok(list) => list.groups,
                 // It has none of its own.
@@ -309,7 +309,7 @@ fn request(
         None => path.to_owned(),
         Some(page) => {
             let separator = if path.contains('?') { '&' } else { '?' };
-            format!("{path}{separator}page={}", encoded(page))
+            format!("{path}{separator}page={}", escaped(page))
         }
     };
     let path = PathAndQuery::from_maybe_shared(Bytes::from(path)).ok()?;
@@ -321,30 +321,4 @@ fn request(
     let prepared = upstream.adapter.prepare(&ask, &upstream.target, &Credential::Key(secret.clone())).ok()?;
     let (target, headers) = (prepared.path.into(), prepared.headers);
     Some(Request { method: Method::GET, target, headers, body: RequestBody::empty() })
-}
-
-/// As it can stand in a path or a query (RFC 3986, section 2.3).
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            _ => {
-                // Writing to a `String` cannot fail.
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-        }
-    }
-    encoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_cursor_holds_stays_in_its_place() {
-        assert_eq!(encoded("page_M-z.~9"), "page_M-z.~9");
-        assert_eq!(encoded("a/b?c=d&e%\u{fc} =="), "a%2Fb%3Fc%3Dd%26e%25%C3%BC%20%3D%3D");
-    }
 }

@@ -10,6 +10,7 @@ use relay_headers::Response;
 use serde_json::{Value, json};
 
 use crate::admit::Standing;
+use crate::escape::unescaped;
 use crate::exchange::Exchange;
 use crate::outgoing::{self, Outgoing};
 use crate::reject::{Denied, Reject};
@@ -241,24 +242,9 @@ fn bare_url(upstream: &Upstream) -> String {
     format!("{}://{host}{}", base.scheme_str().unwrap_or("http"), base.path().trim_end_matches('/'))
 }
 
-/// Percent-decoding, as far as the ids of models need it.
+/// What an id in a path or a query stands for.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&unescaped(text)).into_owned()
 }
 
 #[cfg(test)]

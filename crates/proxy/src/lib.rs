@@ -10,6 +10,7 @@ mod tls;
 
 mod relay;
 
+mod escape;
 mod exchange;
 mod surface;
 
@@ -54,6 +55,7 @@ mod workers;
 
 pub use crate::admit::PLACEHOLDER;
 pub use crate::clock::Clock;
+pub use crate::escape::escaped;
 pub use crate::flush::Chunk;
 pub use crate::handle::{Handle, Parts};
 pub use crate::keeper::{Misplaced, look_at_place};

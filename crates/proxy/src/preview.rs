@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use relay_headers::Headers;
 use relay_wire::scan::{Kind, Value};
 
+use crate::escape::unescaped;
+
 /// What replaces a secret.
 const MASK: &str = "\"[redacted]\"";
 
@@ -84,22 +86,6 @@ fn begins_secret(text: &[u8]) -> bool {
         let before = std::mem::replace(&mut inside, text[at].is_ascii_alphanumeric());
         !before && SECRET_BEGINNINGS.iter().any(|beginning| text[at..].starts_with(beginning.as_bytes()))
     })
-}
-
-/// What the escapes of a URL stand for (RFC 3986, section 2.1).
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut bytes = text.as_bytes().iter();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(&byte) = bytes.next() {
-        let digits = bytes.as_slice().get(..2).filter(|_| byte == b'%');
-        let escaped =
-            digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        out.push(escaped.unwrap_or(byte));
-        if escaped.is_some() {
-            bytes.nth(1);
-        }
-    }
-    out
 }
 
 fn write_value(out: &mut String, value: Value<'_>, most: usize, depth: u32) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use relay_config::Config;
 use relay_config::checked::Server;
+use relay_proxy::escaped;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::cli::Invocation;
@@ -92,16 +93,6 @@ fn request(server: &Server, provider: &str, key: Option<&str>, opens: Option<&st
     let opens = opens.map(|key| format!("x-cc-relay-key: {key}\r\n")).unwrap_or_default();
     let listen = &server.listen;
     format!("POST {path} HTTP/1.1\r\nhost: {listen}\r\n{opens}content-length: 0\r\nconnection: close\r\n\r\n")
-}
-
-/// As one segment of a path.
-fn escaped(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 async fn send(server: &Server, request: &str) -> Result<Vec<u8>, Absent> {
