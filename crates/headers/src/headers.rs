@@ -74,8 +74,11 @@ impl<'a> Header<'a> {
 
     /// Its name in small letters.
     pub fn lowercase(&self) -> Cow<'a, str> {
-        let name = String::from_utf8_lossy(self.name);
-        if self.name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name }
+        let capital = self.name.iter().any(u8::is_ascii_uppercase);
+        match std::str::from_utf8(self.name) {
+            Ok(name) if !capital => Cow::Borrowed(name),
+            _ => String::from_utf8_lossy(self.name).to_ascii_lowercase().into(),
+        }
     }
 
     /// Its value, if it is text.

@@ -2,44 +2,43 @@
 
 use crate::headers::{Header, same};
 
-/// A set of names. Most headers are told not to be in it by their length and their first letter alone.
+/// A set of names. Most headers are told not to be in it by their length together with their first letter.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
     all: &'static [&'static str],
-    /// The lengths of the names, as bits; those of 63 bytes and more share the last.
-    lengths: u64,
-    /// The first letters of the names, as bits, capital or not.
-    letters: u32,
+    /// For each length the first letters of the names that are so long, as bits, capital or not. Longer names share the
+    /// last.
+    letters: [u32; LENGTHS],
 }
+
+/// Lengths that are told apart: few names that are looked for have more letters.
+const LENGTHS: usize = 32;
 
 impl Names {
     /// These.
     pub const fn of(names: &'static [&'static str]) -> Self {
-        let (mut lengths, mut letters) = (0, 0);
+        let mut letters = [0; LENGTHS];
         let mut at = 0;
         while at < names.len() {
-            lengths |= Self::length(names[at].len());
-            letters |= Self::letter(names[at].as_bytes());
+            letters[Self::length(names[at].as_bytes())] |= Self::letter(names[at].as_bytes());
             at += 1;
         }
-        Self { all: names, lengths, letters }
+        Self { all: names, letters }
     }
 
     /// Is the name of that header one of them?
     #[inline]
     pub fn have(&self, header: &Header<'_>) -> bool {
         let name = header.name();
-        self.lengths & Self::length(name.len()) != 0
-            && self.letters & Self::letter(name) != 0
-            && self.look_for(name)
+        self.letters[Self::length(name)] & Self::letter(name) != 0 && self.look_for(name)
     }
 
     fn look_for(&self, name: &[u8]) -> bool {
         self.all.iter().any(|known| same(known.as_bytes(), name))
     }
 
-    const fn length(length: usize) -> u64 {
-        1 << if length < 63 { length } else { 63 }
+    const fn length(name: &[u8]) -> usize {
+        if name.len() < LENGTHS { name.len() } else { LENGTHS - 1 }
     }
 
     /// Capitals and small letters differ in a bit that does not count here.

@@ -91,7 +91,7 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
     exchange.note_answer(status, &headers, body.timings(), &snapshot.debug);
     let now = relay.live.now();
     let quota = relay_wire::quota::quota(&headers, now);
-    relay.live.learn(held, &quota);
+    relay.live.learn(held, &quota, now);
     let source = match Source::new(body, &headers, asked.is_watched()) {
         Ok(source) => source,
         Err(error) => return Answer::broken(Breakage::Garbled, error),

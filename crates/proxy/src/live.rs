@@ -152,10 +152,9 @@ impl Live {
         }
     }
 
-    /// What the head of an answer tells about limits.
-    pub(crate) fn learn(&self, held: &mut Held, quota: &Quota) {
+    /// What the head of an answer that came then tells about limits.
+    pub(crate) fn learn(&self, held: &mut Held, quota: &Quota, now: Time) {
         if let Some(lease) = &mut held.lease {
-            let now = self.now();
             self.change(now, |state| state.learn(lease, quota, now));
         }
     }
@@ -334,6 +333,11 @@ impl Held {
     /// What becomes of its conversation's prompt cache.
     pub(crate) fn stay(&self) -> Stay {
         self.lease.as_ref().map_or(Stay::New, |lease| lease.stay())
+    }
+
+    /// It ends, with what was used all told.
+    pub(crate) fn end(mut self, usage: Usage) {
+        self.usage = usage;
     }
 
     /// Tokens used so far.

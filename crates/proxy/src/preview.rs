@@ -25,6 +25,17 @@ const HARMLESS: [&str; 4] = ["maxtokens", "budgettokens", "inputtokens", "output
 /// Texts that begin like this are secrets under whatever name.
 const SECRET_BEGINNINGS: [&str; 6] = ["sk-", "Bearer ", "ghp_", "AKIA", "eyJ", "-----BEGIN"];
 
+/// The letters with which those begin: a look at one tells most words apart from all of them.
+const FIRST_LETTERS: [bool; 256] = {
+    let mut letters = [false; 256];
+    let mut at = 0;
+    while at < SECRET_BEGINNINGS.len() {
+        letters[SECRET_BEGINNINGS[at].as_bytes()[0] as usize] = true;
+        at += 1;
+    }
+    letters
+};
+
 /// How deep values are walked; deeper ones are left out.
 const DEPTH: u32 = 32;
 
@@ -59,7 +70,8 @@ pub(crate) fn headers(headers: &Headers) -> String {
 
 /// A path as it may be logged by itself: a segment in which a secret begins is masked.
 pub(crate) fn path(path: &str) -> Cow<'_, str> {
-    if !path.split('/').any(holds_secret) {
+    // A segment begins where a word does, so what no segment holds the whole does not.
+    if !holds_secret(path) {
         return Cow::Borrowed(path);
     }
     let shown: Vec<&str> =
@@ -84,7 +96,8 @@ fn begins_secret(text: &[u8]) -> bool {
     let mut inside = false;
     (0..text.len()).any(|at| {
         let before = std::mem::replace(&mut inside, text[at].is_ascii_alphanumeric());
-        !before && SECRET_BEGINNINGS.iter().any(|beginning| text[at..].starts_with(beginning.as_bytes()))
+        let begins = |beginning: &&str| text[at..].starts_with(beginning.as_bytes());
+        !before && FIRST_LETTERS[usize::from(text[at])] && SECRET_BEGINNINGS.iter().any(begins)
     })
 }
 

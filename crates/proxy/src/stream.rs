@@ -262,17 +262,20 @@ impl Flow {
         self.poll_frame(context)
     }
 
-    /// What the whole answer was, and what it cost.
+    /// What the whole answer was, and what it cost. Nothing more will be used, whatever is still to be sent.
     fn conclude(&mut self) {
         self.concluded = true;
         self.rest = None;
         let events = self.watch.events();
         let (closing, usage, container) = std::mem::replace(&mut self.watch, Watch::Nothing).close();
         if usage != Usage::ZERO {
-            self.settle(usage);
+            self.charged = usage;
         }
-        if let (Some(name), Some(key)) = (container, self.held.as_ref().and_then(Held::key)) {
-            self.live.own(&name, key);
+        if let Some(held) = self.held.take() {
+            if let Some((name, key)) = container.zip(held.key()) {
+                self.live.own(&name, key);
+            }
+            held.end(self.charged);
         }
         self.exchange.note_progress(self.charged, self.bytes, events);
         match closing {
@@ -281,7 +284,6 @@ impl Flow {
             Closing::Whole => self.exchange.note_end(End::Whole),
         }
         self.stage = Stage::Ended;
-        self.held = None;
     }
 
     /// Breaks off, once all that came before has left for the client.

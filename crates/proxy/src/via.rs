@@ -18,9 +18,12 @@ pub(crate) fn is_back(came: &Headers, own: &str) -> bool {
 
 /// Writes this relay's name behind those of the relays before it, on what has no name of a relay yet.
 pub(crate) fn sign(sent: &mut Headers, came: &Headers, own: &str) {
-    let named = came.members(X_CC_RELAY_VIA).flat_map(|relay| [relay, b", "]).collect::<Vec<_>>().concat();
-    let relays = if named.is_empty() { own.as_bytes() } else { &[&named, own.as_bytes()].concat() };
-    if let Ok(relays) = Value::new(relays) {
+    let mut relays = Vec::new();
+    if came.has(X_CC_RELAY_VIA) {
+        relays = came.members(X_CC_RELAY_VIA).flat_map(|relay| [relay, b", "]).collect::<Vec<_>>().concat();
+    }
+    relays.extend_from_slice(own.as_bytes());
+    if let Ok(relays) = Value::new(&relays) {
         sent.add(X_CC_RELAY_VIA, relays);
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -64,12 +65,20 @@ impl Worker {
         let handle = runtime.handle().clone();
         let (running, stopped) = oneshot::channel();
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            // Ends when its sender is gone.
-            let _ = runtime.block_on(stopped);
+            runtime.block_on(until(stopped));
             runtime.shutdown_background();
         })?;
         Ok(Self { runtime: handle, connections: Arc::default(), running: Mutex::new(Some(running)) })
     }
+}
+
+/// Ends when the sender is gone. Until then there is always a timer that is near: one that is set for later than the
+/// next one is set for free, and one for sooner wakes the thread that sets it once more. All that requests set, for
+/// deadlines and for pings, are for later than this.
+async fn until(stopped: oneshot::Receiver<()>) {
+    const NEAR: Duration = Duration::from_secs(5);
+    let mut stopped = std::pin::pin!(stopped);
+    while tokio::time::timeout(NEAR, &mut stopped).await.is_err() {}
 }
 
 impl Seat {

@@ -35,7 +35,9 @@ const FIRST_MILLISECOND: u64 = 1_000_000_000_000;
 /// theirs, does no harm.
 pub fn quota(headers: &Headers, now: Time) -> Quota {
     let mut head = Head { now, ..Head::default() };
-    head.read(headers);
+    if !head.read(headers) {
+        return Quota::default();
+    }
     Quota {
         organization: head.organization.map(str::to_owned),
         workspace: head.workspace.map(str::to_owned),
@@ -122,16 +124,20 @@ const MOST_WINDOWS: usize = 16;
 const MOST_USED: u128 = 10;
 
 impl<'a> Head<'a> {
-    /// In one pass: an answer has a dozen headers, and there are fifty names to look for.
-    fn read(&mut self, headers: &'a Headers) {
+    /// In one pass: an answer has a dozen headers, and there are fifty names to look for. False if nothing tells of
+    /// limits.
+    fn read(&mut self, headers: &'a Headers) -> bool {
         // The letters with which those names begin.
         let begins =
             |name: &[u8]| matches!(name.first().map(u8::to_ascii_lowercase), Some(b'a' | b'd' | b'r' | b'x'));
+        let mut tells = false;
         for header in headers.iter().filter(|header| begins(header.name())) {
             if let Some(place @ None) = self.place(&header.lowercase()) {
                 *place = header.text().map(str::trim_ascii).filter(|text| !text.is_empty());
+                tells |= !header.is("date");
             }
         }
+        tells
     }
 
     /// Where the value of a header of that name is kept.

@@ -195,7 +195,7 @@ impl Stage {
             Answer::Named(used, organization) => {
                 let quota = Quota { organization: Some(organization.to_owned()), ..Quota::default() };
                 if let Some(held) = &mut lent.held {
-                    self.live.learn(held, &quota);
+                    self.live.learn(held, &quota, self.live.now());
                 }
                 used
             }
