@@ -27,7 +27,11 @@ const MILLIS: u64 = 60_000;
 const ORDINARY: u64 = 1 << 46;
 
 /// What is counted for somebody, and its limit, if one is known. Without one, everything is admitted.
+///
+/// A choice looks at those of very many keys, and what it looks at there are the first two fields: they lie in one line of
+/// the processor's cache.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[repr(C, align(64))]
 pub(crate) struct Meter {
     bucket: Option<Bucket>,
     /// What is refilled by one of the moments ahead, less what is promised by then, where that is least; in parts. It

@@ -184,10 +184,10 @@ impl Live {
         self.lock().state.owner(name)
     }
 
-    /// How many keys a provider has for calls of that class.
+    /// How many keys a provider has for calls of that class; of a large pool, a moment ago.
     pub(crate) fn count(&self, provider: ProviderId, class: &Class) -> Count {
         let now = self.now();
-        self.lock().state.count(provider, class, now)
+        self.lock().count(provider, class, now)
     }
 
     /// The pool that a call could go to; none if it goes with the client's own credential.

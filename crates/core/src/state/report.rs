@@ -139,16 +139,13 @@ impl State {
         accounts.len()
     }
 
-    /// How many keys that provider has for calls of that class.
+    /// How many keys that provider has for calls of that class. It looks at each of them.
     pub fn count(&self, provider: ProviderId, class: &Class, now: Time) -> Count {
-        let Some(provider) = self.fleet.provider(provider) else { return Count::default() };
-        let ready = |key: &&crate::fleet::Key| {
-            let place = self.keys.place_of(key.id);
-            place.is_none_or(|place| {
-                matches!(self.readiness(place, class, now), Readiness::Ready | Readiness::Probe)
-            })
-        };
-        Count { total: provider.keys.len(), available: provider.keys.iter().filter(ready).count() }
+        let place = self.fleet.providers.iter().position(|known| known.id == provider);
+        let pool = place.map_or(&[][..], |place| &self.pools[place]);
+        let ready =
+            |key: &&usize| matches!(self.readiness(**key, class, now), Readiness::Ready | Readiness::Probe);
+        Count { total: pool.len(), available: pool.iter().filter(ready).count() }
     }
 
     /// The limits around a call.

@@ -4,9 +4,21 @@
 //! `cargo xtask bench decisions` measures this very file.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use relay_core::{Ask, Event, Exhausted, Fleet, Lease, Plan, Roll, State, Ticket, Time};
+use relay_core::{
+    Ask, Class, Count, Event, Exhausted, Fleet, Lease, Plan, ProviderId, Roll, State, Ticket, Time,
+};
 use tokio::sync::oneshot;
+
+/// Keys of pools up to this size are counted whenever that is asked.
+const SMALL: usize = 32;
+
+/// Those of a larger pool are counted no more often than this: each answer says how many there are.
+const COUNTED_EVERY: Duration = Duration::from_millis(20);
+
+/// So many pools and classes are remembered as they were counted.
+const MOST_COUNTS: usize = 64;
 
 /// What the lock guards.
 #[derive(Debug, Default)]
@@ -19,6 +31,8 @@ pub(crate) struct Locked {
     pub(crate) next: Option<Time>,
     /// When it is looked again who may go, if somebody looks.
     pub(crate) looks: Option<Time>,
+    /// How many keys large pools had for calls of a class, and when that was counted; the newest last.
+    counts: Vec<(ProviderId, Class, Time, Count)>,
 }
 
 /// [`Ask`], with the other end of a waker for whoever waits.
@@ -59,6 +73,25 @@ impl Locked {
         (result, events.into_iter().map(|event| self.name(event)).collect())
     }
 
+    /// How many keys that provider has for calls of that class; of a large pool, a moment ago.
+    pub(crate) fn count(&mut self, provider: ProviderId, class: &Class, now: Time) -> Count {
+        let known = self.counts.iter().find(|(of, for_class, ..)| *of == provider && for_class == class);
+        if let Some((.., at, count)) = known
+            && now.since(*at) < COUNTED_EVERY
+        {
+            return *count;
+        }
+        let count = self.state.count(provider, class, now);
+        if count.total > SMALL {
+            self.counts.retain(|(of, for_class, ..)| *of != provider || for_class != class);
+            if self.counts.len() == MOST_COUNTS {
+                self.counts.remove(0);
+            }
+            self.counts.push((provider, class.clone(), now, count));
+        }
+        count
+    }
+
     /// The client left while waiting. Those behind him move up.
     pub(crate) fn cancel(&mut self, ticket: Ticket, now: Time) {
         self.wakers.remove(&ticket);
@@ -88,5 +121,45 @@ impl Locked {
         let key = provider.and_then(|provider| provider.keys.iter().find(|known| known.id == *key));
         let key = key.map_or_else(String::new, |key| key.label.clone());
         News { provider: provider.map_or_else(String::new, |provider| provider.name.clone()), key, event }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_core::{Key, KeyId, Provider, Strategy};
+
+    fn with_keys(count: usize) -> (Locked, ProviderId) {
+        let id = ProviderId::of("p");
+        let key = |index: usize| Key::new(KeyId::of(id, &index.to_le_bytes()), index.to_string());
+        let keys = (0..count).map(key).collect();
+        let strategy = Strategy::LeastLoaded;
+        let provider = Provider { id, name: "p".to_owned(), keys, strategy, priority: 0, weight: 1 };
+        let mut locked = Locked::default();
+        locked.state.reconcile(&Fleet { providers: vec![provider], ..Fleet::default() }, Time::EPOCH);
+        (locked, id)
+    }
+
+    #[test]
+    fn the_keys_of_a_large_pool_are_counted_now_and_then_and_those_of_a_small_one_always() {
+        let class = Class::of("m");
+        for (before, soon) in [(SMALL, SMALL - 1), (SMALL + 1, SMALL + 1)] {
+            let (mut locked, id) = with_keys(before);
+            assert_eq!(locked.count(id, &class, Time::EPOCH), Count { total: before, available: before });
+            // As if one had gone.
+            locked.state = with_keys(before - 1).0.state;
+            assert_eq!(locked.count(id, &class, Time::EPOCH + COUNTED_EVERY / 2).total, soon);
+            assert_eq!(locked.count(id, &class, Time::EPOCH + COUNTED_EVERY).total, before - 1);
+        }
+    }
+
+    #[test]
+    fn counts_of_many_classes_are_not_all_remembered() {
+        let (mut locked, id) = with_keys(SMALL + 1);
+        for name in 0..2 * MOST_COUNTS {
+            locked.count(id, &Class::of(&name.to_string()), Time::EPOCH);
+        }
+        assert_eq!(locked.counts.len(), MOST_COUNTS);
+        assert!(locked.counts.last().is_some_and(|(_, class, ..)| *class == Class::of("127")));
     }
 }
