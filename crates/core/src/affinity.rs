@@ -107,7 +107,7 @@ pub(crate) struct Affinity {
 }
 
 /// How long a cache lives after it was used last.
-const fn lifetime(long: bool) -> Duration {
+pub(crate) const fn lifetime(long: bool) -> Duration {
     if long { LONG_LIFETIME } else { LIFETIME }
 }
 

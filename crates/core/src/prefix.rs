@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::account::DomainId;
-use crate::affinity::LIFETIME;
+use crate::affinity::lifetime;
 use crate::queue::Ticket;
 use crate::time::Time;
+use crate::usage::Usage;
 
 /// The most prefixes that are remembered, with where they are; those that were used longest ago are forgotten first.
 const MOST: usize = 10_000;
@@ -28,8 +29,8 @@ pub(crate) struct Spot {
 /// How it stands with a prefix.
 #[derive(Clone, Debug)]
 enum Warmth {
-    /// It can be read until then.
-    Warm(Time),
+    /// It can be read until then. What is cached for an hour lives so long again when it is read.
+    Warm { until: Time, long: bool },
     /// Somebody writes it, and these wait for him.
     Written(Time, Vec<Ticket>),
 }
@@ -53,7 +54,7 @@ impl Prefixes {
 
     /// Can it be read?
     pub(crate) fn is_warm(&self, spot: Spot, now: Time) -> bool {
-        matches!(self.spots.get(&spot), Some(Warmth::Warm(until)) if now < *until)
+        matches!(self.spots.get(&spot), Some(Warmth::Warm { until, .. }) if now < *until)
     }
 
     /// Somebody begins to write it, and is waited for until then.
@@ -75,12 +76,15 @@ impl Prefixes {
         }
     }
 
-    /// An answer to a call with it has begun. Those who waited for that.
-    pub(crate) fn begun(&mut self, spot: Spot, now: Time) -> Vec<Ticket> {
-        let warm = Warmth::Warm(now + LIFETIME);
-        match self.spots.get_mut(&spot).map(|known| std::mem::replace(known, warm)) {
-            Some(Warmth::Written(_, waiting)) => waiting,
-            Some(Warmth::Warm(_)) | None => Vec::new(),
+    /// An answer to a call with it has begun, and says what was read and written. Those who waited for that.
+    pub(crate) fn begun(&mut self, spot: Spot, usage: &Usage, now: Time) -> Vec<Ticket> {
+        let Some(known) = self.spots.get_mut(&spot) else { return Vec::new() };
+        let before = matches!(known, Warmth::Warm { long: true, .. });
+        // It is what prompts begin with: if anything was read, it was.
+        let long = if usage.cache_read > 0 { before } else { usage.cache_write_long > 0 };
+        match std::mem::replace(known, Warmth::Warm { until: now + lifetime(long), long }) {
+            Warmth::Written(_, waiting) => waiting,
+            Warmth::Warm { .. } => Vec::new(),
         }
     }
 
@@ -120,9 +124,29 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_that_is_cached_for_an_hour_is_warm_for_so_long_after_it_was_read() {
+        let minutes = |count| T + Duration::from_mins(count);
+        let written = |cache_write_long| Usage { cache_write: 9, cache_write_long, ..Usage::ZERO };
+        let read = Usage { cache_read: 9, ..Usage::ZERO };
+        for (cache_write_long, lives) in [(0, 5), (9, 60)] {
+            let mut prefixes = Prefixes::default();
+            prefixes.write(spot(1), T);
+            prefixes.begun(spot(1), &written(cache_write_long), T);
+            assert!(prefixes.is_warm(spot(1), minutes(lives - 1)));
+            assert!(!prefixes.is_warm(spot(1), minutes(lives)));
+            prefixes.begun(spot(1), &read, minutes(4));
+            assert!(prefixes.is_warm(spot(1), minutes(lives + 3)));
+            assert!(!prefixes.is_warm(spot(1), minutes(lives + 4)));
+            // Written anew, for less.
+            prefixes.begun(spot(1), &written(0), minutes(5));
+            assert!(!prefixes.is_warm(spot(1), minutes(10)));
+        }
+    }
+
+    #[test]
     fn of_too_many_prefixes_those_that_were_written_first_are_forgotten() {
         let mut prefixes = Prefixes::default();
-        (0..MOST + 2).for_each(|prefix| prefixes.write(spot(prefix), T + LIFETIME));
+        (0..MOST + 2).for_each(|prefix| prefixes.write(spot(prefix), T + lifetime(false)));
         let known = |prefix| prefixes.is_written(spot(prefix), T).is_some();
         assert_eq!([0, 1, 2, MOST + 1].map(known), [false, false, true, true]);
         assert_eq!(prefixes.spots.len(), MOST);

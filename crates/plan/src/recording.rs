@@ -39,6 +39,9 @@ pub struct Recorded {
     pub input: u64,
     /// Tokens of the prompt that were written to the cache.
     pub cache_write: u64,
+    /// So many of them to one that lives for an hour.
+    #[serde(rename = "cache_write_1h")]
+    pub cache_write_long: u64,
     /// Tokens of the prompt that were read from the cache.
     pub cache_read: u64,
     /// Tokens of the answer.

@@ -10,8 +10,10 @@ use relay_sim::limiter::{Account, Gauge, Limiter, Shortage};
 use crate::estate::Estate;
 use crate::workload::Arrival;
 
-/// A prompt lives so long in a cache after it was used.
+/// So long does a prompt live in a cache after it was used, if nothing else is asked for, and if that is
+/// (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
 const CACHED: Duration = Duration::from_mins(5);
+const CACHED_LONG: Duration = Duration::from_hours(1);
 
 /// See the module.
 pub(crate) struct Upstream<'a> {
@@ -24,7 +26,7 @@ pub(crate) struct Upstream<'a> {
     taken: BTreeMap<(usize, String), [u64; 3]>,
 }
 
-/// What can be read of prompts: tokens, and when they were used; by model.
+/// What can be read of prompts: tokens, and until when; by model.
 #[derive(Default)]
 pub(crate) struct Cache {
     conversations: BTreeMap<(usize, u64), (u64, Time)>,
@@ -34,11 +36,11 @@ pub(crate) struct Cache {
 impl Cache {
     /// How many tokens of a call's prompt can be read.
     pub(crate) fn reads(&self, call: &Arrival, now: Time) -> u64 {
-        let fresh = |used: Time| now.since(used) < CACHED;
+        let fresh = |until: Time| now < until;
         let own = call.conversation.and_then(|it| self.conversations.get(&(call.model, it)));
-        let own = own.filter(|(_, used)| fresh(*used)).map_or(0, |(tokens, _)| *tokens);
+        let own = own.filter(|(_, until)| fresh(*until)).map_or(0, |(tokens, _)| *tokens);
         let shared = call.prefix.filter(|prefix| {
-            self.prefixes.get(&(call.model, prefix.number)).is_some_and(|used| fresh(*used))
+            self.prefixes.get(&(call.model, prefix.number)).is_some_and(|until| fresh(*until))
         });
         let shared = shared.map_or(0, |prefix| prefix.tokens);
         own.max(shared).min(call.prompt - call.fresh)
@@ -46,12 +48,15 @@ impl Cache {
 
     /// The answer to a call has begun: its prompt can be read from now on.
     pub(crate) fn remember(&mut self, call: &Arrival, now: Time) {
+        let until = now + if call.long { CACHED_LONG } else { CACHED };
         if let Some(conversation) = call.conversation {
-            let own = (call.prompt - call.fresh, now);
+            let own = (call.prompt - call.fresh, until);
             self.conversations.insert((call.model, conversation), own);
         }
         if let Some(prefix) = call.prefix {
-            self.prefixes.insert((call.model, prefix.number), now);
+            // Of several who asked for it, it lives as long as for who asked for most.
+            let known = self.prefixes.entry((call.model, prefix.number)).or_insert(until);
+            *known = until.max(*known);
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Arrival {
     pub prompt: u64,
     /// So many of them are never cached.
     pub fresh: u64,
+    /// What it writes to the cache lives for an hour, and not for five minutes.
+    pub long: bool,
     /// Output tokens.
     pub output: u64,
     /// Output tokens a second; none if they come at once.
@@ -131,6 +133,7 @@ impl Kind {
             bytes: self.input * BYTES_A_TOKEN,
             prompt: self.input,
             fresh: self.input,
+            long: false,
             output: self.output,
             pace: self.pace,
             latency: self.latency,

@@ -155,11 +155,12 @@ impl Recorder {
         line.push_str(",\"model\":\"");
         // The name of a model is the client's own text: of that no more is kept than names of models have.
         line.extend(call.model.chars().filter(|it| it.is_ascii_alphanumeric() || "-_.:/@[]".contains(*it)));
-        let Usage { input, output, cache_write, cache_read, .. } = call.usage;
+        let Usage { input, output, cache_write, cache_write_long, cache_read } = call.usage;
         let _ = write!(
             line,
             "\",\"bytes\":{bytes},\"stream\":{stream},\"background\":{background},\"status\":{},\"end\":\"{}\",\
-             \"input\":{input},\"cache_write\":{cache_write},\"cache_read\":{cache_read},\"output\":{output},\
+             \"input\":{input},\"cache_write\":{cache_write},\"cache_write_1h\":{cache_write_long},\
+             \"cache_read\":{cache_read},\"output\":{output},\
              \"waited_us\":{}",
             call.status,
             call.end.name(),
@@ -251,7 +252,8 @@ mod tests {
             concat!(
                 "{\"cc_relay_recording\":1,\"began_us\":1000000000}\n",
                 r#"{"at_us":3000,"session":7,"max_tokens":9,"model":"m","bytes":400,"stream":true,"#,
-                r#""background":false,"status":200,"end":"whole","input":1,"cache_write":3,"cache_read":4,"#,
+                r#""background":false,"status":200,"end":"whole","input":1,"cache_write":3,"cache_write_1h":1,"#,
+                r#""cache_read":4,"#,
                 r#""output":2,"waited_us":5,"sent_us":5,"answered_us":5000,"first_byte_us":6000,"duration_us":7000}"#,
                 "\n"
             )
@@ -266,7 +268,7 @@ mod tests {
         let line = recorder.line(&Call { asked: all, ..call("m") });
         let names = line.trim_start_matches("{\"").split(",\"").filter_map(|field| field.split('"').next());
         let names: Vec<&str> = names.collect();
-        assert_eq!(names.len(), 20, "{line}");
+        assert_eq!(names.len(), 21, "{line}");
         for name in names {
             assert!(guide.contains(&format!("`{name}`")), "the guide does not name `{name}`");
         }

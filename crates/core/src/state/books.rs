@@ -234,7 +234,7 @@ impl State {
             }
             if book.begun.is_none() {
                 book.begun = Some(now);
-                self.mark_begun(*prefix, now);
+                self.mark_begun(*prefix, &after, now);
             }
             if let (Some(conversation), Some(key)) = (*conversation, *key) {
                 self.affinity.settle(conversation, (*provider, key, class), (&after, size.bytes), now);

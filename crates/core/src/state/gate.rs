@@ -5,6 +5,7 @@ use crate::plan::{Lease, Plan};
 use crate::prefix::Spot;
 use crate::queue::Ticket;
 use crate::time::Time;
+use crate::usage::Usage;
 
 use super::State;
 use super::survey::Choice;
@@ -37,10 +38,10 @@ impl State {
         Some((spot, writes))
     }
 
-    /// Its answer has begun.
-    pub(super) fn mark_begun(&mut self, prefix: Option<(Spot, bool)>, now: Time) {
+    /// Its answer has begun, and says what was read and written.
+    pub(super) fn mark_begun(&mut self, prefix: Option<(Spot, bool)>, usage: &Usage, now: Time) {
         if let Some((spot, _)) = prefix {
-            let waiting = self.prefixes.begun(spot, now);
+            let waiting = self.prefixes.begun(spot, usage, now);
             self.hasten(waiting);
         }
     }

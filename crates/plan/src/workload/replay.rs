@@ -81,6 +81,7 @@ impl Replay {
         let prefixes = prefixes(demands.iter().map(|demand| demand.call).filter(|call| is_served(call)));
         let begin = demands.first().map_or(0, |demand| demand.came);
         let mut last: BTreeMap<Speaker, (usize, u64, u32)> = BTreeMap::new();
+        let mut long: BTreeMap<Speaker, bool> = BTreeMap::new();
         let mut models: Vec<String> = Vec::new();
         let mut arrivals: Vec<Arrival> = Vec::new();
         for Demand { call, came } in demands {
@@ -95,6 +96,10 @@ impl Replay {
             settle(&mut arrival, call);
             arrival.after = Duration::from_micros(came - begin);
             if let Some(speaker) = speaker(call) {
+                // Who wrote nothing says nothing of it: what he read lives as long as before.
+                let lives = long.entry(speaker).or_default();
+                *lives = if call.cache_write > 0 { arrival.long } else { *lives };
+                arrival.long = *lives;
                 let before = last.get(&speaker).copied();
                 if let Some((place, ended, turn)) = before {
                     arrival.turn = turn + 1;
@@ -211,10 +216,16 @@ fn arrival(call: &Recorded, model: usize, prefixes: &BTreeMap<u64, u64>) -> Arri
         bytes: call.bytes,
         prompt: prompt(call),
         fresh: call.input,
+        long: is_long(call),
         output: call.output,
         pace: pace(call),
         latency: latency(call),
     }
+}
+
+/// Is most of what it wrote cached for an hour?
+const fn is_long(call: &Recorded) -> bool {
+    call.cache_write_long > call.cache_write / 2
 }
 
 /// Nobody knows what a call took, or would have taken: as much as one that is like it.
@@ -307,6 +318,27 @@ mod tests {
         assert_eq!((prompt, fresh, output, pace), (100, 10, 60, Some(30)));
         assert_eq!(latency, Duration::from_millis(500), "what it waited for its turn is not the provider's");
         assert_eq!(workload.lasts, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn what_was_cached_for_an_hour_is_so_when_it_is_played_again() {
+        let written = |at, session, cache_write, cache_write_long| Recorded {
+            cache_write,
+            cache_write_long,
+            ..call(at, session, 200)
+        };
+        let calls = vec![
+            written(1, 1, 20, 20),
+            written(2, 2, 20, 0),
+            // Only reads, and goes on as before.
+            written(5, 1, 0, 0),
+            written(6, 2, 0, 0),
+            written(9, 1, 20, 9),
+            written(10, 2, 20, 11),
+        ];
+        let Replay { workload, .. } = replay(calls);
+        let long: Vec<_> = workload.arrivals.iter().map(|it| it.long).collect();
+        assert_eq!(long, [true, false, true, false, false, true]);
     }
 
     #[test]

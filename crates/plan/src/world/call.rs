@@ -208,7 +208,8 @@ impl World<'_> {
             (self.outcome.cache_read, self.outcome.cache_best) =
                 (self.outcome.cache_read + cached, self.outcome.cache_best + best);
             let cache_write = asked.prompt - asked.fresh - cached;
-            Usage { input: asked.fresh, cache_read: cached, cache_write, ..Usage::ZERO }
+            let cache_write_long = if asked.long { cache_write } else { 0 };
+            Usage { input: asked.fresh, output: 0, cache_write, cache_write_long, cache_read: cached }
         };
         if let Some(lease) = &mut call.lease {
             self.state.charge(lease, call.usage, self.now);
