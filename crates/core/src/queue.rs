@@ -306,3 +306,6 @@ impl Queue {
         self.pauses.values().copied().chain(lines).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

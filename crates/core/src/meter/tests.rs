@@ -302,3 +302,69 @@ fn what_is_remembered_of_a_bucket_fills_none_that_is_known_and_makes_none_withou
     meter.recall(6_000, Duration::from_mins(1), now, now);
     assert_eq!((meter.available(now), meter.burst()), (Some(0), Some(Duration::from_secs(6))));
 }
+
+/// A bucket of 60 a minute that holds twelve, of which so many were taken.
+fn of_twelve(taken: u64) -> Meter {
+    let mut meter = Meter::limited(60, Duration::from_secs(12), START);
+    meter.take(taken, START);
+    meter
+}
+
+#[test]
+fn of_two_that_turn_out_to_be_one_the_lower_level_and_the_newer_limit_hold() {
+    let later = START + Duration::from_secs(1);
+    let joined = |mut one: Meter, other: &Meter, now| {
+        one.absorb(other, now);
+        (one.rate(), one.available(now))
+    };
+    assert_eq!(joined(of_twelve(5), &of_twelve(9), START), (Some(60), Some(3)));
+    assert_eq!(joined(of_twelve(9), &of_twelve(5), START), (Some(60), Some(3)));
+    // A second on, either has gained one.
+    assert_eq!(joined(of_twelve(9), &of_twelve(5), later), (Some(60), Some(4)));
+    let newer = Meter::limited(600, Duration::from_secs(1), later);
+    assert_eq!(joined(of_twelve(0), &newer, later), (Some(600), Some(10)), "it holds no more than that");
+    assert_eq!(joined(newer.clone(), &of_twelve(0), later), (Some(600), Some(10)));
+    assert_eq!(joined(newer, &of_twelve(9), later), (Some(600), Some(4)));
+    let unlimited = Meter::default();
+    assert_eq!(joined(unlimited.clone(), &unlimited, later), (None, None));
+    assert_eq!(joined(unlimited.clone(), &of_twelve(5), START), (Some(60), Some(7)));
+    assert_eq!(joined(of_twelve(5), &unlimited, START), (Some(60), Some(7)));
+}
+
+#[test]
+fn what_either_has_under_way_is_taken_from_the_others_level_too() {
+    let sent = |mut meter: Meter, units| {
+        meter.send(units, START);
+        meter
+    };
+    let joined = |mut one: Meter, other: &Meter| {
+        one.absorb(other, START);
+        (one.available(START), one.taken(), one.unseen(), one.in_transit(START))
+    };
+    let unlimited = Meter::default;
+    // Of the limited one there are twelve; what was sent with the other is not in that yet.
+    assert_eq!(joined(sent(of_twelve(0), 2), &sent(unlimited(), 3)), (Some(7), 5, 5, 5));
+    assert_eq!(joined(sent(unlimited(), 3), &sent(of_twelve(0), 2)), (Some(7), 5, 5, 5));
+    assert_eq!(joined(sent(of_twelve(0), 2), &sent(of_twelve(0), 3)), (Some(7), 5, 5, 5));
+    // What the provider has seen is in what it says.
+    let mut seen = sent(of_twelve(0), 3);
+    seen.see(3);
+    assert_eq!(joined(sent(of_twelve(0), 2), &seen), (Some(7), 5, 2, 2), "the other has nine, less two");
+    assert_eq!(joined(of_twelve(0), &seen), (Some(9), 3, 0, 0));
+}
+
+#[test]
+fn a_bucket_is_full_when_what_is_missing_has_come_in() {
+    assert_eq!(Meter::default().fills_at(START), None);
+    assert_eq!(of_twelve(0).fills_at(START), Some(START));
+    let missing = of_twelve(5);
+    for (after, left) in [(0, 5), (2, 3), (5, 0), (60, 0)] {
+        let now = START + Duration::from_secs(after);
+        assert_eq!(missing.fills_at(now), Some(now + Duration::from_secs(left)));
+    }
+    // What is promised is not taken.
+    let mut promised = of_twelve(5);
+    promised.promise(&Flows::of(Flow::at_once(4)));
+    assert_eq!(promised.fills_at(START), Some(START + Duration::from_secs(5)));
+    assert_eq!(promised.full(), Some(START + Duration::from_secs(9)), "as it will be");
+}
