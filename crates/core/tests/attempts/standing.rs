@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relay_core::{
-    Ask, Class, Count, Event, Exhausted, Extent, Fact, Fleet, KeyReport, LONGEST_UNPROBED, Lease, Plan,
-    ProviderId, Reason, Roll, State, Step, Time, Unready, Usage,
+    Ask, Class, Count, Event, Exhausted, Extent, Fact, Fleet, KeyReport, LONGEST_UNPROBED, Lease, Need, Plan,
+    ProviderId, Quota, Reason, Roll, State, Step, Time, Unready, Usage,
 };
 
 use crate::script::{START, call, fleet, key_id, state, verdict};
@@ -197,6 +197,42 @@ fn what_happens_to_keys_is_told_once() {
     state.pardon(key_id("b1"));
     assert_eq!(state.take_events(), [Event::KeyBack { provider, key }]);
     assert_eq!(state.take_events(), []);
+}
+
+#[test]
+fn whatever_was_held_against_a_key_or_its_organization_it_is_told_when_it_is_back() {
+    let (provider, key) = (ProviderId::of("a"), key_id("a1"));
+    for answer in ["401", "402", "403", "429+9", "slow+9"] {
+        let fleet = fleet("a1");
+        let mut state = state(&fleet);
+        meet(&mut state, &fleet, answer, START);
+        assert_eq!(state.take_events().len(), 1, "{answer}");
+        meet(&mut state, &fleet, "200", at(60));
+        assert_eq!(state.take_events(), [Event::KeyBack { provider, key }], "{answer}");
+    }
+}
+
+#[test]
+fn it_is_told_once_that_two_keys_are_of_one_organization() {
+    let fleet = fleet("a1 a2 a3");
+    let mut state = state(&fleet);
+    let provider = ProviderId::of("a");
+    let mut shows = |label: &str, organization: &str| {
+        let mut plan = fleet.plan(Need { pinned: Some(key_id(label)), ..call() }, START);
+        let mut lease = lease_at(&mut state, &mut plan, START);
+        let quota = Quota { organization: Some(organization.to_owned()), ..Quota::default() };
+        state.learn(&mut lease, &quota, START);
+        state.close(lease, Usage::ZERO, START);
+        state.take_events()
+    };
+    let placed =
+        |label: &str, holders: usize| [Event::KeyPlaced { provider, key: key_id(label), keys: 3, holders }];
+    assert_eq!(shows("a1", "one"), []);
+    assert_eq!(shows("a2", "one"), placed("a2", 2));
+    assert_eq!(shows("a2", "one"), [], "that is known");
+    assert_eq!(shows("a3", "other"), []);
+    assert_eq!(shows("a2", "other"), placed("a2", 2), "it is another's now");
+    assert_eq!(shows("a1", "other"), placed("a1", 1));
 }
 
 #[test]
