@@ -159,8 +159,11 @@ impl Reply {
 
     /// Reads a refusal, up to a bound and for a while; the rest stays to be passed on.
     async fn read_refusal(&mut self) -> Result<Bytes, Failure> {
-        if let Ok(read) = tokio::time::timeout(REFUSAL_PATIENCE, self.read_up_to(MOST_READ)).await {
-            read?;
+        match tokio::time::timeout(REFUSAL_PATIENCE, self.read_up_to(MOST_READ)).await {
+            // The status says what it is, however much of its words can be read.
+            Ok(Err(Failure::Coding)) => self.rest = None,
+            Ok(read) => read?,
+            Err(_) => {}
         }
         Ok(self.said())
     }

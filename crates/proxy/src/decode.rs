@@ -55,6 +55,8 @@ pub(crate) struct Decoder {
     inner: Inner,
     /// The most that one chunk may become, in bytes.
     most: usize,
+    /// Has anything come?
+    begun: bool,
 }
 
 enum Inner {
@@ -64,7 +66,34 @@ enum Inner {
     Zlib(ZlibDecoder<Sink>),
     Deflate(DeflateDecoder<Sink>),
     Brotli(Box<brotli_decompressor::DecompressorWriter<Sink>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
+    Zstd(Box<Frames>),
+}
+
+/// Frames of zstd, one behind the other.
+struct Frames {
+    raw: zstd::stream::raw::Decoder<'static>,
+    /// Did the last one end?
+    whole: bool,
+    sink: Sink,
+}
+
+impl Frames {
+    fn push(&mut self, chunk: &[u8]) -> io::Result<Vec<u8>> {
+        use zstd::stream::raw::Operation;
+        let (mut rest, mut room) = (chunk, [0; 4096]);
+        loop {
+            let step = self.raw.run_on_buffers(rest, &mut room)?;
+            rest = &rest[step.bytes_read..];
+            self.sink.write_all(&room[..step.bytes_written])?;
+            if step.bytes_read > 0 || step.bytes_written > 0 {
+                self.whole = step.remaining == 0;
+            }
+            // What is left of the input and what it still has to say have both come.
+            if rest.is_empty() && step.bytes_written < room.len() {
+                return Ok(std::mem::take(&mut self.sink.bytes));
+            }
+        }
+    }
 }
 
 /// Takes what is decoded, up to a limit: a few bytes of brotli can say gigabytes.
@@ -106,13 +135,17 @@ impl Decoder {
             Coding::Brotli => {
                 Inner::Brotli(Box::new(brotli_decompressor::DecompressorWriter::new(sink, BUFFER)))
             }
-            Coding::Zstd => Inner::Zstd(Box::new(zstd::stream::write::Decoder::new(sink)?)),
+            Coding::Zstd => {
+                let raw = zstd::stream::raw::Decoder::new()?;
+                Inner::Zstd(Box::new(Frames { raw, whole: false, sink }))
+            }
         };
-        Ok(Self { inner, most })
+        Ok(Self { inner, most, begun: false })
     }
 
     /// What this chunk adds, decoded and flushed: an event is not held back because its chunk was compressed.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> io::Result<Bytes> {
+        self.begun |= !chunk.is_empty();
         if let (Inner::DeflateUnseen, Some(first)) = (&self.inner, chunk.first()) {
             let sink = Sink { bytes: Vec::new(), most: self.most };
             // RFC 1950: the low half of a zlib stream's first byte is the method, 8.
@@ -127,10 +160,38 @@ impl Decoder {
             Inner::Zlib(decoder) => pushed(decoder, chunk, ZlibDecoder::get_mut)?,
             Inner::Deflate(decoder) => pushed(decoder, chunk, DeflateDecoder::get_mut)?,
             Inner::Brotli(decoder) => pushed(&mut **decoder, chunk, |decoder| decoder.get_mut())?,
-            Inner::Zstd(decoder) => pushed(&mut **decoder, chunk, |decoder| decoder.get_mut())?,
+            Inner::Zstd(frames) => frames.push(chunk)?,
             Inner::DeflateUnseen => Vec::new(),
         };
         Ok(taken.into())
+    }
+
+    /// No more comes. What was still held back, if all of it came and is what it says of itself: a body that is cut off
+    /// must not look like one that has ended. Where nothing came at all, nothing was coded.
+    pub(crate) fn finish(self) -> io::Result<Bytes> {
+        let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        if !self.begun {
+            return Ok(Bytes::new());
+        }
+        match self.inner {
+            Inner::Gzip(decoder) => decoder.finish(),
+            // Behind the end of a stream nothing is taken any more.
+            Inner::Zlib(mut decoder) => match decoder.write(&[0])? {
+                0 => decoder.finish(),
+                _ => Err(cut()),
+            },
+            Inner::Deflate(mut decoder) => match decoder.write(&[0])? {
+                0 => decoder.finish(),
+                _ => Err(cut()),
+            },
+            Inner::Brotli(mut decoder) => {
+                decoder.close()?;
+                decoder.into_inner().map_err(|_| cut())
+            }
+            Inner::Zstd(frames) if frames.whole => Ok(frames.sink),
+            Inner::Zstd(_) | Inner::DeflateUnseen => Err(cut()),
+        }
+        .map(|sink| sink.bytes.into())
     }
 }
 
@@ -143,7 +204,10 @@ fn pushed<W: Write>(decoder: &mut W, chunk: &[u8], out: impl Fn(&mut W) -> &mut 
 /// A decoded copy of a whole body; none if it cannot be decoded or would be longer than `most` bytes.
 pub(crate) fn whole(coding: Coding, body: &[u8], most: u64) -> Option<Bytes> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    Decoder::up_to(coding, most).ok()?.push(body).ok()
+    let mut decoder = Decoder::up_to(coding, most).ok()?;
+    let decoded = decoder.push(body).ok()?;
+    let rest = decoder.finish().ok()?;
+    Some(if rest.is_empty() { decoded } else { [decoded, rest].concat().into() })
 }
 
 /// A decoded copy, and its part of what all copies may take.
@@ -212,6 +276,53 @@ mod tests {
             assert_eq!(whole(coding, &body, 1 << 20).unwrap(), TEXT);
             assert_eq!(whole(coding, &body, 10), None, "{name} is longer than that");
         }
+    }
+
+    /// Of each coding a body.
+    fn bodies() -> [(&'static str, Coding, Vec<u8>); 5] {
+        let brotli = b"\x0b\x0b\x80hello hello hello hello\x03".to_vec();
+        [
+            ("gzip", Coding::Gzip, encoded("gzip")),
+            ("zlib", Coding::Deflate, encoded("zlib")),
+            ("raw", Coding::Deflate, encoded("raw")),
+            ("zstd", Coding::Zstd, encoded("zstd")),
+            ("brotli", Coding::Brotli, brotli),
+        ]
+    }
+
+    #[test]
+    fn a_body_that_is_cut_off_or_goes_on_has_no_end() {
+        let ends = |coding: Coding, body: &[u8]| {
+            let mut decoder = Decoder::new(coding).unwrap();
+            decoder.push(body).and_then(|_| decoder.finish()).is_ok()
+        };
+        for (name, coding, body) in bodies() {
+            assert!(ends(coding, &body), "{name}");
+            assert!(ends(coding, b""), "{name}: where nothing came, nothing was coded");
+            for cut in 1..body.len() {
+                assert!(!ends(coding, &body[..cut]), "{name} cut at {cut}");
+            }
+            assert!(!ends(coding, &[&body[..], b"more"].concat()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_is_another_is_no_end() {
+        let mut body = encoded("gzip");
+        let place = body.len() - 6;
+        body[place] ^= 1;
+        assert_eq!(whole(Coding::Gzip, &body, 1 << 20), None);
+    }
+
+    #[test]
+    fn bodies_of_several_members_or_frames_are_decoded_to_their_end() {
+        for (coding, name) in [(Coding::Gzip, "gzip"), (Coding::Zstd, "zstd")] {
+            let twice = encoded(name).repeat(2);
+            assert_eq!(whole(coding, &twice, 1 << 20).as_deref(), Some(&TEXT.repeat(2)[..]), "{name}");
+        }
+        let long = vec![b'x'; 1 << 20];
+        let body = zstd::encode_all(&long[..], 0).unwrap();
+        assert_eq!(whole(Coding::Zstd, &body, 1 << 20).as_deref(), Some(&long[..]));
     }
 
     #[test]

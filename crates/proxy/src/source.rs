@@ -51,9 +51,9 @@ impl Source {
         self.decoder.is_some()
     }
 
-    /// Has everything come?
+    /// Has everything come? Of what is decoded that is told by the next frame, for its end must be looked at.
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.decoder.is_none() && self.body.is_end_stream()
     }
 
     /// Was the last frame all there is, and will whoever took it be woken when there is more?
@@ -70,9 +70,11 @@ impl Source {
             let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
             let (frame, decoder) = match (frame, &mut self.decoder) {
                 (Some(Ok(frame)), Some(decoder)) => (frame, decoder),
+                (None, decoder) => return Poll::Ready(decoder.take().and_then(|it| last(*it))),
                 (frame, _) => return Poll::Ready(frame.map(|frame| frame.map_err(Failure::Upstream))),
             };
-            let Some(chunk) = frame.data_ref() else { return Poll::Ready(Some(Ok(frame))) };
+            // Trailers are about the body as it came, and would end what has no end yet.
+            let Some(chunk) = frame.data_ref() else { continue };
             match decoder.push(chunk) {
                 // A chunk may end in the middle of a block and add nothing yet.
                 Ok(decoded) if decoded.is_empty() => {}
@@ -80,5 +82,14 @@ impl Source {
                 Err(_) => return Poll::Ready(Some(Err(Failure::Coding))),
             }
         }
+    }
+}
+
+/// What comes when the body has ended: what was held back, or that it was no end.
+fn last(decoder: Decoder) -> Option<Result<Frame<Bytes>, Failure>> {
+    match decoder.finish() {
+        Ok(rest) if rest.is_empty() => None,
+        Ok(rest) => Some(Ok(Frame::data(rest))),
+        Err(_) => Some(Err(Failure::Coding)),
     }
 }
