@@ -61,8 +61,13 @@ pub(crate) enum Pool {
     Empty,
 }
 
-/// Who asks, and with whose credential it goes on.
-pub(crate) fn client(auth: &Auth, pool: Pool, headers: &Headers) -> Result<Client, Reject> {
+/// Who asks, and with whose credential it goes on. `called` is what its target calls the relay, if it does so: in HTTP/2,
+/// and where a proxy was meant.
+pub(crate) fn client(
+    auth: &Auth,
+    pool: Pool,
+    (called, headers): (Option<&Authority>, &Headers),
+) -> Result<Client, Reject> {
     let brought = Brought::read(headers);
     let known = |brought: Option<&str>| recognised(auth, brought?);
     let subscription = || own_subscription(auth, &brought);
@@ -84,7 +89,7 @@ pub(crate) fn client(auth: &Auth, pool: Pool, headers: &Headers) -> Result<Clien
     if auth.asks() {
         return Err(Reject::Denied(brought.fault(auth)));
     }
-    if !auth.open && is_foreign(headers) {
+    if !auth.open && is_foreign(called, headers) {
         return Err(Reject::Foreign);
     }
     let own = if auth.unknown_key == UnknownKey::Pass || pool == Pool::Empty { brought.own() } else { None };
@@ -93,23 +98,24 @@ pub(crate) fn client(auth: &Auth, pool: Pool, headers: &Headers) -> Result<Clien
 
 /// Is it a web page from elsewhere that asks, by way of the user's browser? A relay that asks nobody who he is, because
 /// only this machine can reach it, can be reached by every page that the user looks at.
-fn is_foreign(headers: &Headers) -> bool {
-    let Some(origin) = headers.get("origin") else { return is_renamed(headers) };
+fn is_foreign(called: Option<&Authority>, headers: &Headers) -> bool {
+    let Some(origin) = headers.get("origin") else {
+        let host = headers.get("host").and_then(|host| Authority::try_from(host).ok());
+        return called.into_iter().chain(host.as_ref()).any(is_renamed);
+    };
     let uri = Uri::try_from(origin).ok();
     !uri.as_ref().and_then(Uri::host).is_some_and(is_here)
 }
 
-/// Was it reached by a name of the public internet? Whoever owns one can give it this machine's address, and his page is
-/// then no stranger to the browser. Addresses are fine, and so are names that nobody outside can own.
-fn is_renamed(headers: &Headers) -> bool {
+/// Is that a name of the public internet? Whoever owns one can give it this machine's address, and his page is then no
+/// stranger to the browser. Addresses are fine, and so are names that nobody outside can own.
+fn is_renamed(called: &Authority) -> bool {
     /// Reserved for private use (RFC 6761, RFC 6762, RFC 8375, and ICANN's decision of July 2024 on `.internal`).
-    const PRIVATE: [&str; 5] = ["localhost", "local", "test", "internal", "arpa"];
-    let host = headers.get("host").and_then(|host| Authority::try_from(host).ok());
-    let Some(name) = host.as_ref().map(|host| host.host().trim_end_matches('.')) else { return false };
-    let top = name.rsplit_once('.').map(|(_, top)| top);
-    let public = top.is_some_and(|top| !PRIVATE.iter().any(|private| top.eq_ignore_ascii_case(private)));
+    const PRIVATE: [&str; 5] = [".localhost", ".local", ".test", ".internal", ".home.arpa"];
+    let name = called.host().trim_end_matches('.').to_ascii_lowercase();
+    let private = PRIVATE.iter().any(|private| name.ends_with(private));
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
-    public && !address
+    name.contains('.') && !private && !address
 }
 
 /// Does a host name mean this machine?
@@ -246,12 +252,15 @@ mod tests {
             ("\u{fc}", true),
         ] {
             headers.set("origin", Value::new(origin.as_bytes()).unwrap());
-            let admitted = client(&open, Pool::Stocked, &headers);
+            let admitted = client(&open, Pool::Stocked, (None, &headers));
             assert_eq!(admitted == Err(Reject::Foreign), foreign, "{origin}");
             let meant = Auth { open: true, ..open.clone() };
-            assert!(client(&meant, Pool::Stocked, &headers).is_ok(), "{origin}");
+            assert!(client(&meant, Pool::Stocked, (None, &headers)).is_ok(), "{origin}");
             headers.set(X_API_KEY, Value::fixed("key"));
-            assert!(client(&auth(&[("me", "key")]), Pool::Stocked, &headers).is_ok(), "who knows a key may");
+            assert!(
+                client(&auth(&[("me", "key")]), Pool::Stocked, (None, &headers)).is_ok(),
+                "who knows a key may"
+            );
             headers.remove(X_API_KEY);
         }
     }
@@ -271,11 +280,23 @@ mod tests {
             ("evil.example:8787", true),
             ("evil.example.", true),
             ("127.0.0.1.evil.example", true),
+            ("nas.home.arpa", false),
+            ("home.arpa.evil.example", true),
+            ("1.1.168.192.in-addr.arpa", true),
+            ("x.0.8.b.d.1.0.0.2.ip6.arpa", true),
         ] {
+            // In HTTP/2 it is the target that says so, and there need not be a `host`.
+            let called = Authority::from_static(host);
+            let refused = client(&open, Pool::Stocked, (Some(&called), &Headers::default()));
+            assert_eq!(refused == Err(Reject::Foreign), foreign, "{host}");
             headers.set("host", Value::new(host.as_bytes()).unwrap());
-            assert_eq!(client(&open, Pool::Stocked, &headers) == Err(Reject::Foreign), foreign, "{host}");
+            assert_eq!(
+                client(&open, Pool::Stocked, (None, &headers)) == Err(Reject::Foreign),
+                foreign,
+                "{host}"
+            );
             let meant = Auth { open: true, ..open.clone() };
-            assert!(client(&meant, Pool::Stocked, &headers).is_ok(), "{host}");
+            assert!(client(&meant, Pool::Stocked, (None, &headers)).is_ok(), "{host}");
         }
     }
 
@@ -318,12 +339,12 @@ mod tests {
         let unread = name == "subscription" && auth.asks();
         let standing = if unread { Standing::Unread } else { Standing::Known };
         let expect = Ok(Client { name: name.to_owned(), own, standing });
-        assert_eq!(client(auth, Pool::Stocked, &headers(pairs)), expect);
+        assert_eq!(client(auth, Pool::Stocked, (None, &headers(pairs))), expect);
     }
 
     #[track_caller]
     fn denies(auth: &Auth, pairs: &[(&'static str, &str)], why: Denied) {
-        assert_eq!(client(auth, Pool::Stocked, &headers(pairs)), Err(Reject::Denied(why)));
+        assert_eq!(client(auth, Pool::Stocked, (None, &headers(pairs))), Err(Reject::Denied(why)));
     }
 
     #[test]
@@ -372,7 +393,8 @@ mod tests {
         admits(&asked, &[("authorization", "Bearer sk-ant-oat-like-relay-key")], "default", None);
         let open = auth(&[]);
         admits(&open, &[("authorization", "Bearer managed-by-cc-relay")], "open", None);
-        let bare = client(&open, Pool::Empty, &headers(&[("authorization", "Bearer managed-by-cc-relay")]));
+        let bare =
+            client(&open, Pool::Empty, (None, &headers(&[("authorization", "Bearer managed-by-cc-relay")])));
         assert_eq!(bare.unwrap().own, None);
         let any = Auth { any_bearer: true, ..auth(&[]) };
         admits(&any, &[("authorization", "Bearer managed-by-cc-relay")], "bearer", None);
@@ -388,7 +410,7 @@ mod tests {
         admits(&pass, &[("authorization", "Bearer sk-ant-api-own")], "open", Some(bearer("sk-ant-api-own")));
         let both = [("x-api-key", "own"), ("authorization", "Bearer own")];
         admits(&pass, &both, "open", Some(key("own")));
-        let bare = client(&open, Pool::Empty, &headers(&[("x-api-key", "own")]));
+        let bare = client(&open, Pool::Empty, (None, &headers(&[("x-api-key", "own")])));
         assert_eq!(bare.unwrap().own, Some(key("own")));
     }
 

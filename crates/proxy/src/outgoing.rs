@@ -221,7 +221,7 @@ fn explain(journey: &Journey, headers: &mut Headers, held: &Held) {
     let Some(upstream) = held.provider().and_then(|id| snapshot.upstream(id)) else { return };
     if held.key().is_some() {
         let count = relay.live.count(upstream.id, class);
-        if let Ok(label) = Value::new(upstream.label(held).as_bytes()) {
+        if let Ok(label) = Value::new(upstream.label(&relay.snapshot.load(), held).as_bytes()) {
             headers.add("x-cc-relay-key-id", label);
         }
         headers.add("x-cc-relay-keys-total", count.total as u64);

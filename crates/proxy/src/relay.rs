@@ -144,7 +144,8 @@ async fn known(
     peer: IpAddr,
     request: &Request<Arriving>,
 ) -> Result<Client, Reject> {
-    let admitted = admit::client(&snapshot.auth, snapshot.pool, &request.headers);
+    let called = (request.target.authority(), &request.headers);
+    let admitted = admit::client(&snapshot.auth, snapshot.pool, called);
     if let Err(Reject::Denied(denied)) = &admitted
         && denied.is_guess()
     {
@@ -197,7 +198,9 @@ impl Journey {
                 return Err(Reject::Nobody);
             };
             let moved = outgoing::stay_words(held.stay(), false);
-            self.exchange.note_attempt(&upstream.name, upstream.label(&held), waited, moved);
+            let newest = self.relay.snapshot.load();
+            self.exchange.note_attempt(&upstream.name, upstream.label(&newest, &held), waited, moved);
+            drop(newest);
 
             // Ask.
             let Answer { verdict, reply, detail } = attempt(self, upstream, &mut held).await;

@@ -195,10 +195,12 @@ impl Upstream {
         }
     }
 
-    /// What operators call a key; `own` for the client's.
-    pub(crate) fn label(&self, held: &Held) -> &str {
-        let entry = held.key().map(|key| self.keys.get(&key));
-        entry.map_or("own", |entry| entry.map_or("", |entry| entry.label.as_str()))
+    /// What operators call a key; `own` for the client's. `newest` is how things stand now: the key may have been renewed
+    /// while the call waited.
+    pub(crate) fn label<'a>(&'a self, newest: &'a Snapshot, held: &Held) -> &'a str {
+        let Some(key) = held.key() else { return "own" };
+        let renewed = newest.upstream(self.id).and_then(|renewed| renewed.keys.get(&key));
+        renewed.or_else(|| self.keys.get(&key)).map_or("", |entry| entry.label.as_str())
     }
 }
 

@@ -212,6 +212,10 @@ async fn a_key_that_is_renewed_while_the_old_one_is_refused_is_asked_at_once() {
     });
     assert_eq!(answer.status(), 200);
     assert_eq!(upstream.keys(), ["sk-old", "sk-new"]);
+    let label = relay_core::fleet::label(b"sk-new");
+    assert_eq!(answer.head.headers["x-cc-relay-key-id"], label, "it says who answered");
+    log.until("request finished", 1).await;
+    assert_eq!(log.lines_with("request finished").concat().matches(&label).count(), 1, "and so does the log");
     assert_eq!(ask_times(&mut client, &upstream, 2).await, ["sk-new"]);
 }
 
