@@ -15,6 +15,7 @@ use relay_transport::{BodyError, Kind, SendError};
 
 use crate::asked::Asked;
 use crate::live::Held;
+use crate::preview;
 use crate::relay::{Journey, Relay};
 use crate::snapshot::Upstream;
 use crate::source::{Failure, Source};
@@ -38,7 +39,7 @@ pub(crate) struct Answer {
     pub(crate) verdict: Verdict,
     /// The answer itself, if there was one.
     pub(crate) reply: Option<Reply>,
-    /// For the log: never a body, never a secret.
+    /// For the log: never a whole body, never a secret.
     pub(crate) detail: String,
 }
 
@@ -98,6 +99,10 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
     };
     let (watch, decoded) = (watch(asked, status, &headers), source.is_decoded());
     let reply = Reply { status, headers, first: VecDeque::new(), rest: Some(source), watch, decoded };
+    if asked.is_about_property() && status.is_redirection() {
+        // What has not changed since, or lies elsewhere: whoever asked knows what to do.
+        return Answer { verdict: Verdict::Refused, reply: Some(reply), detail: status.to_string() };
+    }
     read_beginning(upstream, reply, &quota, now).await
 }
 
@@ -118,24 +123,29 @@ async fn read_beginning(upstream: &Upstream, mut reply: Reply, quota: &Quota, no
             Ok(body) => body,
             Err(error) => return Answer::broken(cut(&error), error),
         };
-        return Answer {
-            verdict: judged(Piece::Body(&body)),
-            reply: Some(reply),
-            detail: status.to_string(),
-        };
+        let verdict = judged(Piece::Body(&body));
+        return Answer { verdict, reply: Some(reply), detail: told(&status.to_string(), &body) };
     }
     if matches!(reply.watch, Watch::Stream(_)) {
         match reply.read_opening().await {
             Ok(Some(Opening::Begun)) => {}
             Ok(Some(Opening::Error(data))) => {
-                let verdict = judged(Piece::Error(&data));
-                return Answer { verdict, reply: Some(reply), detail: "an error as first event".to_owned() };
+                let (verdict, detail) = (judged(Piece::Error(&data)), told("an error as first event", &data));
+                return Answer { verdict, reply: Some(reply), detail };
             }
             Ok(None) => return Answer::broken(Breakage::Garbled, "a stream without an event"),
             Err(error) => return Answer::broken(cut(&error), error),
         }
     }
     Answer { verdict: judged(Piece::Nothing), reply: Some(reply), detail: String::new() }
+}
+
+/// What came, with the provider's own words for it, if there are any.
+fn told(what: &str, body: &[u8]) -> String {
+    let refusal = relay_wire::refusal::read(body);
+    let words = [refusal.kind, refusal.message].into_iter().flatten().map(|said| preview::words(&said));
+    let words: Vec<_> = words.filter(|said| !said.is_empty()).collect();
+    [&[what.to_owned()], &words[..]].concat().join(": ")
 }
 
 impl Reply {

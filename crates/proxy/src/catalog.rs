@@ -50,7 +50,7 @@ pub(crate) fn page(
         return Err(Reject::Denied(Denied::Bearer));
     }
     let page = match surface {
-        Surface::Models => models(snapshot, query.unwrap_or_default()),
+        Surface::Models => models(snapshot, query.unwrap_or_default())?,
         Surface::Model(id) => model(snapshot, id).ok_or(Reject::NoSuchModel)?,
         Surface::Providers => providers(relay, snapshot),
         Surface::Reset { provider, key } => {
@@ -73,13 +73,13 @@ fn listed(snapshot: &Snapshot) -> Vec<&str> {
 }
 
 /// Anthropic's shape, with its pagination: `limit`, `after_id`, `before_id`.
-fn models(snapshot: &Snapshot, query: &str) -> Value {
+fn models(snapshot: &Snapshot, query: &str) -> Result<Value, Reject> {
     let all = listed(snapshot);
     let wanted = |name: &str| {
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| decoded(value))
     };
-    let limit = wanted("limit").and_then(|limit| limit.parse().ok()).unwrap_or(LIMIT).clamp(1, MOST);
+    let limit = wanted("limit").as_deref().map_or(Ok(LIMIT), how_many)?;
     let place = |id: String| all.iter().position(|model| *model == id);
     let (from, to) = match (wanted("after_id").and_then(place), wanted("before_id").and_then(place)) {
         (Some(after), _) => (after + 1, (after + 1 + limit).min(all.len())),
@@ -89,12 +89,24 @@ fn models(snapshot: &Snapshot, query: &str) -> Value {
     let page = &all[from..to];
     let more =
         if wanted("before_id").is_some() && wanted("after_id").is_none() { from > 0 } else { to < all.len() };
-    json!({
+    Ok(json!({
         "data": page.iter().map(|id| entry(id)).collect::<Vec<_>>(),
         "has_more": more,
         "first_id": page.first(),
         "last_id": page.last(),
-    })
+    }))
+}
+
+/// How many are wanted, or why that is no number of them.
+fn how_many(text: &str) -> Result<usize, Reject> {
+    match text.parse::<i64>() {
+        Ok(..1) => Err(Reject::Limit("Input should be greater than or equal to 1")),
+        Ok(limit) => {
+            let limit = usize::try_from(limit).ok().filter(|limit| *limit <= MOST);
+            limit.ok_or(Reject::Limit("Input should be less than or equal to 1000"))
+        }
+        Err(_) => Err(Reject::Limit("Input should be a valid integer, unable to parse string as an integer")),
+    }
 }
 
 fn model(snapshot: &Snapshot, id: &str) -> Option<Value> {

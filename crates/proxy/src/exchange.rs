@@ -200,6 +200,12 @@ impl Exchange {
         let (provider, key) = (names.provider(), names.key());
         // Writing to a `String` cannot fail.
         let _ = write!(met, "{separator}{provider}/{key}: {}", verdict.name());
+        // That a limit is used up is told elsewhere; whatever else it is, somebody will ask why.
+        let usual =
+            matches!(verdict, Verdict::Spent { .. } | Verdict::Throttled { .. } | Verdict::Overloaded { .. });
+        if !usual && !detail.is_empty() {
+            let _ = write!(met, " ({detail})");
+        }
         happening::attempt_failed(&self.id, provider, key, verdict.name(), detail);
     }
 

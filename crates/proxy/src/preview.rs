@@ -84,6 +84,26 @@ pub(crate) fn name(name: &str) -> &str {
     if holds_secret(name) { "[redacted]" } else { name }
 }
 
+/// What somebody else says in words, as it may be logged: in one line, not too long, and without words in which a secret
+/// begins.
+pub(crate) fn words(said: &str) -> String {
+    /// In bytes.
+    const LONGEST: usize = 200;
+    let mut shown = String::new();
+    for word in said.split(|letter: char| letter.is_whitespace() || letter.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        if shown.len() + word.len() >= LONGEST {
+            shown.push_str(if shown.is_empty() { "..." } else { " ..." });
+            break;
+        }
+        shown.push_str(if shown.is_empty() { "" } else { " " });
+        shown.push_str(name(word));
+    }
+    shown
+}
+
 /// Does a secret begin in it, at its own beginning or where a word does? `task-1` is none.
 pub(crate) fn holds_secret(text: &str) -> bool {
     if text.contains('%') {
@@ -156,6 +176,22 @@ fn looks_secret(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_say_is_logged_in_one_line_without_secrets() {
+        let long = "x ".repeat(150);
+        for (said, shown) in [
+            ("No access to this region.", "No access to this region."),
+            (" two\nlines\tand\u{7}a bell ", "two lines and a bell"),
+            ("Incorrect key: sk-proj-abc. See the docs", "Incorrect key: [redacted] See the docs"),
+            ("key=sk-ant-api03-x", "[redacted]"),
+            ("", ""),
+        ] {
+            assert_eq!(words(said), shown);
+        }
+        assert!(words(&long).ends_with("x ...") && words(&long).len() < 210);
+        assert_eq!(words(&"y".repeat(500)), "...");
+    }
 
     /// W57 of the old program, case by case.
     #[test]

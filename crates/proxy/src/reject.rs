@@ -30,6 +30,8 @@ pub(crate) enum Reject {
     },
     /// There is no such model in the listing.
     NoSuchModel,
+    /// `limit` of a listing is none: what is wrong with it, in the words of the API.
+    Limit(&'static str),
     /// The relay has no key of that name, or no such provider.
     NoSuchKey,
     /// No provider of this relay has that.
@@ -173,6 +175,7 @@ impl Reject {
                 ErrorKind::NotFound,
                 "the relay has no such key; `/v1/providers` shows those that it has",
             ),
+            Self::Limit(fault) => Face::new(400, ErrorKind::InvalidRequest, format!("limit: {fault}")),
             Self::NoSuchModel => Face::new(404, ErrorKind::NotFound, "there is no such model"),
             Self::NotOffered(what) => {
                 Face::new(404, ErrorKind::NotFound, format!("no provider of this relay offers {what}"))

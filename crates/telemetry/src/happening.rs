@@ -32,7 +32,7 @@ pub struct Finished<'a> {
     pub end: End,
     /// How many attempts were made.
     pub attempts: usize,
-    /// What each attempt but the last met.
+    /// What each attempt met that was not the answer, and why.
     pub met: &'a str,
     /// How long it waited for a key.
     pub waited: Duration,
@@ -94,7 +94,7 @@ impl Finished<'_> {
     }
 
     fn level(&self) -> Level {
-        let broken = matches!(self.end, End::Cut | End::Stalled | End::Garbled | End::Stopped);
+        let broken = matches!(self.end, End::Cut | End::Stalled | End::Garbled | End::Error | End::Stopped);
         match self.status {
             500.. => Level::Error,
             _ if broken => Level::Warn,
@@ -148,7 +148,8 @@ pub fn key_event(event: &Event, provider: &str, key: &str, now: Time) {
         }
         Event::KeyBarred { reason: Reason::Unaccepted, extent: Extent::Class, probe_at, .. } => {
             let probe = probe_at.since(now).as_secs_f64();
-            warn!(provider, key_id = key, probe_s = probe, "key is not permitted to use this model");
+            let what = "the provider refuses the key for this class of models";
+            warn!(provider, key_id = key, probe_s = probe, "{what}");
         }
         Event::KeyBarred { reason: Reason::Unaccepted, extent: Extent::Key, probe_at, .. } => {
             let probe = probe_at.since(now).as_secs_f64();
@@ -290,7 +291,7 @@ mod tests {
         for (status, end, level) in [
             (200, End::Whole, Level::Info),
             (200, End::Left, Level::Info),
-            (200, End::Error, Level::Info),
+            (200, End::Error, Level::Warn),
             (200, End::Cut, Level::Warn),
             (200, End::Stalled, Level::Warn),
             (200, End::Garbled, Level::Warn),

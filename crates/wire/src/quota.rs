@@ -243,20 +243,22 @@ impl<'a> Head<'a> {
         (unified != Unified::default()).then_some(unified)
     }
 
+    /// A moment that somebody may wait for: some write one that is years ahead, and mean nothing by it.
+    fn near(&self, moment: Time) -> Option<Time> {
+        (moment.since(self.now).as_secs() <= LAST_WAIT).then_some(moment)
+    }
+
     /// `retry-after-ms`, or `retry-after` in seconds or as a date.
     fn retry_after(&self) -> Option<Duration> {
         let millis = self.retry_after_millis.and_then(|text| decimal(text, Duration::from_millis(1)));
         let wait = || {
             let text = self.retry_after?;
-            let date = || Some(self.local(http_date(text)?).since(self.now));
+            let date = || Some(self.near(self.local(http_date(text)?))?.since(self.now));
             let seconds = decimal(text, Duration::from_secs(1));
             // Some write a moment where a wait belongs; and what is neither is nothing.
             let moment = |seconds: &Duration| seconds.as_secs() > LAST_WAIT;
             match seconds.filter(moment) {
-                Some(_) => {
-                    let wait = self.wait_or_moment(text)?.since(self.now);
-                    (wait.as_secs() <= LAST_WAIT).then_some(wait)
-                }
+                Some(_) => Some(self.wait_or_moment(text)?.since(self.now)).filter(|wait| !wait.is_zero()),
                 None => seconds.or_else(date),
             }
         };
@@ -266,7 +268,7 @@ impl<'a> Head<'a> {
     /// A moment in RFC 3339, or in seconds since the Unix epoch.
     fn moment(&self, text: &str) -> Option<Time> {
         match timestamp(text) {
-            Some(moment) => Some(self.local(moment)),
+            Some(moment) => self.near(self.local(moment)),
             None => self.epoch(text),
         }
     }
@@ -274,17 +276,19 @@ impl<'a> Head<'a> {
     /// A moment in seconds since the Unix epoch.
     fn epoch(&self, text: &str) -> Option<Time> {
         let since = decimal(text, Duration::from_secs(1))?;
-        Some(self.local(Timestamp::UNIX_EPOCH.checked_add(since).ok()?))
+        self.near(self.local(Timestamp::UNIX_EPOCH.checked_add(since).ok()?))
     }
 
     /// How long to wait (`6m0s`, `20ms`, `12`), or a moment.
     fn wait_or_moment(&self, text: &str) -> Option<Time> {
         let Some(number) = decimal(text, Duration::from_secs(1)) else {
-            return duration(text).map(|wait| self.now + wait).or_else(|| self.moment(text));
+            return duration(text).and_then(|wait| self.near(self.now + wait)).or_else(|| self.moment(text));
         };
         match number.as_secs() {
             ..=LAST_WAIT => Some(self.now + number),
-            FIRST_MILLISECOND.. => Some(self.local(Timestamp::UNIX_EPOCH.checked_add(number / 1000).ok()?)),
+            FIRST_MILLISECOND.. => {
+                self.near(self.local(Timestamp::UNIX_EPOCH.checked_add(number / 1000).ok()?))
+            }
             _ => self.epoch(text),
         }
     }

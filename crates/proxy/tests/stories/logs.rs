@@ -168,3 +168,29 @@ async fn the_line_of_a_broken_stream_counts_its_events() {
         }
     }
 }
+
+/// Nobody who had misspelt a host, or whose key lacked a right, could find out why from the log.
+#[tokio::test(start_paused = true)]
+async fn why_an_attempt_failed_stands_in_the_line_of_its_request() {
+    let log = Log::listen();
+    let forbidden = r#"{"type":"error","error":{"type":"permission_error","message":"No access from\nhere with sk-ant-api03-hidden"}}"#;
+    let relay = story()
+        .unreachable("a")
+        .provider("b", [replies::json(403, &[], forbidden)])
+        .provider("c", [replies::spent("60")])
+        .with("queue: { max_wait_ms: 0 }")
+        .start()
+        .await;
+    relay.ask_whole("hi").await;
+    let line = log.lines_with("request finished").concat();
+    assert!(line.contains(": unreachable ("), "{line}");
+    assert!(
+        line.contains("key_bad (403 Forbidden: permission_error: No access from here with [redacted])"),
+        "{line}"
+    );
+    assert!(
+        line.contains(": spent\"") || line.contains(": spent "),
+        "a used up limit explains itself: {line}"
+    );
+    assert!(!line.contains("hidden"), "{line}");
+}

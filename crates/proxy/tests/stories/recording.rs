@@ -43,7 +43,7 @@ async fn each_message_has_one_line_with_sizes_and_times_and_numbers_for_names() 
             "\"model\":\"claude-opus-5-5\"",
             "\"max_tokens\":128000",
             "\"status\":200,\"end\":\"whole\"",
-            "\"input\":15,\"cache_write\":0,\"cache_read\":10,\"output\":7",
+            "\"input\":15,\"cache_write\":0,\"cache_write_1h\":0,\"cache_read\":10,\"output\":7",
             "\"waited_us\":0",
             "\"sent_us\":",
             "\"answered_us\":",

@@ -189,3 +189,36 @@ async fn a_list_and_its_pages_are_of_one_key() {
         assert_eq!(page, ["sk-a-1", makers[1].as_str(), makers[2].as_str()]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_a_listing_that_is_none_is_told() {
+    let relay = story().provider("a", []).start().await;
+    for (limit, fault) in [
+        ("0", "greater than or equal to 1"),
+        ("-1", "greater than or equal to 1"),
+        ("1001", "less than or equal to 1000"),
+        ("all", "a valid integer"),
+        ("", "a valid integer"),
+    ] {
+        let answer = relay.send(get(&format!("/v1/models?limit={limit}"))).await;
+        assert_eq!(answer.status, 400, "{limit}");
+        let body = answer.body_text();
+        assert!(body.contains("\"invalid_request_error\"") && body.contains(fault), "{limit}: {body}");
+    }
+    for limit in ["1", "1000"] {
+        assert_eq!(relay.send(get(&format!("/v1/models?limit={limit}"))).await.status, 200);
+    }
+}
+
+/// It was a 502, after every key had been asked.
+#[tokio::test(start_paused = true)]
+async fn of_files_it_is_told_what_has_not_changed_and_what_lies_elsewhere() {
+    for (status, header) in [(304, ("etag", "\"7\"")), (302, ("location", "https://files.example/7"))] {
+        let replies = [replies::raw(status, &[header], b""), replies::raw(status, &[header], b"")];
+        let relay = story().provider_with("a", 2, replies).start().await;
+        let answer = relay.send(get("/v1/files/file_7/content")).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.headers[header.0], header.1);
+        assert_eq!(relay.upstream("a").seen().len(), 1, "nobody else need be asked");
+    }
+}

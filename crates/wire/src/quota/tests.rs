@@ -385,7 +385,37 @@ fn the_longest_duration_does_not_wrap() {
     assert_eq!(duration("18446744073709551615h"), None);
     assert_eq!(duration(""), None);
     let reset = read(NOON, &[("x-ratelimit-reset-tokens", "18446744073709551615s")]).tokens.reset;
-    assert_eq!(reset, Some(Time::from_epoch(Duration::MAX)));
+    assert_eq!(reset, None, "nobody waits for so long");
+}
+
+#[test]
+fn a_moment_that_is_years_ahead_is_none() {
+    let (soon, late) = ("2026-11-21T12:00:00Z", "2099-08-22T12:00:00Z");
+    let (soon_date, late_date) = ("Sat, 21 Nov 2026 12:00:00 GMT", "Sat, 22 Aug 2099 12:00:00 GMT");
+    let tomorrow = Time::from_epoch(Duration::from_secs(NOON) + Duration::from_hours(24));
+    let resets = |text: &'static str| {
+        let names = [
+            "anthropic-ratelimit-tokens-reset",
+            "x-ratelimit-reset-tokens",
+            "anthropic-ratelimit-unified-5h-reset",
+            "anthropic-ratelimit-unified-reset",
+        ];
+        names.map(|name| {
+            let quota = read(NOON, &[(name, text)]);
+            let window = |unified: relay_core::Unified| {
+                unified.reset.or_else(|| unified.windows.first().and_then(|window| window.reset))
+            };
+            quota.tokens.reset.or_else(|| quota.unified.and_then(window))
+        })
+    };
+    assert_eq!(resets(soon), [Some(tomorrow); 4]);
+    assert_eq!(resets(late), [None; 4]);
+    assert_eq!(resets("4090651200"), [None; 4], "the same in seconds");
+    let pause = |text: &'static str| read(NOON, &[("retry-after", text)]).retry_after;
+    assert_eq!(pause(soon_date), Some(Duration::from_hours(24)));
+    for text in [late_date, "4090651200", "999999999"] {
+        assert_eq!(pause(text), None, "{text}");
+    }
 }
 
 #[test]
