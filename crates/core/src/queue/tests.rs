@@ -1,3 +1,5 @@
+//! Lines by hand: who stands where, who is called, and when a line is looked at.
+
 use std::time::Duration;
 
 use super::*;
