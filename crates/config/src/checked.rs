@@ -1,12 +1,15 @@
 //! The configuration as the rest of the program sees it: parsed, cross-referenced, complete.
 //! There is no `Option` unless absence has a meaning, and nothing here can still be wrong.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use relay_core::{Families, Price, Second, Strategy};
 use relay_providers::{Kind, Secret};
+
+use crate::show::shown_command;
 
 /// A whole configuration that has passed every check.
 #[derive(Clone, PartialEq, Debug)]
@@ -279,7 +282,7 @@ pub enum AdminSource {
 }
 
 /// Where the secret of a key comes from.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq)]
 pub enum KeySource {
     /// `key`: written in the file or taken from the environment.
     Value(Secret),
@@ -287,6 +290,17 @@ pub enum KeySource {
     File(PathBuf),
     /// `key_command`: the first line that a command prints, run by the shell; run again after the key was refused.
     Command(String),
+}
+
+impl fmt::Debug for KeySource {
+    /// Of a command no more than its program: a credential may stand in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(secret) => f.debug_tuple("Value").field(secret).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Command(command) => f.debug_tuple("Command").field(&shown_command(command)).finish(),
+        }
+    }
 }
 
 /// The operator's own caps on a key, a minute; zero means none.

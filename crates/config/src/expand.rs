@@ -8,6 +8,9 @@
 //! | `$NAME` | the value, as the old program read it |
 //! | `$${` and `$$NAME` | a literal `${` and `$NAME` |
 //! | `$` before anything else | itself |
+//!
+//! In a command of the shell the variables stay as they are written, and the shell replaces them: a value that went
+//! into the text could change what is run.
 
 /// The environment: a name becomes a value.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -29,6 +32,15 @@ pub(crate) struct Expanded {
     pub(crate) malformed: bool,
 }
 
+/// A command as the shell is to have it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Command {
+    /// The text, with its variables in it.
+    pub(crate) text: String,
+    /// Those that stand between single quotes, where the shell does not replace them.
+    pub(crate) kept: Vec<String>,
+}
+
 /// Defaults within defaults, no deeper than this.
 const DEEPEST: usize = 8;
 
@@ -37,6 +49,38 @@ pub(crate) fn expand(text: &str, environment: Environment<'_>) -> Expanded {
     let mut expanded = Expanded::default();
     let text = expanded.replace(text, environment, 0);
     Expanded { text, ..expanded }
+}
+
+/// A text whose variables are left to the shell: only what stands for a literal `${` or `$NAME` becomes it.
+pub(crate) fn for_shell(text: &str) -> Command {
+    let mut command = Command::default();
+    let mut quote = None;
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let after = &rest[first.len_utf8()..];
+        let literal = first == '$' && after.strip_prefix('$').is_some_and(begins_variable);
+        let taken = match (first, quote) {
+            // The second dollar is left out, and what follows it is no variable of ours.
+            ('$', _) if literal => 2,
+            ('\\', None | Some('"')) if !after.starts_with('$') => {
+                1 + after.chars().next().map_or(0, char::len_utf8)
+            }
+            _ => first.len_utf8(),
+        };
+        match (first, quote) {
+            ('\'' | '"', None) => quote = Some(first),
+            ('\'' | '"', Some(open)) if open == first => quote = None,
+            ('$', Some('\'')) if !literal => {
+                let inside = after.strip_prefix('{').unwrap_or(after);
+                let name = &inside[..name_length(inside)];
+                command.kept.extend((!name.is_empty()).then(|| name.to_owned()));
+            }
+            _ => {}
+        }
+        command.text.push_str(if literal { "$" } else { &rest[..taken] });
+        rest = &rest[taken..];
+    }
+    command
 }
 
 impl Expanded {
@@ -202,6 +246,43 @@ mod tests {
     }
 
     #[test]
+    fn a_command_keeps_its_variables_for_the_shell() {
+        let table = [
+            ("", ""),
+            ("pass show ${A}", "pass show ${A}"),
+            ("echo $A \"${NONE:-${A}}\"", "echo $A \"${NONE:-${A}}\""),
+            // Variables of the command's own.
+            ("k=$(pass); echo $${k%%:*}", "k=$(pass); echo ${k%%:*}"),
+            ("for k in a b; do echo $$k; done", "for k in a b; do echo $k; done"),
+            ("awk '{print $$NF, $1}'", "awk '{print $NF, $1}'"),
+            ("${NONE:-$${k}}", "${NONE:-${k}}"),
+            ("echo $$ $? ü$", "echo $$ $? ü$"),
+            ("echo \\", "echo \\"),
+            ("echo \\ü", "echo \\ü"),
+            ("echo \\$${A}", "echo \\${A}"),
+        ];
+        for (text, expect) in table {
+            let command = for_shell(text);
+            assert_eq!((command.text.as_str(), command.kept.as_slice()), (expect, &[][..]), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_shell_does_not_replace_is_named() {
+        let table: [(&str, &[&str]); 6] = [
+            ("echo '${A}' $B", &["A"]),
+            ("echo '$A'\"${B}\"'${C:-x}'", &["A", "C"]),
+            ("echo \"it's ${A}\"", &[]),
+            ("echo it\\'s ${A}", &[]),
+            ("echo \"\\\"'${A}'\"", &[]),
+            ("sh -c 'echo $${A}'", &[]),
+        ];
+        for (text, expect) in table {
+            assert_eq!(for_shell(text).kept, expect, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_set_is_named() {
         let expanded = expand("${NONE}${A} $OTHER ${THIRD:-${FOURTH}}", &environment);
         assert_eq!(expanded.unset, ["NONE", "OTHER", "FOURTH"]);
@@ -249,6 +330,7 @@ mod tests {
         fn any_text_expands(text in any::<String>()) {
             let expanded = expand(&text, &|name| Some(name.to_owned()));
             prop_assert!(expanded.unset.is_empty());
+            prop_assert!(for_shell(&text).text.len() <= text.len());
         }
     }
 }

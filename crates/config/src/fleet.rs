@@ -7,6 +7,7 @@ use relay_core::{Caps, Fleet, KeyId, Ownership, Prices, ProviderId};
 use relay_providers::Secret;
 
 use crate::checked::{Config, Key, KeySource, Limits, Provider};
+use crate::show::program;
 
 impl Config {
     /// The fleet of this configuration. `secrets` gives the secret that a `key_file` or `key_command` holds
@@ -91,7 +92,7 @@ impl Key {
         let name = match &self.source {
             KeySource::Value(secret) => return self.variable.clone().unwrap_or_else(|| secret.label()),
             KeySource::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
-            KeySource::Command(command) => command.split_whitespace().last().map(str::to_owned),
+            KeySource::Command(command) => program(command).map(str::to_owned),
         };
         name.unwrap_or_else(|| "key".to_owned())
     }

@@ -1,4 +1,5 @@
-//! The effective configuration as YAML: every default filled in, every secret shown as its label.
+//! The effective configuration as YAML: every default filled in, every secret shown as its label, and of
+//! every command its program.
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use crate::raw::read::Shown;
 use crate::raw::routing::{Order, Pick};
 use crate::raw::unit::{size_text, time_text};
 
-/// What `cc-relay config show` prints. With the labels replaced by secrets it would load as the same
-/// configuration again.
+/// What `cc-relay config show` prints. With the labels replaced by secrets, and the commands written out, it would load
+/// as the same configuration again.
 pub fn effective(config: &Config) -> String {
     let mut shown = json!({
         "server": server(&config.server, &config.auth),
@@ -159,7 +160,7 @@ fn key(key: &Key) -> Value {
     let (name, source) = match &key.source {
         KeySource::Value(secret) => ("key", masked(secret)),
         KeySource::File(path) => ("key_file", path.display().to_string()),
-        KeySource::Command(command) => ("key_command", command.clone()),
+        KeySource::Command(command) => ("key_command", shown_command(command)),
     };
     let mut shown = json!({
         name: source,
@@ -180,6 +181,23 @@ fn key(key: &Key) -> Value {
         Some(AdminSource::File(path)) => shown["limits_admin_key_file"] = json!(path),
     }
     shown
+}
+
+/// A command may hold a credential in any of its words: of more than one the first is shown, if it can be nothing but
+/// the name of a program.
+pub(crate) fn shown_command(command: &str) -> String {
+    const REST: &str = "[redacted]";
+    match program(command) {
+        None => REST.to_owned(),
+        Some(program) if program.len() == command.trim().len() => program.to_owned(),
+        Some(program) => format!("{program} {REST}"),
+    }
+}
+
+/// The first word of a command, unless it is more than a name or a path.
+pub(crate) fn program(command: &str) -> Option<&str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./-".contains(&byte);
+    command.split_whitespace().next().filter(|word| word.bytes().all(plain))
 }
 
 fn state(state: &State) -> Value {

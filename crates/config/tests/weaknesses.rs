@@ -1,6 +1,7 @@
 //! Faults of the old program that must not come back, each by its number in the list of its weaknesses.
 
-use relay_config::{Config, Format, Loaded, Problems, load, reference};
+use relay_config::checked::KeySource;
+use relay_config::{Config, Format, Loaded, Problems, load, reference, show};
 
 fn nothing_set(_: &str) -> Option<String> {
     None
@@ -317,4 +318,73 @@ error: 1 problem in the environment
   providers[0].base_url   environment variable `CC_RELAY_ANTHROPIC_BASE_URL` is not the URL of a provider
       hint: write `https://` or `http://`, a host, and perhaps a port and a path";
     assert_eq!(told, expect);
+}
+
+/// What is said and run of a key whose command is that.
+fn commanded(
+    command: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Loaded, String), Problems> {
+    let text = format!(
+        "providers:\n  - name: a\n    type: anthropic\n    enabled: true\n    keys:\n      - key_command: |-\n          {command}\n"
+    );
+    let loaded = yaml(&text, environment)?;
+    let run = match &loaded.config.providers[0].keys[0].source {
+        KeySource::Command(command) => command.clone(),
+        KeySource::Value(_) | KeySource::File(_) => String::new(),
+    };
+    Ok((loaded, run))
+}
+
+#[test]
+fn of_a_key_command_no_more_is_shown_than_its_program() {
+    let table = [
+        ("pass", "pass"),
+        ("pass show anthropic", "pass [redacted]"),
+        ("/usr/bin/vault-2.0 read -token=hidden", "/usr/bin/vault-2.0 [redacted]"),
+        ("TOKEN=hidden vault read", "[redacted]"),
+        ("echo;hidden", "[redacted]"),
+        ("\"hidden\"", "[redacted]"),
+        ("curl -H 'x-token: hidden' https://user:hidden@example.com/hidden", "curl [redacted]"),
+        ("echo ${SECRET}", "echo [redacted]"),
+        ("${SECRET}", "[redacted]"),
+    ];
+    for (command, expect) in table {
+        let (loaded, _) = commanded(command, &|_| Some("hidden".to_owned())).expect("it loads");
+        let shown = show::effective(&loaded.config);
+        let line = shown.lines().find(|line| line.contains("key_command")).unwrap_or_default();
+        let value = line.split_once(": ").map_or("", |(_, value)| value.trim_matches(['"', '\'']));
+        assert_eq!(value, expect, "{command}");
+        let named = loaded.config.fleet_of_names().providers[0].keys[0].label.clone();
+        let said = format!("{shown}{loaded:?}{named}");
+        assert!(!said.contains("hidden"), "{command}: {said}");
+    }
+}
+
+#[test]
+fn a_variable_in_a_key_command_is_left_to_the_shell_and_must_be_set_all_the_same() {
+    let hostile = |name: &str| (name == "SET").then(|| "x; rm -rf /".to_owned());
+    for (command, expect) in [
+        ("pass show ${SET}", "pass show ${SET}"),
+        ("pass show \"${UNSET:-$SET}\"", "pass show \"${UNSET:-$SET}\""),
+        ("k=$(pass show x); echo $${k%:*}", "k=$(pass show x); echo ${k%:*}"),
+    ] {
+        let (_, run) =
+            commanded(command, &hostile).map_err(|problems| problems.to_string()).expect("it loads");
+        assert_eq!(run, expect, "{command}");
+    }
+    let what =
+        |command: &str| commanded(command, &hostile).expect_err("it must not load").list[0].to_string();
+    let unset = "environment variable `UNSET` is not set (hint: export it before starting, or remove the provider `a`)";
+    assert!(what("pass show ${UNSET}").ends_with(unset), "{}", what("pass show ${UNSET}"));
+    assert!(what("echo ${SET%x}").contains("holds a `${` that does not begin a variable"));
+}
+
+#[test]
+fn a_variable_that_the_shell_would_not_replace_is_told() {
+    let notices = |command: &str| commanded(command, &|_| Some("x".to_owned())).expect("it loads").0.notices;
+    assert_eq!(notices("echo \"${KEY}\""), []);
+    let expect = "providers[0].keys[0].key_command line 6: `KEY` stands between single quotes, where the shell does not \
+                  replace it (hint: put it between double quotes, or write `$${KEY}` if that is meant)";
+    assert_eq!(notices("echo '${KEY}'")[0].to_string(), expect);
 }

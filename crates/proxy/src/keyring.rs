@@ -286,6 +286,9 @@ mod tests {
         assert_eq!(from_command("printf ' sk-1 \\nmore'").await.unwrap(), Secret::new("sk-1"));
         assert!(matches!(from_command("exit 3").await, Err(Absent::Command(_))));
         assert!(matches!(from_command("true").await, Err(Absent::Empty)));
+        // It has the environment of the relay: variables in it are its own to replace.
+        let name = from_command("echo \"${CARGO_PKG_NAME:-relay-proxy}\"").await;
+        assert_eq!(name.unwrap(), Secret::new("relay-proxy"));
     }
 
     /// What goes on printing, or leaves something behind, holds nothing up and fills nothing.

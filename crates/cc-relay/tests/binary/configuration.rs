@@ -209,6 +209,12 @@ fn show_prints_every_default_and_no_secret() {
     assert!(ended.stdout.contains("drain_timeout_ms: 30000"), "{}", ended.stdout);
     assert!(!ended.stdout.contains("hidden"), "{}", ended.stdout);
 
+    let keys = MINIMAL.replace("key: '${SOME_KEY}'", "key_command: 'print ${SOME_KEY}; print hidden'");
+    sandbox.write("work/config.yaml", &keys);
+    let ended = sandbox.run(&["config", "show"]);
+    assert!(ended.stdout.contains("key_command: \"print [redacted]\""), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("hidden"), "{}", ended.stdout);
+
     let ended = Sandbox::new().run(&["config", "show"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "# from the environment\n"));
     assert!(ended.stdout.contains("listen: 127.0.0.1:8787"), "{}", ended.stdout);

@@ -97,11 +97,11 @@ fn weight(entry: &raw::providers::Entry) -> u32 {
 /// Exactly one of `key`, `key_file` and `key_command`; none where no key is needed.
 fn source(entry: &raw::providers::Entry, spot: &Spot, kind: Option<Kind>, findings: &mut Findings) -> Source {
     let key = entry.key.get().filter(|hidden| !hidden.secret.is_empty());
-    let command = entry.key_command.get().filter(|command| !command.text.trim().is_empty());
+    let command = entry.key_command.get().filter(|command| !command.0.trim().is_empty());
     let given = [
         ("key", key.map(|hidden| KeySource::Value(hidden.secret.clone()))),
         ("key_file", entry.key_file.get().map(|path| KeySource::File(path.0.clone()))),
-        ("key_command", command.map(|command| KeySource::Command(command.text.clone()))),
+        ("key_command", command.map(|command| KeySource::Command(command.0.clone()))),
     ];
     let names: Vec<_> = given.iter().filter(|(_, source)| source.is_some()).map(|(name, _)| *name).collect();
     if let [first, second, ..] = names[..] {

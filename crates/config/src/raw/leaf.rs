@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use relay_providers::Secret;
 
+use crate::expand::for_shell;
 use crate::problem::Spot;
 use crate::raw::read::{Field, Reader, Shape, Shown};
 use crate::raw::suggest::nearest;
 use crate::raw::table::Form;
-use crate::tree::Node;
+use crate::tree::{Node, Value};
 
 /// Any text.
 pub(crate) struct Text {
@@ -16,6 +17,9 @@ pub(crate) struct Text {
     /// The variable it came from. Then the text is never printed.
     pub(crate) variable: Option<String>,
 }
+
+/// A command of the shell, which replaces the variables in it. It may hold secrets, and is never printed.
+pub(crate) struct CommandLine(pub(crate) String);
 
 /// The path of a file.
 pub(crate) struct FilePath(pub(crate) PathBuf);
@@ -89,6 +93,34 @@ impl Shape for Text {
     fn read(reader: &mut Reader<'_>, node: &Node, spot: &Spot) -> Option<Self> {
         let said = reader.leaf(node, spot, "a text")?;
         Some(Self { text: said.text, variable: said.variable })
+    }
+}
+
+impl Shape for CommandLine {
+    leaf_slot!();
+
+    fn form() -> Form {
+        Form::Text
+    }
+
+    fn read(reader: &mut Reader<'_>, node: &Node, spot: &Spot) -> Option<Self> {
+        // The variables are looked at as everywhere; but what becomes of them here is not what is run.
+        let said = reader.leaf(node, spot, "a text")?;
+        let Value::Leaf(leaf) = &node.value else { return None };
+        if said.text.trim().is_empty() {
+            return Some(Self(String::new()));
+        }
+        let command = for_shell(&leaf.text);
+        if let Some(name) = command.kept.first() {
+            reader
+                .findings
+                .notice(
+                    spot,
+                    format!("`{name}` stands between single quotes, where the shell does not replace it"),
+                )
+                .hint(format!("put it between double quotes, or write `$${{{name}}}` if that is meant"));
+        }
+        Some(Self(command.text))
     }
 }
 

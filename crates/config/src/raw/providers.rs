@@ -6,7 +6,7 @@ use relay_core::Strategy;
 use relay_providers::Kind;
 
 use crate::problem::Spot;
-use crate::raw::leaf::{Choice, FilePath, Flag, Hidden, OneOf, Text, Whole};
+use crate::raw::leaf::{Choice, CommandLine, FilePath, Flag, Hidden, OneOf, Text, Whole};
 use crate::raw::many::{List, Named};
 use crate::raw::read::{Owner, Reader, Shape};
 use crate::raw::routing::Pick;
@@ -72,8 +72,8 @@ section! {
         key: Hidden => "${ANTHROPIC_API_KEY}";
         /// A file whose first line is the secret. It is read again whenever it changes.
         key_file: FilePath => "/run/secrets/anthropic";
-        /// A command, run by the shell, that prints the secret. It is run again when the key is refused, at most every 30 s; a call that nobody else can serve waits for it.
-        key_command: Text => "pass show anthropic";
+        /// A command, run by the shell, that prints the secret. Variables in it are replaced by the shell: what is in them cannot change the command. It is run again when the key is refused, at most every 30 s; a call that nobody else can serve waits for it.
+        key_command: CommandLine => "pass show anthropic";
         /// Messages a minute, of all models together; 0 means no cap of your own. What the provider's answers say of limits holds beside it.
         rpm_limit: Whole<0, MOST> = 0_u64;
         /// Uncached input tokens a minute, of all models together; 0 means no cap of your own.

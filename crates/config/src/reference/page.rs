@@ -17,7 +17,7 @@ exists: `config.yaml`, `config.yml`, `config.toml` in the current folder; the sa
 127.0.0.1:8787 and asks the Anthropic API with `ANTHROPIC_API_KEY`, or with the credential of the client.
 
 `cc-relay config validate` reports everything that is wrong with a file at once; `cc-relay config show` prints what it
-means, with secrets masked.
+means, with secrets masked, and without what follows the first word of a command.
 
 ## Variables
 
@@ -32,6 +32,11 @@ provider that is not enabled.
 | `$NAME` | the same as `${NAME}`, as in files of the old program |
 | `$${` | a literal `${` |
 | `$$NAME` | a literal `$NAME` |
+
+In a `key_command` the variables are looked at in the same way, and left to the shell that runs the command, which replaces
+them: it has the environment of the relay. So what is in a variable cannot change the command, and between single quotes
+nothing is replaced. `$${` and `$$NAME` give the shell `${` and `$NAME`: variables of the command's own, such as
+`k=$(pass show anthropic); echo $${k%:*}`.
 
 Keys of the top level that begin with `x-` are yours: they are a place for YAML anchors.
 ";
