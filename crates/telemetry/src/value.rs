@@ -35,10 +35,20 @@ pub(crate) fn quoted_if_needed(text: &mut String, words: &str) {
 
 fn needs_quotes(words: &str) -> bool {
     let strange = |character: char| {
-        character.is_whitespace() || character.is_control() || character == '"' || character == '='
+        character.is_whitespace() || is_unseen(character) || character == '"' || character == '='
     };
     let plain = |byte: u8| matches!(byte, b'!'..=b'~') && byte != b'"' && byte != b'=';
     words.is_empty() || !all(words, plain) && words.contains(strange)
+}
+
+/// Does it act on what is shown without being seen: a control character, or one that turns the direction of what
+/// follows, or takes no room? (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>)
+fn is_unseen(character: char) -> bool {
+    let format = matches!(
+        character,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    );
+    format || character.is_control()
 }
 
 /// Are all bytes such? Eight are looked at together, and of those at the end some twice: compilers know how to
@@ -74,7 +84,7 @@ fn escape(text: &mut String, character: char) {
         '\\' => text.push_str("\\\\"),
         '\n' => text.push_str("\\n"),
         '\t' => text.push_str("\\t"),
-        other if other.is_control() => {
+        other if is_unseen(other) => {
             let _ = write!(text, "\\u{:04x}", u32::from(other));
         }
         other => text.push(other),
@@ -104,6 +114,20 @@ mod tests {
         for (words, expect) in table {
             assert_eq!(json(words), expect);
             assert_eq!(serde_json::from_str::<String>(&json(words)).unwrap(), words);
+        }
+    }
+
+    #[test]
+    fn what_turns_or_hides_text_is_escaped_as_control_characters_are() {
+        for unseen in [0x7f, 0x61c, 0x200b, 0x200f, 0x2028, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff] {
+            let words = format!("opus{}5", char::from_u32(unseen).unwrap());
+            let mut text = String::new();
+            quoted_if_needed(&mut text, &words);
+            assert_eq!(text, format!("\"opus\\u{unseen:04x}5\""));
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), words);
+        }
+        for seen in ["straße", "中", "\u{2010}", "\u{2030}", "שלום"] {
+            assert!(!needs_quotes(seen), "{seen}");
         }
     }
 
