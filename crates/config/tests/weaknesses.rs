@@ -388,3 +388,55 @@ fn a_variable_that_the_shell_would_not_replace_is_told() {
                   replace it (hint: put it between double quotes, or write `$${KEY}` if that is meant)";
     assert_eq!(notices("echo '${KEY}'")[0].to_string(), expect);
 }
+
+#[test]
+fn an_empty_key_is_left_out_whether_it_is_written_so_or_comes_from_a_variable() {
+    let read = |keys: &str| {
+        let text = format!("providers: [{{name: a, type: anthropic, enabled: true, keys: [{keys}]}}]");
+        let empty = |name: &str| (name == "EMPTY").then(String::new);
+        let loaded = yaml(&text, &empty).map_err(|problems| problems.to_string()).expect("it loads");
+        let told: Vec<_> = loaded.notices.iter().map(ToString::to_string).collect();
+        (loaded.config.providers[0].keys.iter().map(|key| key.source.clone()).collect::<Vec<_>>(), told)
+    };
+    let (from_variable, told) = read("{key: '${EMPTY}'}");
+    assert!(told[0].contains("environment variable `EMPTY` is empty: this key is left out"), "{told:?}");
+    for literal in ["{key: ''}", "{key: ' '}"] {
+        let (sources, told) = read(literal);
+        // A key that is not there, and not the credential of whoever asks.
+        assert_eq!(sources, from_variable, "{literal}");
+        let expect = "providers[0].keys[0].key line 1: is empty: this key is left out (hint: write the key, or remove the \
+                      entry if the client's own credential is meant)";
+        assert_eq!(told, [expect], "{literal}");
+    }
+    assert_eq!(read("{key: ''}, {key: sk-1}, {key: ''}").0.len(), 3);
+    assert_eq!(read("{key: '${EMPTY:-}'}"), (vec![], vec![]));
+}
+
+#[test]
+fn an_empty_credential_of_clients_asks_for_nothing_and_says_so() {
+    let told = |server: &str| {
+        let loaded = right(&format!("server: {{{server}}}\n{ANTHROPIC}"));
+        let told: Vec<_> = loaded.notices.iter().map(ToString::to_string).collect();
+        (loaded.config.auth.asks(), loaded.config.auth.any_bearer, told.join("\n"))
+    };
+    let old = "server.api_key line 1: is the old place of `server.auth.api_key` (hint: move it to `server.auth.api_key`)";
+    let nobody = "is empty: nobody is asked for it (hint: write a key, or remove it if that is meant)";
+    let anybody =
+        "is empty: any bearer opens the relay (hint: write a secret, or remove it if that is meant)";
+    let table = [
+        ("auth: {api_key: ''}", (false, false), format!("server.auth.api_key line 1: {nobody}")),
+        ("api_key: ''", (false, false), format!("{old}\nserver.api_key line 1: {nobody}")),
+        (
+            "auth: {allow_bearer: true, bearer_secret: ''}",
+            (true, true),
+            format!("server.auth.bearer_secret line 1: {anybody}"),
+        ),
+        // Of these nothing is opened that would be closed otherwise.
+        ("auth: {bearer_secret: ''}", (false, false), String::new()),
+        ("auth: {api_key: '${NONE:-}'}", (false, false), String::new()),
+        ("api_key: k, auth: {api_key: ''}", (true, false), old.to_owned()),
+    ];
+    for (server, (asks, any_bearer), expect) in table {
+        assert_eq!(told(server), (asks, any_bearer, expect), "{server}");
+    }
+}

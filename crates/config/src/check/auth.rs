@@ -26,8 +26,16 @@ pub(super) fn auth(server: &raw::server::Server, findings: &mut Findings) -> Aut
     if let Some((spot, secret)) = api_key(server, findings) {
         clients.add("default", secret, spot, findings);
     }
+    if written(&raw.api_key).or(written(&server.api_key)).is_none() {
+        for field in [&raw.api_key, &server.api_key] {
+            tell_empty(field, "nobody is asked for it", "a key", findings);
+        }
+    }
     let bearer = raw.allow_bearer.value.0 || raw.allow_subscription.value.0;
     let bearer_secret = written(&raw.bearer_secret);
+    if bearer {
+        tell_empty(&raw.bearer_secret, "any bearer opens the relay", "a secret", findings);
+    }
     match (bearer, bearer_secret) {
         // One secret for both is one client: every key is accepted as a bearer too.
         (true, Some(secret)) if clients.keys.iter().any(|client| client.secret == *secret) => {}
@@ -103,6 +111,15 @@ fn refuse_emptied(field: &Field<Hidden>, findings: &mut Findings) {
                 format!("environment variable `{variable}` is empty: nobody would be asked for it"),
             )
             .hint(format!("set it, or write `${{{variable}:-}}` if that is meant"));
+    }
+}
+
+/// One that is written as an empty text means what it meant to the old program: nothing is asked for.
+fn tell_empty(field: &Field<Hidden>, so: &str, wanted: &str, findings: &mut Findings) {
+    if field.get().is_some_and(|hidden| hidden.secret.is_empty() && hidden.variable.is_none()) {
+        findings
+            .notice(&field.spot, format!("is empty: {so}"))
+            .hint(format!("write {wanted}, or remove it if that is meant"));
     }
 }
 

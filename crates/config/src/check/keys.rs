@@ -132,19 +132,20 @@ fn without_source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findin
         }
         return Source::Unread;
     }
-    let meant = entry.key.get().is_none_or(|hidden| hidden.defaulted);
-    if let Some(variable) = variable.filter(|_| !meant) {
-        findings
-            .notice(
-                &entry.key.spot,
-                format!("environment variable `{variable}` is empty: this key is left out"),
-            )
-            .hint(format!("set it, or write `${{{variable}:-}}` if the client's own credential is meant"));
+    if let Some(hidden) = entry.key.get().filter(|hidden| !hidden.defaulted) {
+        let (whose, hint) = match variable {
+            Some(variable) => (
+                format!("environment variable `{variable}` "),
+                format!("set it, or write `${{{variable}:-}}` if the client's own credential is meant"),
+            ),
+            None => (
+                String::new(),
+                "write the key, or remove the entry if the client's own credential is meant".to_owned(),
+            ),
+        };
+        findings.notice(&entry.key.spot, format!("{whose}is empty: this key is left out")).hint(hint);
         // It stands for a key that is not there, and not for the credential of whoever asks.
-        return entry
-            .key
-            .get()
-            .map_or(Source::Keyless, |hidden| Source::Known(KeySource::Value(hidden.secret.clone())));
+        return Source::Known(KeySource::Value(hidden.secret.clone()));
     }
     if entry.key.is_absent() && facts(kind).offers(Offer::OwnCredential) {
         findings
