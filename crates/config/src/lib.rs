@@ -102,8 +102,18 @@ impl Config {
         let loaded = load(WITHOUT_FILE, Format::Yaml, environment);
         let loaded = loaded.map_err(|problems| problems.without_lines().in_file("the environment"))?;
         // Nobody sees its lines.
-        Ok(Loaded { places: Places::default(), ..loaded })
+        let notices = loaded.notices.into_iter().map(of_the_environment).collect();
+        Ok(Loaded { notices, places: Places::default(), ..loaded })
     }
+}
+
+/// A notice where there is no file in which anything could be written.
+fn of_the_environment(notice: Notice) -> Notice {
+    let mut notice = notice.without_line();
+    if notice.path.rsplit('.').next() == Some("key") {
+        notice.hint("set it, or unset it if the client's own credential is meant");
+    }
+    notice
 }
 
 /// What a relay without a file does, said as a file.

@@ -149,6 +149,11 @@ impl Notice {
         self.hint = Some(hint.into());
     }
 
+    /// The same of a text that nobody sees: its lines mean nothing.
+    pub(crate) fn without_line(self) -> Self {
+        Self { line: 0, column: 0, ..self }
+    }
+
     fn row(&self) -> Row<'_> {
         Row { path: &self.path, line: self.line, what: &self.what, hint: self.hint.as_deref() }
     }

@@ -440,3 +440,26 @@ fn an_empty_credential_of_clients_asks_for_nothing_and_says_so() {
         assert_eq!(told(server), (asks, any_bearer, expect), "{server}");
     }
 }
+
+#[test]
+fn an_unset_variable_in_one_of_several_keys_is_no_reason_to_remove_the_provider() {
+    let hint = |keys: &str| {
+        let text = format!("providers: [{{name: a, type: anthropic, enabled: true, keys: [{keys}]}}]");
+        wrong(&text).list[0].hint.clone().unwrap_or_default()
+    };
+    assert_eq!(hint("{key: '${NONE}'}"), "export it before starting, or remove the provider `a`");
+    for key in ["{key: '${NONE}'}", "{key_file: '${NONE}/k'}", "{key_command: 'pass ${NONE}'}"] {
+        let hint = hint(&format!("{{key: sk-1}}, {key}"));
+        assert_eq!(hint, "export it before starting, or remove this entry of `keys`", "{key}");
+    }
+}
+
+#[test]
+fn what_is_told_of_the_environment_has_no_line() {
+    let blank = |name: &str| (name == "ANTHROPIC_API_KEY").then(|| " ".to_owned());
+    let loaded = Config::without_file(&blank).map_err(|problems| problems.to_string()).expect("it loads");
+    let told: Vec<_> = loaded.notices.iter().map(ToString::to_string).collect();
+    let expect = "providers[0].keys[0].key: environment variable `ANTHROPIC_API_KEY` is empty: this key is left out \
+                  (hint: set it, or unset it if the client's own credential is meant)";
+    assert_eq!(told, [expect]);
+}

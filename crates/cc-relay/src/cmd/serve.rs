@@ -82,6 +82,8 @@ fn announce(found: &Found) {
     }
     for Notice { path, line, what, hint, .. } in &found.notices {
         let hint = hint.as_deref().unwrap_or_default();
+        // The environment has none.
+        let line = (*line > 0).then_some(*line);
         tracing::warn!(target: LOG, option = path.as_str(), line, hint, "{what}");
     }
 }

@@ -288,3 +288,11 @@ fn validate_looks_at_certificates_and_keys_as_serve_does() {
     assert!(shown.starts_with("exit: 1") && shown.contains("cannot be served"), "{shown}");
     assert!(shown.contains("`/nowhere.pem` cannot be read as certificates"), "{shown}");
 }
+
+#[test]
+fn what_is_told_of_the_environment_names_no_line() {
+    let sandbox = Sandbox::new().with("ANTHROPIC_API_KEY", " ");
+    let said = sandbox.run(&["config", "validate"]).stderr;
+    assert!(said.contains("`ANTHROPIC_API_KEY` is empty"), "{said}");
+    assert!(!said.contains("line"), "{said}");
+}

@@ -148,13 +148,17 @@ impl Shape for Account {
 /// Whose options follow. What is wrong with the two options looked at is reported when they are read in earnest.
 fn owner(reader: &Reader<'_>, node: &Node) -> Owner {
     let mut scratch = reader.scratch();
-    let Value::Map(map) = &node.value else { return Owner { name: None, enabled: true } };
+    let Value::Map(map) = &node.value else { return Owner { name: None, enabled: true, n_keys: 0 } };
     let first = |name| map.named(name).next().map(|entry| &entry.node);
     let name = first("name").and_then(|node| Text::read(&mut scratch, node, &Spot::default()));
     let enabled = first("enabled").and_then(|node| Flag::read(&mut scratch, node, &Spot::default()));
     Owner {
         name: name.filter(|name| name.variable.is_none()).map(|name| name.text),
         enabled: enabled.is_some_and(|enabled| enabled.0),
+        n_keys: match first("keys").map(|node| &node.value) {
+            Some(Value::List(entries)) => entries.len(),
+            _ => 0,
+        },
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct Owner {
     pub(crate) name: Option<String>,
     /// Variables of a disabled provider need not be set.
     pub(crate) enabled: bool,
+    /// So many entries are in its `keys`.
+    pub(crate) n_keys: usize,
 }
 
 /// Are secrets needed?
@@ -209,11 +211,14 @@ impl<'a> Reader<'a> {
 
     fn report_unset(&mut self, expanded: &Expanded, spot: &Spot) {
         for name in &expanded.unset {
-            let owner = self.owner.as_ref().and_then(|owner| owner.name.as_deref());
-            let otherwise = match owner {
+            let owner = self.owner.as_ref();
+            let others = owner.is_some_and(|owner| owner.n_keys > 1);
+            let otherwise = match owner.and_then(|owner| owner.name.as_deref()) {
                 _ if expanded.bare.contains(name) => {
                     format!("write `$${name}` if no variable is meant")
                 }
+                // The provider has other keys.
+                Some(_) if others && spot.path.contains(".keys[") => "remove this entry of `keys`".to_owned(),
                 Some(owner) => format!("remove the provider `{owner}`"),
                 None => format!("give it a default: `${{{name}:-…}}`"),
             };
