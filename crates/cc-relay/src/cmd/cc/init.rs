@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use relay_config::checked::Address;
@@ -40,7 +40,7 @@ pub(crate) struct Init {
     model_discovery: bool,
 
     /// The context of models that Claude Code does not know, in tokens
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = tokens)]
     context_tokens: Option<NonZeroU64>,
 
     /// Replace a token of your own; `config cc remove` puts it back
@@ -183,18 +183,46 @@ fn configured_url(invocation: &Invocation) -> Result<String, Unsettled> {
 }
 
 /// An address that Claude Code can put a path behind.
-fn url(text: &str) -> Result<String, &'static str> {
+fn url(text: &str) -> Result<String, String> {
     const SHAPE: &str = "must be an address like `http://127.0.0.1:8787`";
-    let uri: http::Uri = text.parse().map_err(|_| SHAPE)?;
+    // The parser of addresses lets these stand in a path, where others would not understand them.
+    let strange = |byte: u8| !byte.is_ascii_graphic() || b"\"<>\\^`{|}#".contains(&byte);
+    if text.bytes().any(strange) {
+        return Err(SHAPE.to_owned());
+    }
+    let uri: http::Uri = text.parse().map_err(|_| SHAPE.to_owned())?;
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
     let host = uri.host().is_some_and(|host| !host.is_empty());
     if !scheme || !host || uri.query().is_some() {
-        return Err(SHAPE);
+        return Err(SHAPE.to_owned());
     }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("must not hold a user name or a password");
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    if authority.contains('@') {
+        return Err("must not hold a user name or a password".to_owned());
+    }
+    if !has_port_or_none(authority) {
+        return Err("must have a port from 1 to 65535, or none, as in `http://127.0.0.1:8787`".to_owned());
+    }
+    let path = uri.path().trim_end_matches('/');
+    if let Some(before) = path.strip_suffix("/v1/messages").or_else(|| path.strip_suffix("/v1")) {
+        let scheme = uri.scheme_str().unwrap_or_default();
+        return Err(format!(
+            "Claude Code puts `/v1/messages` behind it: write `{scheme}://{authority}{before}`"
+        ));
     }
     Ok(text.to_owned())
+}
+
+/// What follows the host, and the brackets around one of IPv6, is a port that one can connect to, or nothing.
+fn has_port_or_none(authority: &str) -> bool {
+    let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
+    let port = after_host.split_once(':').map(|(_, port)| port);
+    port.is_none_or(|port| port.parse::<NonZeroU16>().is_ok())
+}
+
+/// A number of tokens.
+fn tokens(text: &str) -> Result<NonZeroU64, &'static str> {
+    text.parse().map_err(|_| "must be a number of tokens of at least 1, in digits only, like `200000`")
 }
 
 /// The key in the first line of a file, or of standard input.
@@ -241,8 +269,38 @@ mod tests {
             "http://u:p@a",
             "http://a b",
             "/x",
+            "http://h:99999",
+            "http://h:0",
+            "http://h:",
+            "http://[::1]:99999",
+            "http://h/\"x",
+            "http://h/a b",
+            "http://h/#x",
+            "http://h/ü",
         ] {
             assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_has_the_path_of_messages_already_is_told_what_to_write() {
+        for (text, expect) in [
+            ("https://h/v1/messages", "https://h"),
+            ("https://h/v1/messages/", "https://h"),
+            ("https://h/base/v1", "https://h/base"),
+            ("http://[::1]:1/v1/", "http://[::1]:1"),
+        ] {
+            let why = format!("Claude Code puts `/v1/messages` behind it: write `{expect}`");
+            assert_eq!(url(text), Err(why), "{text}");
+        }
+        assert!(url("https://v1/messages").is_ok() && url("https://h/v1/relay").is_ok());
+    }
+
+    #[test]
+    fn a_context_of_no_tokens_is_none() {
+        assert_eq!(tokens("7"), Ok(NonZeroU64::MIN.saturating_add(6)));
+        for bad in ["0", "", "-1", "200k", "200 000", "1e5"] {
+            assert!(tokens(bad).unwrap_err().contains("at least 1"), "{bad}");
         }
     }
 
