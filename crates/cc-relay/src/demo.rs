@@ -109,9 +109,13 @@ pub(crate) async fn show(wishes: &Wishes) -> Outcome {
     let mut stage = Stage::open(wishes.port).await?;
     let (mut cue, mut exit) = (Cue::End, Exit::Done);
     if wishes.workload == Workload::Conversations {
-        let most = wishes.length.unwrap_or(Duration::MAX).saturating_sub(REST_OF_SHOW);
+        let length = talk(wishes.length);
+        report::tell(format_args!(
+            "{CLIENTS} clients talk like Claude Code for {}.\n",
+            said(length, wishes.length)
+        ));
         let seen;
-        (cue, seen) = stage.talk(WORKLOAD.min(most), end).await?;
+        (cue, seen) = stage.talk(length, end).await?;
         report::print(&verdict(&stage.carried, &seen, &stage.provider.report().buckets))?;
         exit = seen.exit();
     }
@@ -121,6 +125,22 @@ pub(crate) async fn show(wishes: &Wishes) -> Outcome {
     }
     stage.relay.handle().drain(DRAIN).await;
     Ok(exit)
+}
+
+/// How long the clients talk in a show of that length: what they have asked by then is to come to its end in it.
+fn talk(show: Option<Duration>) -> Duration {
+    show.map_or(WORKLOAD, |show| WORKLOAD.min(show.saturating_sub(REST_OF_SHOW.min(show / 2))))
+}
+
+/// For how long they talk, and of how long a show, if that is why it is no longer.
+fn said(talk: Duration, show: Option<Duration>) -> String {
+    let tenths = |time: Duration| (time.as_secs_f64() * 10.0).round() / 10.0;
+    match show {
+        Some(show) if talk < WORKLOAD => {
+            format!("{} s of {} s, and end what they have begun in the rest", tenths(talk), tenths(show))
+        }
+        _ => format!("{} s", tenths(talk)),
+    }
 }
 
 impl Stage {
@@ -153,10 +173,6 @@ impl Stage {
 
     /// Clients talk for that long. What they have asked by then comes to its end, if the show goes on.
     async fn talk(&mut self, length: Duration, end: Option<Instant>) -> Result<(Cue, Seen), Failure> {
-        report::tell(format_args!(
-            "{CLIENTS} clients talk like Claude Code for {} s.\n",
-            length.as_secs_f64()
-        ));
         let transport = reach::transport(&Environment::new([]))?;
         let origin = Origin::parse(&self.url).map_err(|error| Unstarted::System(io::Error::other(error)))?;
         let mut crowd = Crowd::gather(&transport, &origin);
@@ -272,5 +288,26 @@ async fn usual_port() -> u16 {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL_PORT)).await {
         Ok(_) => USUAL_PORT,
         Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_talk_also_in_a_short_show_and_it_is_said_of_how_long_a_one() {
+        let table = [
+            (None, "7 s"),
+            (Some(60_000), "7 s"),
+            (Some(8_000), "7 s"),
+            (Some(5_000), "4 s of 5 s, and end what they have begun in the rest"),
+            (Some(1_000), "0.5 s of 1 s, and end what they have begun in the rest"),
+            (Some(1_234), "0.6 s of 1.2 s, and end what they have begun in the rest"),
+        ];
+        for (show, expect) in table {
+            let show = show.map(Duration::from_millis);
+            assert_eq!(said(talk(show), show), expect, "{show:?}");
+        }
     }
 }
