@@ -115,7 +115,13 @@ pub(crate) fn init(
                 steps.push((name.to_owned(), Step::Kept));
                 continue;
             }
-            None => (Entry { name: name.to_owned(), set: value, replaced: None }, Step::Set),
+            None => {
+                // Where the whole file is gone, nobody took the variable out of it.
+                let kept = record.entry(name).filter(|_| settings.is_none());
+                let replaced = kept.and_then(|entry| entry.replaced.clone());
+                let step = if replaced.is_some() { Step::Replaced } else { Step::Set };
+                (Entry { name: name.to_owned(), set: value, replaced }, step)
+            }
             Some(current) => {
                 let ours = record.entry(name).filter(|entry| same(&entry.set, &current));
                 let is_own = ours.is_none() && name == AUTH_TOKEN && !is_blank(&current);
@@ -288,6 +294,15 @@ mod tests {
         let taken = taken(&change);
         assert_eq!(taken.settings.as_deref(), Some(text));
         assert_eq!(steps(&taken), [(BASE_URL, Step::Removed), (AUTH_TOKEN, Step::Restored)]);
+    }
+
+    #[test]
+    fn a_token_of_the_users_own_is_remembered_also_if_the_settings_are_gone() {
+        let text = r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"mine"}}"#;
+        let change = begin(text, &Wish { own: Own::Replace, ..wish() });
+        let again = init(None, change.record.as_ref(), &wish()).unwrap();
+        assert_eq!(steps(&again), [(BASE_URL, Step::Set), (AUTH_TOKEN, Step::Replaced)]);
+        assert_eq!(after(&taken(&again)).variable(AUTH_TOKEN), Some("\"mine\""));
     }
 
     #[test]

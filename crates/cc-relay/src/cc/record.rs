@@ -68,6 +68,11 @@ impl Record {
         self.variables.iter().find(|entry| entry.name == name)
     }
 
+    /// The variables of which it holds what the user had set.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().filter(|entry| entry.replaced.is_some()).map(|entry| entry.name.as_str())
+    }
+
     /// Notes a variable in place of what was noted of it before.
     pub(crate) fn note(&mut self, entry: Entry) {
         match self.variables.iter_mut().find(|noted| noted.name == entry.name) {

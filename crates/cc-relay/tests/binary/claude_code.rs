@@ -248,6 +248,29 @@ fn nothing_to_remove_is_no_error() {
 }
 
 #[test]
+fn a_token_of_the_users_own_outlives_settings_that_are_gone() {
+    let sandbox = Sandbox::new();
+    sandbox.write(SETTINGS, r#"{"env": {"ANTHROPIC_AUTH_TOKEN": "mine"}}"#);
+    sandbox.run(&["config", "cc", "init", "--force"]);
+    fs::remove_file(sandbox.path(SETTINGS)).unwrap();
+    let first = sandbox.run(&["config", "cc", "remove"]).shown();
+    assert_snapshot!(first, @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    nothing to remove: there is no [HOME]/.claude/settings.json
+    your own ANTHROPIC_AUTH_TOKEN stays in [HOME]/.claude/cc-relay-backup.json: `config cc init` and `config cc remove` put it back, or delete that file
+    ");
+    assert_eq!(sandbox.run(&["config", "cc", "remove"]).shown(), first);
+    assert!(sandbox.read(".claude/cc-relay-backup.json").contains("mine"));
+    for command in ["init", "remove"] {
+        assert_eq!(sandbox.run(&["config", "cc", command]).code, Some(0));
+    }
+    assert!(sandbox.read(SETTINGS).contains("\"mine\""));
+    assert!(!sandbox.path(".claude/cc-relay-backup.json").exists());
+}
+
+#[test]
 fn a_subscription_keeps_its_login() {
     let sandbox = Sandbox::new();
     sandbox.run(&["config", "cc", "init"]);

@@ -2,6 +2,7 @@
 
 use crate::cc::change::{self, Step};
 use crate::cc::files::Files;
+use crate::cc::record::Record;
 use crate::cli::Invocation;
 use crate::report::{self, Exit, Outcome};
 
@@ -16,8 +17,17 @@ impl Remove {
         let read = files.read()?;
         let path = files.settings.display();
         let Some(document) = &read.document else {
-            files.write_record(None)?;
             report::tell(format_args!("nothing to remove: there is no {path}"));
+            let replaced: Vec<_> = read.record.iter().flat_map(Record::replaced).collect();
+            if replaced.is_empty() {
+                files.write_record(None)?;
+            } else {
+                let (names, record) = (replaced.join(" and "), files.record.display());
+                report::tell(format_args!(
+                    "your own {names} stays in {record}: `config cc init` and `config cc remove` put it back, or \
+                     delete that file"
+                ));
+            }
             return Ok(Exit::Done);
         };
         let change = change::remove(document, read.record.as_ref());
