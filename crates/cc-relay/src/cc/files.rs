@@ -112,6 +112,20 @@ impl Files {
         }
     }
 
+    /// Waits until nobody else changes these files, and keeps others from it until what is returned is dropped. The
+    /// folder itself is locked: it leaves nothing behind, and the system opens it when a process ends. Without a folder
+    /// there is nothing to be changed, and where a file system knows no locks everybody goes on without.
+    pub(crate) fn lock(&self) -> Option<File> {
+        let folder = File::open(self.settings.parent()?).ok()?;
+        folder.lock().ok()?;
+        Some(folder)
+    }
+
+    /// Makes the folder, if there is none.
+    pub(crate) fn make_folder(&self) -> Result<(), Unchanged> {
+        self.settings.parent().map_or(Ok(()), make_folder)
+    }
+
     /// Reads settings and record.
     pub(crate) fn read(&self) -> Result<Read, Unchanged> {
         let bytes = contents(&self.settings)?;
@@ -188,12 +202,17 @@ fn take_away(path: &Path) -> Result<(), Unchanged> {
     }
 }
 
+fn make_folder(folder: &Path) -> Result<(), Unchanged> {
+    let unwritable = |cause| Unchanged::Unwritable { path: folder.to_owned(), cause };
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(unwritable)
+}
+
 /// Writes a file whole: beside its place first, then in one step into it. It gets the mode and the owner of
 /// `like`, or is its owner's alone.
 fn put(path: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> Result<(), Unchanged> {
     let unwritable = |cause| Unchanged::Unwritable { path: path.to_owned(), cause };
     let folder = path.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(unwritable)?;
+    make_folder(folder)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let beside = folder.join(name);
@@ -240,6 +259,19 @@ mod tests {
             assert!(matches!(error, Unchanged::Overtaken(_)), "{error}");
         }
         assert_eq!(fs::read_to_string(&files.settings).unwrap(), "{\"model\": \"opus\"}");
+    }
+
+    #[test]
+    fn whoever_changes_settings_keeps_others_from_it_until_it_is_done() {
+        let (folder, files) = files("{}");
+        let lock = files.lock();
+        assert!(lock.is_some());
+        let other = File::open(folder.path()).unwrap();
+        assert!(matches!(other.try_lock(), Err(fs::TryLockError::WouldBlock)));
+        drop(lock);
+        other.try_lock().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "there is nothing but the settings");
+        assert!(Files::inside(&folder.path().join("none")).lock().is_none());
     }
 
     #[test]

@@ -492,3 +492,27 @@ fn init_leads_to_where_the_configuration_lets_the_relay_listen() {
         assert!(sandbox.read(SETTINGS).contains(&format!("\"{url}\"")), "{}", sandbox.read(SETTINGS));
     }
 }
+
+#[test]
+fn several_that_change_the_settings_at_once_take_turns_and_lose_nothing() {
+    let sandbox = Sandbox::new();
+    let mine = r#"{"env": {"ANTHROPIC_AUTH_TOKEN": "mine"}}"#;
+    sandbox.write(SETTINGS, mine);
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let sandbox = &sandbox;
+            scope.spawn(move || {
+                let key = format!("sk-{number}");
+                for _ in 0..8 {
+                    let init = sandbox.run(&["config", "cc", "init", "--force", "--key", &key]);
+                    assert_eq!(init.code, Some(0), "{}", init.stderr);
+                    let remove = sandbox.run(&["config", "cc", "remove"]);
+                    assert_eq!(remove.code, Some(0), "{}", remove.stderr);
+                }
+            });
+        }
+    });
+    sandbox.run(&["config", "cc", "remove"]);
+    assert_eq!(sandbox.read(SETTINGS), mine);
+    assert_eq!(sandbox.names(".claude"), ["settings.json"]);
+}

@@ -89,8 +89,10 @@ impl Init {
             self.key = Some(first_line(&file)?);
         }
         let files = Files::of(&invocation.environment)?;
-        let read = files.read()?;
         let wish = self.wish(invocation)?;
+        files.make_folder()?;
+        let _lock = files.lock();
+        let read = files.read()?;
         let change = change::init(read.document.as_ref(), read.record.as_ref(), &wish)?;
         let settings = change.settings.as_deref();
         if settings.map(str::as_bytes) != read.bytes.as_deref() || change.record != read.record {

@@ -14,6 +14,7 @@ impl Remove {
     #[expect(clippy::unused_self, reason = "every command of the table is run in the same way")]
     pub(crate) fn run(self, invocation: &Invocation) -> Outcome {
         let files = Files::of(&invocation.environment)?;
+        let _lock = files.lock();
         let read = files.read()?;
         let path = files.settings.display();
         let Some(document) = &read.document else {
