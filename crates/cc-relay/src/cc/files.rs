@@ -90,6 +90,9 @@ impl Explained for Unchanged {
     }
 }
 
+/// The settings of a folder: one's own, and those that are shared.
+const OF_THE_FOLDER: [&str; 2] = ["./.claude/settings.local.json", "./.claude/settings.json"];
+
 /// Settings may hold keys: only their owner may read those that are made here.
 const FILE_MODE: u32 = 0o600;
 
@@ -134,6 +137,22 @@ impl Files {
         let record = contents(&self.record)?.as_deref().map(Record::read).transpose();
         let record = record.map_err(|cause| Unchanged::Record { path: self.record.clone(), cause })?;
         Ok(Read { bytes, document, record })
+    }
+
+    /// The settings of the current folder that go before those of the user, the first of them first
+    /// (<https://code.claude.com/docs/en/settings#settings-precedence>).
+    pub(crate) fn before(&self) -> Result<Vec<(&'static Path, Document)>, Unchanged> {
+        let user = fs::canonicalize(&self.settings).ok();
+        let mut found = Vec::new();
+        for path in OF_THE_FOLDER.map(Path::new) {
+            if user.is_some() && fs::canonicalize(path).ok() == user {
+                continue;
+            }
+            let document = contents(path)?.as_deref().map(Document::read).transpose();
+            let document = document.map_err(|cause| Unchanged::Unfit { path: path.to_owned(), cause })?;
+            found.extend(document.map(|document| (path, document)));
+        }
+        Ok(found)
     }
 
     /// Keeps a copy of the settings as they were before the first change. One that is there is not

@@ -516,3 +516,58 @@ fn several_that_change_the_settings_at_once_take_turns_and_lose_nothing() {
     assert_eq!(sandbox.read(SETTINGS), mine);
     assert_eq!(sandbox.names(".claude"), ["settings.json"]);
 }
+
+#[test]
+fn status_looks_at_the_settings_of_the_folder_which_go_before_those_of_the_user() {
+    let status = ["config", "cc", "status"];
+    let with = |name: &str, env: &str| {
+        let sandbox = Sandbox::new();
+        sandbox.run(&["config", "cc", "init"]);
+        sandbox.write(&format!("work/.claude/{name}"), &format!(r#"{{"env": {{{env}}}}}"#));
+        sandbox.run(&status)
+    };
+    let elsewhere =
+        r#""ANTHROPIC_BASE_URL": "https://other.example.com", "ANTHROPIC_AUTH_TOKEN": "sk-hidden""#;
+    assert_snapshot!(with("settings.json", elsewhere).shown(), @r#"
+    exit: 1
+    --- stdout
+    --- stderr
+    [HOME]/.claude/settings.json
+      ANTHROPIC_BASE_URL is "http://127.0.0.1:8787" (set by cc-relay)
+      ANTHROPIC_AUTH_TOKEN is "managed-by-cc-relay" (set by cc-relay)
+      CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY is not set
+      CLAUDE_CODE_MAX_CONTEXT_TOKENS is not set
+    ./.claude/settings.json, which goes before it in this folder
+      ANTHROPIC_BASE_URL is "https://other.example.com"
+      ANTHROPIC_AUTH_TOKEN is a token
+    ✗ Claude Code goes elsewhere: this relay listens on 127.0.0.1:8787
+    "#);
+    let here = r#""ANTHROPIC_BASE_URL": "http://localhost:8787""#;
+    let table = [
+        (r#""ANTHROPIC_BASE_URL": """#, 1, "✗ Claude Code does not come to the relay"),
+        (r#""CLAUDE_CODE_USE_BEDROCK": "1""#, 1, "✗ Claude Code does not come to the relay"),
+        (elsewhere, 1, "✗ Claude Code goes elsewhere"),
+        (here, 0, "✓ Claude Code comes to this relay"),
+        (r#""OTHER": "1""#, 0, "✓ Claude Code comes to this relay"),
+    ];
+    for name in ["settings.json", "settings.local.json"] {
+        for (env, code, last) in table {
+            let ended = with(name, env);
+            assert_eq!(ended.code, Some(code), "{name} {env}: {}", ended.stderr);
+            assert!(ended.stderr.lines().last().unwrap().starts_with(last), "{name} {env}: {}", ended.stderr);
+            assert_eq!(
+                ended.stderr.contains(name) && ended.stderr.contains("./"),
+                !env.contains("OTHER"),
+                "{env}"
+            );
+        }
+    }
+    // One's own settings of a folder go before those that are shared.
+    let sandbox = Sandbox::new();
+    sandbox.run(&["config", "cc", "init"]);
+    sandbox.write("work/.claude/settings.json", &format!(r#"{{"env": {{{elsewhere}}}}}"#));
+    sandbox.write("work/.claude/settings.local.json", &format!(r#"{{"env": {{{here}}}}}"#));
+    assert_eq!(sandbox.run(&status).code, Some(0));
+    sandbox.write("work/.claude/settings.local.json", "{");
+    assert_eq!(sandbox.run(&status).code, Some(1));
+}

@@ -139,7 +139,7 @@ impl Init {
         report::tell("start a new `claude` for it; `cc-relay config cc remove` takes it back");
         let document = change.settings.as_deref().and_then(|text| Document::read(text.as_bytes()).ok());
         let Some(document) = document else { return };
-        for cloud in clouds(&document) {
+        for cloud in clouds(&[&document]) {
             report::tell(format_args!(
                 "warning: `env.{cloud}` is set: Claude Code talks to that cloud, not to the relay"
             ));

@@ -1,6 +1,7 @@
 //! `cc-relay config cc status`: what is set in Claude Code's settings, by whom, and where it leads.
 
 use std::fmt;
+use std::path::Path;
 
 use relay_config::checked::Address;
 
@@ -65,12 +66,18 @@ impl Status {
         for name in VARIABLES {
             report::tell(format_args!("  {name} {}", standing(document, &read, name)));
         }
-        let clouds = clouds(document);
+        let before = files.before()?;
+        for (path, document) in before.iter().rev() {
+            tell_before(path, document);
+        }
+        let mut documents: Vec<_> = before.iter().map(|(_, document)| document).collect();
+        documents.push(document);
+        let clouds = clouds(&documents);
         for cloud in &clouds {
             report::tell(format_args!("  {cloud} is set: Claude Code talks to that cloud, not to the relay"));
         }
         let verdict = match clouds.as_slice() {
-            [] => verdict(document, invocation),
+            [] => verdict(&documents, invocation),
             _ => Verdict::Elsewhere(AWAY.to_owned()),
         };
         report::tell(&verdict);
@@ -78,20 +85,43 @@ impl Status {
     }
 }
 
+/// What settings say that go before those of the user, as far as it has to do with where Claude Code goes.
+fn tell_before(path: &Path, document: &Document) {
+    let set: Vec<_> =
+        VARIABLES.into_iter().filter_map(|name| Some((name, document.variable(name)?))).collect();
+    let clouds = CLOUDS.into_iter().any(|name| document.variable(name).is_some());
+    if set.is_empty() && !clouds {
+        return;
+    }
+    report::tell(format_args!("{}, which goes before it in this folder", path.display()));
+    for (name, value) in set {
+        report::tell(format_args!("  {name} is {}", shown(name, value)));
+    }
+}
+
+/// The value of a variable in settings of which the first that has it counts.
+fn counting<'d>(documents: &[&'d Document], name: &str) -> Option<&'d str> {
+    documents.iter().find_map(|document| document.variable(name))
+}
+
 /// The variables in the settings by which Claude Code goes to a cloud instead.
-pub(crate) fn clouds(document: &Document) -> Vec<&'static str> {
+pub(crate) fn clouds(documents: &[&Document]) -> Vec<&'static str> {
     let is_on = |name: &&str| {
-        document
-            .variable(name)
+        counting(documents, name)
             .is_some_and(|value| !is_blank(value) && !matches!(value, "\"0\"" | "\"false\""))
     };
     CLOUDS.into_iter().filter(is_on).collect()
 }
 
+/// A value as it may be shown: a token is a secret, unless it is the one that opens nothing.
+fn shown<'v>(name: &str, value: &'v str) -> &'v str {
+    if name == AUTH_TOKEN && !same(value, &text(PLACEHOLDER)) { "a token" } else { value }
+}
+
 /// What a variable is, and who set it.
 fn standing(document: &Document, read: &Read, name: &str) -> String {
     let Some(value) = document.variable(name) else { return "is not set".to_owned() };
-    let shown = if name == AUTH_TOKEN && !same(value, &text(PLACEHOLDER)) { "a token" } else { value };
+    let shown = shown(name, value);
     let entry = read.record.as_ref().and_then(|record| record.entry(name));
     let by = match entry {
         Some(entry) if same(&entry.set, value) && entry.replaced.is_some() => {
@@ -106,8 +136,8 @@ fn standing(document: &Document, read: &Read, name: &str) -> String {
 }
 
 /// Does Claude Code come to the relay of this configuration?
-fn verdict(document: &Document, invocation: &Invocation) -> Verdict {
-    let url = document.variable(BASE_URL).and_then(|value| serde_json::from_str::<String>(value).ok());
+fn verdict(documents: &[&Document], invocation: &Invocation) -> Verdict {
+    let url = counting(documents, BASE_URL).and_then(|value| serde_json::from_str::<String>(value).ok());
     let Some(url) = url.filter(|url| !url.is_empty()) else {
         return Verdict::Elsewhere(AWAY.to_owned());
     };
