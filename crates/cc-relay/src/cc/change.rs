@@ -116,9 +116,8 @@ pub(crate) fn init(
                 continue;
             }
             None => {
-                // Where the whole file is gone, nobody took the variable out of it.
-                let kept = record.entry(name).filter(|_| settings.is_none());
-                let replaced = kept.and_then(|entry| entry.replaced.clone());
+                // What was set here is gone, and with it nobody said that theirs may go.
+                let replaced = record.entry(name).and_then(|entry| entry.replaced.clone());
                 let step = if replaced.is_some() { Step::Replaced } else { Step::Set };
                 (Entry { name: name.to_owned(), set: value, replaced }, step)
             }
@@ -147,10 +146,14 @@ pub(crate) fn remove(settings: &Document, record: Option<&Record>) -> Change {
     let Some(record) = record.cloned().or_else(|| old_record(settings)) else { return untouched() };
     let mut document = settings.clone();
     let mut steps = Vec::new();
+    let mut kept = Record::new(Shape::Full, record.env.clone());
     for entry in &record.variables {
         let (next, step) = taken_back(&document, entry, &record);
         document = next;
         steps.push((entry.name.clone(), step));
+        if step == Step::Gone && entry.replaced.is_some() {
+            kept.note(entry.clone());
+        }
     }
     let did = steps.iter().any(|(_, step)| matches!(step, Step::Removed | Step::Restored));
     if did && record.env == Shape::Absent && matches!(document.env_shape(), Shape::Empty(_)) {
@@ -162,7 +165,8 @@ pub(crate) fn remove(settings: &Document, record: Option<&Record>) -> Change {
         Shape::Blank(blank) if is_bare => Some(document.blanked(blank).text()),
         _ => Some(document.text()),
     };
-    Change { settings, record: None, steps }
+    let record = (!kept.variables.is_empty()).then_some(kept);
+    Change { settings, record, steps }
 }
 
 /// Is this value what somebody meant to be a value? An empty text and `null` are not.
@@ -300,9 +304,15 @@ mod tests {
     fn a_token_of_the_users_own_is_remembered_also_if_the_settings_are_gone() {
         let text = r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"mine"}}"#;
         let change = begin(text, &Wish { own: Own::Replace, ..wish() });
-        let again = init(None, change.record.as_ref(), &wish()).unwrap();
-        assert_eq!(steps(&again), [(BASE_URL, Step::Set), (AUTH_TOKEN, Step::Replaced)]);
-        assert_eq!(after(&taken(&again)).variable(AUTH_TOKEN), Some("\"mine\""));
+        let bare = remove(&read("{}"), change.record.as_ref());
+        assert_eq!(steps(&bare), [(BASE_URL, Step::Gone), (AUTH_TOKEN, Step::Gone)]);
+        for (settings, record) in [(None, &change.record), (Some(read("{}")), &bare.record)] {
+            let again = init(settings.as_ref(), record.as_ref(), &wish()).unwrap();
+            assert_eq!(steps(&again), [(BASE_URL, Step::Set), (AUTH_TOKEN, Step::Replaced)]);
+            let taken = taken(&again);
+            assert_eq!(after(&taken).variable(AUTH_TOKEN), Some("\"mine\""));
+            assert_eq!(taken.record, None);
+        }
     }
 
     #[test]

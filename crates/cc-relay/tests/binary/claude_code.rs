@@ -262,6 +262,15 @@ fn a_token_of_the_users_own_outlives_settings_that_are_gone() {
     your own ANTHROPIC_AUTH_TOKEN stays in [HOME]/.claude/cc-relay-backup.json: `config cc init` and `config cc remove` put it back, or delete that file
     ");
     assert_eq!(sandbox.run(&["config", "cc", "remove"]).shown(), first);
+    // Settings that were made anew since hold nothing of it either.
+    sandbox.write(SETTINGS, "{}");
+    let ended = sandbox.run(&["config", "cc", "remove"]);
+    let kept = first.lines().last().unwrap();
+    assert!(
+        ended.stderr.starts_with("nothing to remove: ") && ended.stderr.contains(kept),
+        "{}",
+        ended.stderr
+    );
     assert!(sandbox.read(".claude/cc-relay-backup.json").contains("mine"));
     for command in ["init", "remove"] {
         assert_eq!(sandbox.run(&["config", "cc", command]).code, Some(0));
