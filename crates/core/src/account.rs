@@ -251,6 +251,11 @@ impl Domain {
         self.ramp.since.get_or_insert(now);
     }
 
+    /// One was refused for want of what nobody knows: the next one is dared as the first was.
+    pub(crate) fn refuse(&mut self) {
+        self.ramp = Ramp::default();
+    }
+
     /// One was served.
     pub(crate) const fn succeed(&mut self) {
         self.ramp.successes = self.ramp.successes.saturating_add(1);

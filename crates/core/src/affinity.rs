@@ -118,6 +118,12 @@ impl Home {
         if lives { self.cached } else { 0 }
     }
 
+    /// Is a call of so many bytes, of which nothing is cached, none of this conversation? Clients ask small things beside
+    /// it, the title of a session for example, and go on with it afterwards.
+    fn is_beside(&self, class: &Class, bytes: u64, now: Time) -> bool {
+        self.warm(class, now) > 0 && bytes < self.bytes / 2
+    }
+
     /// How long it is worth to wait for it, rather than to go elsewhere now.
     pub(crate) fn worth(&self, class: &Class, patience: Patience, now: Time) -> Duration {
         let each = if self.long { patience.long } else { patience.short };
@@ -185,6 +191,9 @@ impl Affinity {
         now: Time,
     ) {
         let cached = usage.cache_read.saturating_add(usage.cache_write);
+        if cached == 0 && self.homes.get(conversation).is_some_and(|home| home.is_beside(class, bytes, now)) {
+            return;
+        }
         let prompt = cached.saturating_add(usage.input);
         // Who only reads leaves what is cached as it was.
         let before = || self.homes.get(conversation).is_some_and(|home| home.long && home.key == key);

@@ -129,6 +129,18 @@ impl Queue {
         self.bytes = self.bytes.saturating_sub(known.unwrap_or_default()).saturating_add(bytes);
     }
 
+    /// Does he wait with a body?
+    pub(crate) fn is_carried(&self, ticket: Ticket) -> bool {
+        self.bodies.contains_key(&ticket)
+    }
+
+    /// Of those whom nobody waits for and who wait with a body for a limit, the one who stands last in his line.
+    pub(crate) fn last_in_background(&self) -> Option<Ticket> {
+        let last = self.lines.values().filter_map(|line| line.waiting.last_key_value());
+        let last = last.map(|(rank, _)| rank).filter(|rank| rank.background && self.is_carried(rank.ticket));
+        last.max().map(|rank| rank.ticket)
+    }
+
     /// How large that body is.
     pub(crate) fn carried(&self, ticket: Ticket) -> u64 {
         self.bodies.get(&ticket).copied().unwrap_or_default()

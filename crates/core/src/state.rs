@@ -91,12 +91,13 @@ pub enum Ask {
 impl State {
     /// May this call go now, and with which key? If not: a place in the queue, or why not at all.
     pub fn ask(&mut self, plan: &mut Plan, now: Time, roll: Roll) -> Ask {
-        let comes = plan.ticket.is_none();
+        // Who had to make room for another comes anew.
+        let comes = plan.ticket.is_none_or(|ticket| !self.queue.is_carried(ticket));
         let asked = self.look_for(plan, now, roll);
         let Ask::Wait { ticket, until } = asked else { return asked };
         plan.ticket = Some(ticket);
-        let bytes = plan.size.map_or(0, |size| size.bytes);
-        if comes && !self.queue.has_room(bytes, self.fleet.queue_calls, self.fleet.queue_bytes) {
+        let Size { bytes, background, .. } = plan.size.unwrap_or_default();
+        if comes && !self.has_room(bytes, background) {
             self.leave(plan);
             return Ask::Exhausted(Exhausted::Spent { until });
         }
@@ -141,6 +142,9 @@ impl State {
         {
             let at = Some(self.expected(domain, rank, now));
             survey.note(at, at);
+        }
+        if let Some((ticket, until)) = self.waits_at_home(plan, warm.as_ref(), &survey, &needs, now) {
+            return Ask::Wait { ticket, until };
         }
         // It is worth waiting for a key that will be ready; and who waits may be a probe before that.
         let rests = survey.rested.is_some_and(|ready| ready <= plan.wait_until);
@@ -386,6 +390,8 @@ impl State {
                     Some((window, reset)) => (Some(window), until.max(reset)),
                     None => (None, until),
                 };
+                let class_id = self.classes.id(class);
+                self.accounts.get_mut(account).domain_mut(class_id).refuse();
                 self.events.push(Event::KeyCooled { provider, key, class: class.clone(), window, until });
             }
             Toll::Barred(reason, extent) => {

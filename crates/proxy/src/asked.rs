@@ -210,6 +210,7 @@ impl Asked {
         // would not follow each other.
         let pinned =
             pinned.or_else(|| offer.filter(|_| self.is_list()).and_then(|offer| snapshot.first_key(offer)));
+        let conversation = self.conversation(&class);
         Need {
             class,
             model,
@@ -218,7 +219,7 @@ impl Asked {
             subject,
             credential: whose,
             size: self.size(),
-            conversation: self.conversation(),
+            conversation,
             prefix: self
                 .call()
                 .filter(|_| self.purpose == Purpose::Messages)
@@ -234,8 +235,9 @@ impl Asked {
         Speaker { client: self.client.name.as_bytes(), session, agent: self.headers.get(AGENT) }
     }
 
-    /// Which conversation it goes on with. Subagents have prompts of their own, and so each is one of its own.
-    fn conversation(&self) -> Option<Conversation> {
+    /// Which conversation it goes on with. Subagents have prompts of their own, and so each is one of its own; and what a
+    /// session asks a small model beside its conversation is nothing to that.
+    fn conversation(&self, class: &Class) -> Option<Conversation> {
         let call = self.call().filter(|_| self.purpose == Purpose::Messages)?;
         let Speaker { client, session, agent } = self.speaker();
         let Some(session) = session else {
@@ -243,7 +245,7 @@ impl Asked {
             let model = call.model.as_deref().unwrap_or_default().as_bytes();
             return Some(Conversation::of(&[client, model, &call.prefix?.to_le_bytes()]));
         };
-        Some(Conversation::of(&[client, session, agent.unwrap_or_default()]))
+        Some(Conversation::of(&[client, session, agent.unwrap_or_default(), class.as_str().as_bytes()]))
     }
 
     /// How large it is, if it counts against the limits of its models.

@@ -121,6 +121,9 @@ impl Denied {
 const LOOPED: &str = "the request came back to this relay: the `base_url` of one of its providers, or of a relay behind it, \
                       leads here; write the URL of the provider itself";
 
+const BARRED: &str =
+    "no key of the relay can be used: their providers refuse them, or no money is left behind them";
+
 /// What the client sees of a no.
 struct Face {
     status: u16,
@@ -213,7 +216,7 @@ impl Reject {
                 "no provider of this relay takes the credential that the request brought",
             ),
             Self::Spent { until, now } => spent(*until, *now),
-            Self::Barred { renewed } => keyless("no key of the relay is accepted by its provider", *renewed),
+            Self::Barred { renewed } => keyless(BARRED, *renewed),
             Self::Overloaded => Face::new(529, ErrorKind::Overloaded, "every provider is overloaded"),
             Self::Broken => Face::new(502, ErrorKind::Api, "upstream connection failed"),
             Self::Late => Face::new(504, ErrorKind::Timeout, "upstream took too long to answer"),

@@ -25,6 +25,7 @@ section! {
         /// For `model_based`: the provider of models that `model_mapping` does not name.
         default_provider: Text => "anthropic";
         /// Which models share limits: the beginning of a model's name, and a name for the class that it is of. The
+        /// beginning ends where a part of the name does: `claude-opus` is one, `claude-op` and `claude-opus-` are none. The
         /// longest beginning decides. Without an entry, all `claude-opus-4…` are of one class, all `claude-sonnet-4…`
         /// of another, and any other model is a class of its own.
         model_classes: Named<Text> => "{ claude-opus-5: claude-opus-5 }";

@@ -11,7 +11,7 @@ use crate::queue::{Spot, Ticket};
 use crate::time::Time;
 
 use super::State;
-use super::survey::{Choice, Later, Look};
+use super::survey::{Choice, Later, Look, Survey};
 
 /// How it stands where a conversation was last.
 pub(super) enum AtHome {
@@ -146,6 +146,34 @@ impl State {
         if !is_worth(plan, &Cache { worth, ..cache }, later.at, now) {
             return None;
         }
+        Some((self.wait_at_home(plan, &later, needs), later.at))
+    }
+
+    /// Nobody is free, and it would wait elsewhere as well. Then what counts is for how much longer it would wait at home.
+    pub(super) fn waits_at_home(
+        &mut self,
+        plan: &mut Plan,
+        warm: Option<&Warm>,
+        survey: &Survey,
+        cold: &Needs,
+        now: Time,
+    ) -> Option<(Ticket, Time)> {
+        let Warm { key, needs, dear } = warm?;
+        let ((later, cache), elsewhere) = ((*dear)?, survey.line(plan)?);
+        if later.at > plan.wait_until || self.shares_cache(*key, elsewhere.key) {
+            return None;
+        }
+        let there = self.takes(elsewhere.key, elsewhere.domain, cold);
+        let more = there.saturating_sub(self.takes(*key, later.domain, needs));
+        let worth = cache.worth.saturating_add(Duration::from_nanos(self.wanted_by_others(more, now)));
+        // Who stands in a line there already is not behind himself.
+        let there = self.turn(plan, now).filter(|(_, domain, _)| *domain != later.domain);
+        let longer = later.at.since(there.map_or(elsewhere.at, |(.., at)| at.min(elsewhere.at)));
+        if longer > worth {
+            plan.stay = Stay::Left { tokens: cache.tokens, why: Leaving::Dear(longer) };
+            return None;
+        }
+        plan.stay = Stay::Kept { tokens: cache.tokens };
         Some((self.wait_at_home(plan, &later, needs), later.at))
     }
 

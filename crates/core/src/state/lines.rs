@@ -298,6 +298,19 @@ impl State {
         }
     }
 
+    /// Is there room for one more who waits with so many bytes? For one whom somebody waits for those make room whom nobody
+    /// waits for: they are told to come back.
+    pub(super) fn has_room(&mut self, bytes: u64, background: bool) -> bool {
+        let (calls, all) = (self.fleet.queue_calls, self.fleet.queue_bytes);
+        while !self.queue.has_room(bytes, calls, all) {
+            let last = self.queue.last_in_background().filter(|_| !background);
+            let Some(ticket) = last else { return false };
+            self.give_up(ticket);
+            self.woken.push(ticket);
+        }
+        true
+    }
+
     /// Everybody who waits looks again, as if he had just come.
     pub(super) fn dissolve(&mut self) {
         for ticket in self.queue.tickets() {

@@ -252,3 +252,50 @@ fn another_key_of_the_same_organization_reads_the_same_cache() {
     assert_eq!(told, Told::Go(id("c")));
     assert_eq!(stay, Some(Stay::Kept { tokens: CACHED }));
 }
+
+/// It went elsewhere to save a twentieth of a second, and paid for its cache once more.
+#[test]
+fn where_nobody_is_free_it_counts_for_how_much_longer_it_would_wait_at_home() {
+    let table = [(50, true), (900, true), (1_100, false), (4_000, false)];
+    for (longer, stays_home) in table {
+        let caps = [Some(10), None, None];
+        let mut stage = Stage::new(fleet(vec![capped("a", caps), capped("b", caps)]));
+        begins(&mut stage, "b");
+        // A request comes in each six seconds; `a` has the next one a little sooner.
+        stage.pass(6_000_u64.saturating_sub(longer));
+        let taken = stage.go(with("a", takes(1, 0)));
+        stage.serve(taken, usage(1, 0));
+        stage.pass(longer);
+        let taken = stage.go(with("b", takes(1, 0)));
+        stage.serve(taken, usage(1, 0));
+        let (mut call, told) = stage.arrive(turn(10));
+        let Told::Wait(until) = told else { unreachable!("{told:?}") };
+        let home = stage.now + Duration::from_secs(6);
+        assert_eq!(
+            until,
+            if stays_home { home } else { home.before(Duration::from_millis(longer)) },
+            "{longer}"
+        );
+        stage.now = until;
+        let label = if stays_home { "b" } else { "a" };
+        assert_eq!(stage.ask(&mut call), Told::Go(id(label)), "{longer}");
+        let left = Stay::Left { tokens: CACHED, why: Leaving::Dear(Duration::from_millis(longer)) };
+        let stay = call.lease.as_ref().map(|lease| lease.stay());
+        assert_eq!(stay, Some(if stays_home { Stay::Kept { tokens: CACHED } } else { left }), "{longer}");
+    }
+}
+
+/// The title of a session, say: asked beside its conversation, of the same model, and nothing of it is cached.
+#[test]
+fn a_small_thing_that_is_asked_beside_a_conversation_does_not_make_it_forget_where_it_is() {
+    let mut stage = two();
+    for (bytes, knows) in [(19_000, true), (21_000, false)] {
+        begins(&mut stage, "b");
+        let mut beside = with("a", of_conversation(1, takes(100, 0)));
+        beside.size.as_mut().expect("the stage is set for it").bytes = bytes;
+        let call = stage.go(beside);
+        stage.serve(call, usage(100, 0));
+        let stay = stays(&mut stage, turn(10)).1;
+        assert_eq!(stay, Some(if knows { Stay::Kept { tokens: CACHED } } else { Stay::New }), "{bytes}");
+    }
+}

@@ -292,6 +292,31 @@ fn after_a_reload_everybody_looks_again_and_nothing_stays_promised() {
     assert_eq!(stage.ask(&mut called), Told::Wait(at(7_000)));
 }
 
+/// Subagents filled the queue, and the call for which somebody waited was told to come back.
+#[test]
+fn in_a_full_queue_those_whom_nobody_waits_for_make_room_for_others_and_for_no_one_else() {
+    let mut stage = empty();
+    stage.fleet.queue_calls = Some(2);
+    stage.state.reconcile(&stage.fleet, stage.now);
+    let (mut first, ..) = waits(&mut stage, background(takes(10, 0)));
+    let (mut last, ..) = waits(&mut stage, background(takes(10, 0)));
+    assert!(matches!(stage.would(background(takes(10, 0))), Told::No(_)), "nobody waits for it either");
+    assert!(stage.woken().is_empty());
+    let (mut person, ..) = waits(&mut stage, takes(10, 0));
+    assert_eq!(stage.woken(), [last.ticket.expect("the stage is set for it")]);
+    assert!(
+        matches!(stage.ask(&mut last), Told::No(relay_core::Exhausted::Spent { .. })),
+        "it has made room"
+    );
+    assert!(matches!(stage.ask(&mut first), Told::Wait(_)), "whoever waits goes on waiting");
+    assert!(matches!(stage.ask(&mut person), Told::Wait(_)));
+    let (other, ..) = waits(&mut stage, takes(10, 0));
+    assert!(matches!(stage.ask(&mut first), Told::No(_)));
+    assert!(matches!(stage.would(takes(10, 0)), Told::No(_)), "nobody is left who could make room");
+    stage.leave(other);
+    assert!(matches!(stage.would(background(takes(10, 0))), Told::Wait(_)));
+}
+
 /// Whoever waits holds memory: there is an end to it.
 #[test]
 fn whoever_finds_the_queue_full_is_told_when_to_come_back_and_there_is_room_when_one_leaves() {

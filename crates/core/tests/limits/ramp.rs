@@ -112,3 +112,37 @@ fn what_is_not_counted_is_not_dared_either_and_waits_for_no_limit() {
     drop(calls);
     assert_eq!(stage.would(takes(1, 1)), Told::Wait(at(94_100)), "the others wait until the debt is repaid");
 }
+
+/// Nobody knows why it refused, so all who waited came at once when its rest was over, and again after each refusal.
+#[test]
+fn whoever_was_refused_is_tried_by_one_call_at_first() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    for _ in 0..6 {
+        let call = stage.go(takes(1, 1));
+        stage.serve(call, usage(1, 1));
+    }
+    let many: Vec<_> = (0..8).map(|_| stage.go(takes(1, 1))).collect();
+    for mut call in many {
+        assert!(!stage.judge(&mut call, Verdict::Spent { until: at(2_000) }));
+    }
+    for round in 1..4 {
+        let rested = at(2_000 * round);
+        let waiting: Vec<_> = (0..8).map(|_| stage.wait(takes(1, 1))).collect();
+        assert!(waiting.iter().all(|(_, until)| *until == rested));
+        stage.now = rested;
+        let mut gone = Vec::new();
+        for (mut call, _) in waiting {
+            match stage.ask(&mut call) {
+                Told::Go(_) => gone.push(call),
+                _ => stage.leave(call),
+            }
+        }
+        assert_eq!(gone.len(), 1, "the others wait for what it is told");
+        assert!(!stage.judge(&mut gone[0], Verdict::Spent { until: at(2_000 * (round + 1)) }));
+    }
+    stage.now = at(8_000);
+    let mut first = stage.go(takes(1, 1));
+    assert!(matches!(stage.would(takes(1, 1)), Told::Wait(_)));
+    stage.begin(&mut first, usage(1, 0));
+    assert!(matches!(stage.would(takes(1, 1)), Told::Go(_)), "it serves again");
+}

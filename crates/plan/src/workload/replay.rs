@@ -208,7 +208,7 @@ fn arrival(call: &Recorded, model: usize, prefixes: &BTreeMap<u64, u64>) -> Arri
         behind: None,
         kind: usize::from(call.background),
         model,
-        conversation: conversation(call),
+        conversation: conversation(call, model),
         turn: 0,
         prefix,
         background: call.background,
@@ -254,13 +254,14 @@ fn scale(value: u64, part: u64, whole: u64) -> u64 {
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
-/// As the relay tells conversations apart: by session and agent, and without one by how they begin.
-fn conversation(call: &Recorded) -> Option<u64> {
+/// As the relay tells conversations apart: by session, agent and model, and without a session by how they begin.
+fn conversation(call: &Recorded, model: usize) -> Option<u64> {
     let mixed = |one: u64, other: u64| one.rotate_left(17) ^ other.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    match call.session {
-        Some(session) => Some(mixed(session, call.agent.map_or(0, |agent| agent | 1))),
-        None => call.prefix.map(|prefix| mixed(prefix, 2)),
-    }
+    let of = match call.session {
+        Some(session) => mixed(session, call.agent.map_or(0, |agent| agent | 1)),
+        None => mixed(call.prefix?, 2),
+    };
+    Some(mixed(of, model as u64))
 }
 
 /// Output tokens a second, if they did not come at once.

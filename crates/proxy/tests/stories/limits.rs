@@ -121,6 +121,25 @@ async fn a_conversation_stays_with_its_key_and_each_subagent_is_one_of_its_own()
     assert_eq!(fourth.keys("a"), ["sk-a-1"; 4]);
 }
 
+/// Claude Code asks a small model beside its conversation. After that the conversation went elsewhere, and wrote its cache
+/// once more.
+#[tokio::test(start_paused = true)]
+async fn what_a_session_asks_of_another_model_is_nothing_to_its_conversation() {
+    let relay = story().provider_with("a", 3, (0..9).map(|_| replies::message("hello"))).start().await;
+    let mut beside = of("s", None);
+    let body = String::from_utf8_lossy(beside.body()).replace("claude-opus-5-5", "claude-haiku-4-5");
+    *beside.body_mut() = body.into();
+    for _ in 0..2 {
+        assert_eq!(relay.send(of("s", None)).await.status, 200);
+    }
+    for _ in 0..3 {
+        assert_eq!(relay.send(beside.clone()).await.status, 200);
+        assert_eq!(relay.send(of("s", None)).await.status, 200);
+    }
+    let (home, other) = ("sk-a-1", "sk-a-2");
+    assert_eq!(relay.keys("a"), [home, home, other, home, other, home, other, home]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_conversation_whose_key_rests_for_long_goes_elsewhere_and_stays_there() {
     let mut script = vec![replies::message("hello"), replies::spent("300")];
