@@ -194,10 +194,14 @@ pub(crate) fn shown_command(command: &str) -> String {
     }
 }
 
-/// The first word of a command, unless it is more than a name or a path.
+/// The first word of a command, unless it is more than a name or a path; a key that was written in place of a command is
+/// none either.
 pub(crate) fn program(command: &str) -> Option<&str> {
+    /// In bytes. Longer ones that are no path are no names of programs.
+    const LONGEST: usize = 32;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./-".contains(&byte);
-    command.split_whitespace().next().filter(|word| word.bytes().all(plain))
+    let named = |word: &&str| !word.starts_with("sk-") && (word.contains('/') || word.len() <= LONGEST);
+    command.split_whitespace().next().filter(|word| word.bytes().all(plain)).filter(named)
 }
 
 fn state(state: &State) -> Value {

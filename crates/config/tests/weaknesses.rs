@@ -348,6 +348,8 @@ fn of_a_key_command_no_more_is_shown_than_its_program() {
         ("curl -H 'x-token: hidden' https://user:hidden@example.com/hidden", "curl [redacted]"),
         ("echo ${SECRET}", "echo [redacted]"),
         ("${SECRET}", "[redacted]"),
+        ("sk-ant-api03-hidden", "[redacted]"),
+        ("hiddenhiddenhiddenhiddenhiddenhidden", "[redacted]"),
     ];
     for (command, expect) in table {
         let (loaded, _) = commanded(command, &|_| Some("hidden".to_owned())).expect("it loads");

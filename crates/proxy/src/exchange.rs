@@ -56,6 +56,8 @@ struct Record {
     attempts: usize,
     met: String,
     waited: Duration,
+    /// Since when it waits for its turn, if it does.
+    waits: Option<Time>,
     moved: String,
     status: u16,
     first_byte: Option<Duration>,
@@ -87,6 +89,7 @@ impl Exchange {
                 attempts: 0,
                 met: String::new(),
                 waited: Duration::ZERO,
+                waits: None,
                 moved: String::new(),
                 status: 0,
                 first_byte: None,
@@ -173,11 +176,17 @@ impl Exchange {
         self.record().waited
     }
 
+    /// It waits for its turn.
+    pub(crate) fn note_waits(&self, since: Time) {
+        self.record().waits = Some(since);
+    }
+
     /// An attempt begins, after a wait for its turn. `moved` says why its conversation left its cache, if it did.
     pub(crate) fn note_attempt(&self, provider: &str, key: &str, waited: Duration, moved: Option<String>) {
         let mut record = self.record();
         record.moved = moved.unwrap_or_default();
         record.attempts += 1;
+        record.waits = None;
         record.waited += waited;
         record.names.set_asked(provider, key);
         if let Some(tape) = &mut record.tape {
@@ -248,6 +257,8 @@ impl Drop for Exchange {
         if record.end == End::Left && self.relay.ends.load(Ordering::Relaxed) {
             record.end = End::Stopped;
         }
+        // Whoever left or was refused waited in vain.
+        record.waited += record.waits.map_or(Duration::ZERO, |since| ended.since(since));
         let finished = Finished {
             request_id: &self.id,
             client: record.names.client(),

@@ -77,8 +77,13 @@ impl Live {
         self.clock.now()
     }
 
-    /// Takes the right to try, waiting for it as long as the plan allows. With how long that was.
-    pub(crate) async fn ask(self: &Arc<Self>, plan: &mut Plan) -> Result<(Held, Duration), Exhausted> {
+    /// Takes the right to try, waiting for it as long as the plan allows. With how long that was. If it must be waited for,
+    /// `waits` is told from when on.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        plan: &mut Plan,
+        waits: impl Fn(Time),
+    ) -> Result<(Held, Duration), Exhausted> {
         let mut since = None;
         // Given up when the client leaves, and not before the call has asked again: what was promised to whoever is
         // called is his until then.
@@ -90,7 +95,10 @@ impl Live {
                 Err(NotNow::Exhausted(why)) => return Err(why),
                 Err(NotNow::Wait(ticket, woken, until)) => (ticket, woken, until),
             };
-            since.get_or_insert(now);
+            since.get_or_insert_with(|| {
+                waits(now);
+                now
+            });
             // Whoever keeps his place must not give it up.
             let place = match &mut place {
                 Some(place) if place.ticket == ticket => place,

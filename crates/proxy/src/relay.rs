@@ -185,7 +185,7 @@ impl Journey {
         let (mut words, mut hopes) = (None, true);
         loop {
             // Take the right to try. It gives itself back if the client leaves while we wait.
-            let (mut held, waited) = match live.ask(plan).await {
+            let (mut held, waited) = match live.ask(plan, |since| self.exchange.note_waits(since)).await {
                 Ok(granted) => granted,
                 // A key that was refused may have been renewed where it comes from.
                 Err(Exhausted::Barred) if std::mem::take(&mut hopes) && refusals.look_again().await => {

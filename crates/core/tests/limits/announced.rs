@@ -107,3 +107,30 @@ fn nothing_is_announced_to_a_key_that_is_not_there_and_nothing_is_no_limit() {
     announce(&mut stage, "a", Some(0));
     assert_eq!(stage.limits("a"), []);
 }
+
+#[test]
+fn a_limit_for_all_tokens_counts_prompts_and_answers_as_they_turn_out() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let limits = [(Class::of("m"), Counted::Tokens, Some(6_000))];
+    assert!(stage.state.announce(id("a"), Holder::Workspace, &limits, stage.now));
+    let left = |stage: &Stage| {
+        let limits = stage.limits("a");
+        limits.iter().find(|limit| limit.0 == Counted::Tokens).map(|limit| limit.3)
+    };
+    assert_eq!(left(&stage), Some(600), "what six seconds add");
+    // A prompt that is longer than was thought, and an answer that is shorter.
+    let mut call = stage.go(takes(100, 50));
+    assert_eq!(left(&stage), Some(450));
+    stage.begin(&mut call, usage(120, 0));
+    assert_eq!(left(&stage), Some(430));
+    stage.charge(&mut call, usage(120, 30));
+    assert_eq!(left(&stage), Some(430), "of the fifty, twenty are still promised");
+    stage.close(call, usage(120, 40));
+    assert_eq!(left(&stage), Some(440));
+    // A prompt that is shorter, and an answer that is longer.
+    let mut call = stage.go(takes(100, 50));
+    stage.begin(&mut call, usage(60, 0));
+    assert_eq!(left(&stage), Some(330));
+    stage.close(call, usage(60, 70));
+    assert_eq!(left(&stage), Some(310));
+}

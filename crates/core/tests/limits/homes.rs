@@ -299,3 +299,41 @@ fn a_small_thing_that_is_asked_beside_a_conversation_does_not_make_it_forget_whe
         assert_eq!(stay, Some(if knows { Stay::Kept { tokens: CACHED } } else { Stay::New }), "{bytes}");
     }
 }
+
+/// What either key's answers say of itself: its organization, and its workspace there.
+type Says = Option<(&'static str, Option<&'static str>)>;
+
+#[test]
+fn keys_of_one_workspace_read_one_cache_and_where_nobody_speaks_of_those_keys_of_one_organization() {
+    let table: [(Says, Says, bool); 7] = [
+        (None, None, false),
+        (Some(("o", None)), None, false),
+        (Some(("o", None)), Some(("o", None)), true),
+        (Some(("o", None)), Some(("p", None)), false),
+        (Some(("o", Some("w"))), Some(("o", Some("w"))), true),
+        (Some(("o", Some("w"))), Some(("o", Some("x"))), false),
+        (Some(("o", Some("w"))), Some(("o", None)), false),
+    ];
+    for (one, other, shares) in table {
+        let mut stage = Stage::new(fleet(vec![key("a"), key("b")]));
+        for (label, says) in [("a", one), ("b", other)] {
+            let Some((organization, workspace)) = says else { continue };
+            let mut call = stage.go(with(label, takes(1, 0)));
+            let named = |name: &str| Some(name.to_owned());
+            let quota = relay_core::Quota {
+                organization: named(organization),
+                workspace: workspace.and_then(named),
+                ..relay_core::Quota::default()
+            };
+            stage.learn(&mut call, &quota);
+            stage.serve(call, usage(1, 0));
+        }
+        begins(&mut stage, "a");
+        let mut call = stage.go(with("a", takes(1, 0)));
+        assert!(!stage.judge(&mut call, Verdict::KeyBad(Extent::Key)));
+        let stay = stays(&mut stage, turn(10)).1;
+        let left = Stay::Left { tokens: CACHED, why: Leaving::Unable };
+        let expect = if shares { Stay::Kept { tokens: CACHED } } else { left };
+        assert_eq!(stay, Some(expect), "{one:?} {other:?}");
+    }
+}

@@ -97,6 +97,22 @@ fn whoever_waits_elsewhere_goes_where_something_came_free() {
 }
 
 #[test]
+fn whoever_waits_goes_to_the_end_of_another_line_only_if_that_saves_a_quarter_of_the_wait() {
+    for (freed, until) in [(10, 3_500), (13, 3_500), (14, 2_600), (25, 1_500)] {
+        let caps = [None, None, TEN];
+        let mut stage = Stage::new(fleet(vec![capped("a", caps), capped("b", caps)]));
+        let leaves = stage.go(with("b", takes(0, freed)));
+        let _stays = stage.go(with("b", takes(0, 60 - freed)));
+        let took = stage.go(with("a", takes(0, 55)));
+        stage.serve(took, usage(0, 55));
+        let (mut call, _, at_first) = waits(&mut stage, takes(0, 40));
+        assert_eq!(at_first, 3_500);
+        stage.leave(leaves);
+        assert_eq!(stage.ask(&mut call), Told::Wait(at(until)), "{freed} came free");
+    }
+}
+
+#[test]
 fn when_one_in_a_line_leaves_those_behind_him_move_up() {
     let mut stage = empty();
     let (call, _, _) = waits(&mut stage, takes(50, 0));

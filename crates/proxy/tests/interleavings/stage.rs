@@ -170,7 +170,7 @@ impl Stage {
         let lent = tokio::select! {
             biased;
             () = self.left(script.leaves) => return,
-            asked = self.live.ask(&mut plan) => match asked {
+            asked = self.live.ask(&mut plan, |_| {}) => match asked {
                 Ok((held, _)) => {
                     let millis = self.clock.now().since(START).as_millis();
                     self.seen().went.push((script.at, millis));
@@ -258,7 +258,7 @@ impl Stage {
             let granted = self.seen().n_granted;
             self.look();
             let stranger = &mut self.plan(1, Some(KeyId::of(ProviderId::default(), b"nobody")));
-            assert!(self.live.ask(stranger).await.is_err());
+            assert!(self.live.ask(stranger, |_| {}).await.is_err());
             yield_now().await;
             assert_eq!(self.seen().n_granted, granted, "somebody slept who could have gone");
             self.clock.step(STEP);
@@ -289,7 +289,7 @@ impl Stage {
         for key in report.providers.iter().flat_map(|provider| &provider.keys) {
             assert_eq!(key.in_flight, 0, "{}", key.label);
             let mut plan = self.plan(1, Some(key.id));
-            let (held, waited) = self.live.ask(&mut plan).await.expect("it is idle");
+            let (held, waited) = self.live.ask(&mut plan, |_| {}).await.expect("it is idle");
             if pace == Pace::Still {
                 assert_eq!(waited, Duration::ZERO);
             }

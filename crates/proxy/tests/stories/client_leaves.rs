@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use relay_testkit::story::{Manner, Told, ask};
-use relay_testkit::{Step, replies, story};
+use relay_testkit::{Log, Step, replies, story};
 
 /// Sends a request, waits until the upstream has seen it, and leaves.
 async fn leave_before_the_head(relay: &Told, manner: Manner) {
@@ -85,6 +85,7 @@ async fn while_only_pings_have_gone_out() {
 
 #[tokio::test(start_paused = true)]
 async fn while_it_waits_for_a_key() {
+    let log = Log::listen();
     let relay = story().provider("a", [replies::spent("10"), replies::stream("later")]).start().await;
     let mut client = relay.client().await;
     tokio::select! {
@@ -97,4 +98,6 @@ async fn while_it_waits_for_a_key() {
     assert_eq!(relay.report().waiting, 0);
     tokio::time::advance(Duration::from_mins(1)).await;
     assert_eq!(relay.upstream("a").seen().len(), 1, "nobody asks for one who has left");
+    let line = log.lines_with("request finished").concat();
+    assert!(line.contains(" end=left ") && line.contains(" waited_ms=5000 "), "{line}");
 }
