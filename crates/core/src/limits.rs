@@ -324,3 +324,26 @@ impl Limits {
         self.look();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_wait_for_together_is_of_both_until_both_have_gone() {
+        let needs = |input| Needs::of(input, Flow::at_once(1));
+        let (mut ours, mut theirs) = (Backlog::NONE, Backlog::NONE);
+        ours.add(&needs(10));
+        theirs.add(&needs(200));
+        theirs.add(&needs(3_000));
+        ours.join(&theirs);
+        assert_eq!(ours.of(Counted::Input).units(), 3_210);
+        for (gone, left) in [(10, 3_200), (200, 3_000)] {
+            ours.remove(&needs(gone));
+            assert_eq!((ours.is_empty(), ours.of(Counted::Input).units()), (false, left));
+        }
+        ours.remove(&needs(3_000));
+        assert!(ours.is_empty());
+        assert_eq!(ours, Backlog::NONE);
+    }
+}

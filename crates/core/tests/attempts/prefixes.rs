@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_core::{
-    Ask, Fleet, Lease, Need, Plan, Prefix, Quota, Roll, Size, State, Step, Ticket, Time, Usage,
+    Ask, Conversation, Fleet, Lease, Need, Plan, Prefix, Quota, Roll, Size, State, Step, Ticket, Time, Usage,
 };
 
 use crate::script::{START, call, fleet, state, verdict};
@@ -143,5 +143,36 @@ fn nobody_waits_for_a_prefix_where_nothing_is_cached_or_if_it_is_not_wished() {
     let leases = [7, 7].map(|prefix| granted(&mut state, &fleet, with(prefix), START).1);
     for lease in leases {
         state.close(lease, Usage::ZERO, START);
+    }
+}
+
+#[test]
+fn where_answers_have_shown_that_nothing_is_cached_all_go_at_once() {
+    let fleet = Fleet { prefix_wait: Duration::from_secs(3), ..fleet("a1") };
+    let mut state = state(&fleet);
+    for prefix in 0..3 {
+        let (mut plan, lease) = granted(&mut state, &fleet, with(prefix), START);
+        let Step::Commit(lease) = state.judge(&mut plan, lease, verdict("200", START), START) else {
+            unreachable!("it is served")
+        };
+        state.close(lease, Usage { input: 5_000, output: 9, ..Usage::ZERO }, START);
+    }
+    for lease in [7, 7, 7].map(|prefix| granted(&mut state, &fleet, with(prefix), START).1) {
+        state.close(lease, Usage::ZERO, START);
+    }
+}
+
+#[test]
+fn a_conversation_that_reads_its_own_cache_waits_for_nobody_who_begins_alike() {
+    let (fleet, mut state) = seasoned("a1");
+    let turn = |prefix| Need { conversation: Some(Conversation(1)), ..with(prefix) };
+    let (_, lease) = granted(&mut state, &fleet, turn(7), START);
+    let lease = begun(&mut state, &fleet, lease, START);
+    state.close(lease, READ, START);
+    let (_, writer) = granted(&mut state, &fleet, with(9), START);
+    waits(&mut state, &fleet, with(9), START);
+    let (_, own) = granted(&mut state, &fleet, turn(9), START);
+    for lease in [writer, own] {
+        state.close(lease, READ, START);
     }
 }
