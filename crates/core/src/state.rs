@@ -390,8 +390,6 @@ impl State {
                     Some((window, reset)) => (Some(window), until.max(reset)),
                     None => (None, until),
                 };
-                let class_id = self.classes.id(class);
-                self.accounts.get_mut(account).domain_mut(class_id).refuse();
                 self.events.push(Event::KeyCooled { provider, key, class: class.clone(), window, until });
             }
             Toll::Barred(reason, extent) => {

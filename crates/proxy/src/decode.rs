@@ -169,30 +169,30 @@ impl Decoder {
     /// No more comes. What was still held back, if all of it came and is what it says of itself: a body that is cut off
     /// must not look like one that has ended. Where nothing came at all, nothing was coded.
     pub(crate) fn finish(self) -> io::Result<Bytes> {
-        let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
         if !self.begun {
             return Ok(Bytes::new());
         }
         match self.inner {
             Inner::Gzip(decoder) => decoder.finish(),
-            // Behind the end of a stream nothing is taken any more.
-            Inner::Zlib(mut decoder) => match decoder.write(&[0])? {
-                0 => decoder.finish(),
-                _ => Err(cut()),
-            },
-            Inner::Deflate(mut decoder) => match decoder.write(&[0])? {
-                0 => decoder.finish(),
-                _ => Err(cut()),
-            },
+            Inner::Zlib(mut decoder) => ended(&mut decoder).and_then(|()| decoder.finish()),
+            Inner::Deflate(mut decoder) => ended(&mut decoder).and_then(|()| decoder.finish()),
             Inner::Brotli(mut decoder) => {
                 decoder.close()?;
-                decoder.into_inner().map_err(|_| cut())
+                decoder.into_inner().map_err(|_| CUT.into())
             }
             Inner::Zstd(frames) if frames.whole => Ok(frames.sink),
-            Inner::Zstd(_) | Inner::DeflateUnseen => Err(cut()),
+            Inner::Zstd(_) | Inner::DeflateUnseen => Err(CUT.into()),
         }
         .map(|sink| sink.bytes.into())
     }
+}
+
+/// What is said of a body whose end is missing.
+const CUT: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+
+/// Has a stream come to its end? Behind that nothing is taken any more.
+fn ended(decoder: &mut impl Write) -> io::Result<()> {
+    if decoder.write(&[0])? == 0 { Ok(()) } else { Err(CUT.into()) }
 }
 
 fn pushed<W: Write>(decoder: &mut W, chunk: &[u8], out: impl Fn(&mut W) -> &mut Sink) -> io::Result<Vec<u8>> {

@@ -318,6 +318,8 @@ impl State {
     pub(super) fn disappoint(&mut self, key: KeyId, class: &Class, (asked, now): (Time, Time)) {
         let Some(account) = self.keys.get(key).map(|standing| standing.account) else { return };
         let class = self.classes.id(class);
+        let held = self.accounts.get_mut(account).domain_mut(class);
+        held.refuse();
         let quota = self.quotas.get(&key);
         if quota.and_then(|quota| quota.unified.as_ref()).is_some_and(Unified::refuses) {
             // That says nothing of what there is a minute.
@@ -325,7 +327,6 @@ impl State {
         }
         let empty = |counted| quota.is_some_and(|quota| quota.gauge(counted).remaining == Some(0));
         let any = COUNTED.into_iter().any(empty);
-        let held = self.accounts.get_mut(account).domain_mut(class);
         held.limits.disappoint(|counted| !any || empty(counted), (asked, now));
     }
 }

@@ -141,8 +141,8 @@ impl State {
             return None;
         }
         let there = self.takes(other, choice.domain, &choice.needs);
-        let more = there.saturating_sub(self.takes(*key, later.domain, needs));
-        let worth = cache.worth.saturating_add(Duration::from_nanos(self.wanted_by_others(more, now)));
+        let here = self.takes(*key, later.domain, needs);
+        let worth = self.worth_beside(&cache, here, there, now);
         if !is_worth(plan, &Cache { worth, ..cache }, later.at, now) {
             return None;
         }
@@ -164,11 +164,11 @@ impl State {
             return None;
         }
         let there = self.takes(elsewhere.key, elsewhere.domain, cold);
-        let more = there.saturating_sub(self.takes(*key, later.domain, needs));
-        let worth = cache.worth.saturating_add(Duration::from_nanos(self.wanted_by_others(more, now)));
+        let here = self.takes(*key, later.domain, needs);
+        let worth = self.worth_beside(&cache, here, there, now);
         // Who stands in a line there already is not behind himself.
-        let there = self.turn(plan, now).filter(|(_, domain, _)| *domain != later.domain);
-        let longer = later.at.since(there.map_or(elsewhere.at, |(.., at)| at.min(elsewhere.at)));
+        let stands = self.turn(plan, now).filter(|(_, domain, _)| *domain != later.domain);
+        let longer = later.at.since(stands.map_or(elsewhere.at, |(.., at)| at.min(elsewhere.at)));
         if longer > worth {
             plan.stay = Stay::Left { tokens: cache.tokens, why: Leaving::Dear(longer) };
             return None;
@@ -193,6 +193,13 @@ impl State {
     /// Where a call stands, if it waits for a limit.
     fn stands(&self, plan: &Plan) -> Option<(Ticket, Spot)> {
         plan.ticket.and_then(|ticket| Some((ticket, self.queue.spot(ticket)?)))
+    }
+
+    /// How long it is worth to wait at home, where it keeps limits busy for so long, rather than to go where it keeps them
+    /// busy for longer.
+    fn worth_beside(&mut self, cache: &Cache, here: u64, there: u64, now: Time) -> Duration {
+        let wanted = self.wanted_by_others(there.saturating_sub(here), now);
+        cache.worth.saturating_add(Duration::from_nanos(wanted))
     }
 
     /// Of so much time of a limit, how much others are going to want: all of it, if there is another conversation for each
