@@ -49,6 +49,8 @@ pub(super) struct Overload {
     /// Requests that the provider got in the window, and those of them that it refused.
     pub(super) requests: u64,
     pub(super) refused: u64,
+    /// For what, in the order of its buckets.
+    pub(super) shortages: Vec<Shortage>,
     /// Those that it refused before.
     pub(super) refused_before: u64,
     /// What was ever owed to its buckets.
@@ -69,6 +71,28 @@ pub(super) struct Debt {
     pub(super) most: u64,
     /// What a full bucket holds.
     pub(super) capacity: u64,
+}
+
+/// How often a bucket had too little.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shortage {
+    pub(super) organization: String,
+    pub(super) meter: Meter,
+    pub(super) calls: u64,
+}
+
+impl Shortage {
+    /// All that came between two looks at the same buckets.
+    fn between(before: &[Gauge], after: &[Gauge]) -> Vec<Self> {
+        let of = |gauge: &Gauge| {
+            let same =
+                |known: &&Gauge| known.organization == gauge.organization && known.meter == gauge.meter;
+            let calls = gauge.refused - before.iter().find(same).map_or(0, |known| known.refused);
+            let shortage = Self { organization: gauge.organization.clone(), meter: gauge.meter, calls };
+            (calls > 0).then_some(shortage)
+        };
+        after.iter().filter_map(of).collect()
+    }
 }
 
 impl Debt {
@@ -106,6 +130,7 @@ impl Above<'_> {
             goodput: most.goodput(self.kinds, &carried),
             requests: after.requests - before.requests,
             refused: after.refused - before.refused,
+            shortages: Shortage::between(&before.gauges, &after.gauges),
             refused_before: before.refused,
             debts: after.gauges.iter().filter_map(Debt::of).collect(),
             refusals: tally::refusals(seen),

@@ -7,7 +7,7 @@ use relay_plan::Kind;
 use relay_sim::Meter;
 
 use crate::bench::statistics::permille;
-use crate::soak::pool::above::{Debt, Overload};
+use crate::soak::pool::above::{Debt, Overload, Shortage};
 use crate::soak::pool::below::Added;
 use crate::soak::pool::judge::{Finding, percent};
 use crate::soak::pool::retries::Retry;
@@ -55,12 +55,12 @@ pub(super) fn of_overload(overload: &Overload) -> String {
             overload.requests, overload.refused, overload.refused_before
         ),
     );
+    for Shortage { organization, meter, calls } in &overload.shortages {
+        let units = units(*meter);
+        line(&mut text, format_args!("  `{organization}` had too few {units} for {calls} of them"));
+    }
     for Debt { organization, meter, most, capacity } in &overload.debts {
-        let units = match meter {
-            Meter::Requests => "requests",
-            Meter::Input => "input tokens",
-            Meter::Output => "output tokens",
-        };
+        let units = units(*meter);
         line(
             &mut text,
             format_args!("  `{organization}` owed at most {most} {units}; a full bucket holds {capacity}"),
@@ -81,6 +81,14 @@ pub(super) fn of_overload(overload: &Overload) -> String {
         format_args!("  clients were late by {} (p99)", brief(permille(&overload.tardiness, 990))),
     );
     text
+}
+
+const fn units(meter: Meter) -> &'static str {
+    match meter {
+        Meter::Requests => "requests",
+        Meter::Input => "input tokens",
+        Meter::Output => "output tokens",
+    }
 }
 
 /// Who came back.
@@ -144,6 +152,7 @@ mod tests {
             fair: 0.667,
             requests: 200,
             refused: 1,
+            shortages: vec![Shortage { organization: "input".to_owned(), meter: Meter::Input, calls: 1 }],
             debts: vec![Debt {
                 organization: "mixed".to_owned(),
                 meter: Meter::Output,
@@ -160,6 +169,7 @@ mod tests {
                 "  small        300     200    66.7 %         1.5s        1.5s        1.5s",
                 "  of all kinds alike, 66.7 % could have been served",
                 "  the provider got 200 requests and refused 1 of them, and 0 before",
+                "  `input` had too few input tokens for 1 of them",
                 "  `mixed` owed at most 12 output tokens; a full bucket holds 6000",
                 "  the relay refused 2 calls at once, and told them to come back after 30.0s to 31.0s",
                 "  clients were late by 0.0ns (p99)",

@@ -28,21 +28,23 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// The files of its relay are put into a folder of that name. What it is asked it records there.
+    /// The files of its relay are put into a folder of that name, without those of an earlier one. What it is asked it
+    /// records there.
     pub(super) async fn open(
         (program, folder, name): (&Path, &Path, &str),
         settings: Settings,
         wishes: Wishes,
     ) -> Result<Self, Failure> {
         let folder = folder.join(name);
-        std::fs::create_dir_all(&folder).map_err(Failure::file("create", &folder))?;
-        let recording = folder.join(RECORDING);
-        match std::fs::remove_file(&recording) {
+        // What a relay has learned it keeps there.
+        match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::file("remove", &recording)(error));
+                return Err(Failure::file("remove", &folder)(error));
             }
             _ => {}
         }
+        std::fs::create_dir_all(&folder).map_err(Failure::file("create", &folder))?;
+        let recording = folder.join(RECORDING);
         let provider = Provider::start(settings)?;
         let port = provider.port();
         let configuration = |own| keys::configuration(wishes, own, port);
