@@ -189,3 +189,35 @@ impl Quota {
         bucket.max(window)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_there_again_when_the_last_of_the_windows_that_refuse_is_reset() {
+        let at = |seconds| Time::from_epoch(std::time::Duration::from_secs(seconds));
+        let window = |name, status, reset| WindowReading {
+            status: Some(status),
+            reset: Some(at(reset)),
+            ..WindowReading::of(WindowName::of(name).unwrap())
+        };
+        let windows = vec![
+            window("5h", UnifiedStatus::Rejected, 100),
+            window("7d", UnifiedStatus::Rejected, 300),
+            window("7d_opus", UnifiedStatus::Allowed, 500),
+        ];
+        let unified = Some(Unified { windows, ..Unified::default() });
+        assert_eq!(Quota { unified, ..Quota::default() }.reset(), Some(at(300)));
+    }
+
+    #[test]
+    fn only_what_is_less_than_both_together_is_a_limit_of_its_own() {
+        let limit = |limit| Gauge { limit: Some(limit), ..Gauge::default() };
+        for (tokens, is_own) in [(29, true), (30, false), (31, false)] {
+            let quota =
+                Quota { input: limit(20), output: limit(10), tokens: limit(tokens), ..Quota::default() };
+            assert_eq!(quota.narrower() == limit(tokens), is_own, "{tokens}");
+        }
+    }
+}

@@ -36,7 +36,7 @@ fn a_name_says_how_long_a_window_lasts() {
         assert_eq!(name(text).length(), Duration::from_secs(seconds));
         assert_eq!(name(text).as_str(), text);
     }
-    for text in ["", "h", "5", "5y", "0h", "h5", "-5h", "367d", "_5h", "overage", "5ü"] {
+    for text in ["", "h", "5", "5y", "0h", "h5", "-5h", "+5h", "367d", "_5h", "overage", "5ü"] {
         assert_eq!(WindowName::of(text), None, "{text}");
     }
 }
@@ -62,11 +62,13 @@ fn a_window_is_about_the_models_that_its_name_says() {
 
 #[test]
 fn what_is_used_falls_only_with_the_word_of_a_newer_answer_about_a_later_window() {
-    let table: [(&[Answer], Option<u32>, Option<u64>); 12] = [
+    let table: [(&[Answer], Option<u32>, Option<u64>); 14] = [
         (&[(1, Some(500), Some(9_000)), (2, Some(400), Some(9_000))], Some(500), Some(9_000)),
         (&[(2, Some(400), Some(9_000)), (1, Some(500), Some(9_000))], Some(500), Some(9_000)),
         // A second more or less is the same window.
         (&[(1, Some(500), Some(9_000)), (2, Some(400), Some(9_001))], Some(500), Some(9_000)),
+        (&[(1, Some(500), Some(9_000)), (2, Some(400), Some(9_060))], Some(500), Some(9_000)),
+        (&[(1, Some(500), Some(9_060)), (2, Some(400), Some(9_000))], Some(500), Some(9_060)),
         (&[(1, Some(500), Some(9_000)), (2, Some(10), Some(17_000))], Some(10), Some(17_000)),
         (&[(2, Some(10), Some(17_000)), (1, Some(500), Some(9_000))], Some(10), Some(17_000)),
         (&[(2, Some(500), Some(9_000)), (1, Some(10), Some(17_000))], Some(500), Some(9_000)),
@@ -93,6 +95,24 @@ fn a_window_that_has_ended_is_not_taken_in_and_one_that_ends_is_unused_from_then
     assert_eq!(windows.iter().next().unwrap().used(at(199)), Some(Share(500)));
     assert_eq!(windows.iter().next().unwrap().used(at(200)), Some(Share(0)));
     assert_eq!(windows.strain(&Class::of("m"), at(200)), EVEN);
+}
+
+#[test]
+fn a_window_is_spent_when_all_of_it_is_used_or_when_it_rejects() {
+    for (used, status, expect) in [
+        (Some(999_999), UnifiedStatus::Warning, false),
+        (Some(1_000_000), UnifiedStatus::Allowed, true),
+        (Some(0), UnifiedStatus::Rejected, true),
+        (None, UnifiedStatus::Rejected, true),
+        (None, UnifiedStatus::Allowed, false),
+    ] {
+        let mut windows = Windows::default();
+        let told = WindowReading { status: Some(status), ..reading(used, Some(9_000)) };
+        windows.learn(&told, &Class::of("m"), at(1), at(100));
+        let window = windows.iter().next().unwrap();
+        assert_eq!(window.is_spent(at(100)), expect, "{used:?} {status:?}");
+        assert!(!window.is_spent(at(9_000)), "it was reset");
+    }
 }
 
 #[test]
