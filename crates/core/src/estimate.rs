@@ -8,6 +8,7 @@ use crate::flow::Flow;
 use crate::limits::Needs;
 use crate::memory::{EstimateMemory, SpreadMemory};
 use crate::plan::Size;
+use crate::text::Text;
 use crate::time::Time;
 use crate::usage::Usage;
 
@@ -152,6 +153,7 @@ const SHORT: u64 = 1_024;
 /// What the values that are remembered are of. A number that is not here any more is not used again.
 const OF_DENSITY: u32 = 0;
 const OF_PACE: u32 = 1;
+const OF_TEXT: u32 = 2;
 const OF_OUTPUT: u32 = 16;
 
 /// What is known of the calls of one class of models.
@@ -163,6 +165,8 @@ pub(crate) struct Estimates {
     output: BTreeMap<usize, Spread>,
     /// Tokens of an answer in a second.
     pace: Spread,
+    /// How long their texts are.
+    text: Text,
     /// Prompts of these models are cached.
     caches: bool,
     /// When the last call was noted.
@@ -172,7 +176,7 @@ pub(crate) struct Estimates {
 impl Default for Estimates {
     fn default() -> Self {
         let (output, caches, seen) = Default::default();
-        Self { density: Spread::new(80), output, pace: Spread::new(95), caches, seen }
+        Self { density: Spread::new(80), output, pace: Spread::new(95), text: Text::SEED, caches, seen }
     }
 }
 
@@ -208,7 +212,8 @@ impl Estimates {
     pub(crate) fn remember(&self, class: Class) -> EstimateMemory {
         let of = |kind: usize| OF_OUTPUT + u32::try_from(kind).unwrap_or_default();
         let output = self.output.iter().map(|(kind, spread)| spread.remember(of(*kind)));
-        let others = [self.density.remember(OF_DENSITY), self.pace.remember(OF_PACE)];
+        let others =
+            [self.density.remember(OF_DENSITY), self.pace.remember(OF_PACE), remember_text(self.text)];
         let spreads = others.into_iter().chain(output).collect();
         EstimateMemory { class, seen: self.seen, caches: self.caches, spreads }
     }
@@ -220,6 +225,7 @@ impl Estimates {
             match spread.of {
                 OF_DENSITY => known.density.recall(spread),
                 OF_PACE => known.pace.recall(spread),
+                OF_TEXT => known.text = recall_text(spread).unwrap_or(Text::SEED),
                 of => {
                     let kind = of.checked_sub(OF_OUTPUT).and_then(|kind| usize::try_from(kind).ok());
                     if let Some(kind) = kind.filter(|kind| *kind < N_KINDS) {
@@ -253,6 +259,16 @@ impl Estimates {
         }
     }
 
+    /// How many tokens the text of their answers has.
+    pub(crate) const fn text(&self) -> Text {
+        self.text
+    }
+
+    /// What was streamed of an answer.
+    pub(crate) fn note_text(&mut self, text: Text) {
+        self.text += text;
+    }
+
     /// What an answer turned out to be that began at one moment and has ended now.
     pub(crate) fn note_answer(&mut self, size: &Size, usage: &Usage, (begun, now): (Time, Time)) {
         self.seen = now;
@@ -265,6 +281,17 @@ impl Estimates {
             self.pace.note(usage.output.saturating_mul(1_000) / millis.max(1));
         }
     }
+}
+
+/// Text in the form in which all that is learned of calls is kept.
+fn remember_text(Text { bytes, tokens }: Text) -> SpreadMemory {
+    SpreadMemory { of: OF_TEXT, bars: vec![u32::try_from(bytes).unwrap_or(u32::MAX)], sum: tokens }
+}
+
+fn recall_text(memory: &SpreadMemory) -> Option<Text> {
+    let [bytes] = *memory.bars.as_slice() else { return None };
+    let text = Text { bytes: u64::from(bytes), tokens: memory.sum };
+    text.is_plausible().then_some(text)
 }
 
 /// Kinds of calls that are told apart by whether their answer may be long and whether somebody looks on; and within

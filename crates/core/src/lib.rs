@@ -18,6 +18,7 @@ mod meter;
 pub mod limits;
 pub mod price;
 pub mod quota;
+pub mod text;
 pub mod usage;
 pub mod window;
 
@@ -59,6 +60,7 @@ pub use crate::state::{
     Around, Ask, Count, Holder, KeyReport, LimitReport, Pool, PoolWindow, ProviderReport, Report, State,
     WindowReport,
 };
+pub use crate::text::Text;
 pub use crate::time::{Roll, Time};
 pub use crate::usage::Usage;
 pub use crate::verdict::{Breakage, Effect, Extent, Fault, Reason, Verdict};

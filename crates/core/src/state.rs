@@ -33,6 +33,7 @@ use crate::queue::{Queue, Spot, Ticket, Woken};
 use crate::quota::Quota;
 use crate::rest::Probe;
 use crate::select::Select;
+use crate::text::Text;
 use crate::time::{Roll, Time};
 use crate::usage::Usage;
 use crate::verdict::{Fault, Next, Reason, Toll, Verdict};
@@ -227,6 +228,20 @@ impl State {
         }
         self.post(lease, usage, now);
         lease.used = usage;
+    }
+
+    /// How many tokens the text of its answer has, as far as can be told before its provider counts them.
+    pub fn text(&self, lease: &Lease) -> Text {
+        let class = lease.book.as_ref().map(|book| self.resolve(book.domain).class);
+        class.and_then(|class| self.estimates.get(&class)).map_or(Text::SEED, Estimates::text)
+    }
+
+    /// Its answer has been streamed, and its tokens have been counted.
+    pub fn note_text(&mut self, lease: &Lease, text: Text) {
+        if let Some(book) = &lease.book {
+            let class = self.resolve(book.domain).class;
+            self.estimates.entry(class).or_default().note_text(text);
+        }
     }
 
     /// Ends a lease with what it really cost.

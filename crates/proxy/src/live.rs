@@ -15,7 +15,7 @@ use std::time::Duration;
 use relay_core::memory::Mark;
 use relay_core::{
     Around, Class, Count, Counted, Exhausted, Fleet, Holder, KeyId, Lease, Memory, Plan, Pool, ProviderId,
-    Quota, Report, State, Stay, Step, Ticket, Time, Usage, Verdict,
+    Quota, Report, State, Stay, Step, Text, Ticket, Time, Usage, Verdict,
 };
 use relay_telemetry::happening;
 use tokio::sync::{Notify, oneshot};
@@ -44,6 +44,8 @@ pub(crate) struct Held {
     live: Arc<Live>,
     lease: Option<Lease>,
     usage: Usage,
+    /// What was streamed, once it was counted.
+    text: Option<Text>,
 }
 
 /// How a call goes on; [`relay_core::Step`] with the lease held.
@@ -113,7 +115,8 @@ impl Live {
         let asked = self.with(|locked| locked.ask(plan, now, roll));
         match asked {
             Asked::Granted(lease) => {
-                Ok(Held { live: Arc::clone(self), lease: Some(lease), usage: Usage::ZERO })
+                let (usage, text) = (Usage::ZERO, None);
+                Ok(Held { live: Arc::clone(self), lease: Some(lease), usage, text })
             }
             Asked::Wait(ticket, woken, until) => Err(NotNow::Wait(ticket, woken, until)),
             Asked::Exhausted(why) => Err(NotNow::Exhausted(why)),
@@ -343,29 +346,35 @@ impl Held {
         self.lease.as_ref().map_or(Stay::New, |lease| lease.stay())
     }
 
-    /// It ends, with what was used all told.
-    pub(crate) fn end(mut self, usage: Usage) {
-        self.usage = usage;
+    /// It ends, with what was used all told, and what was streamed of it, if that was counted.
+    pub(crate) fn end(mut self, usage: Usage, text: Option<Text>) {
+        (self.usage, self.text) = (usage, text);
     }
 
-    /// Tokens used so far.
-    pub(crate) fn charge(&mut self, usage: Usage) {
+    /// Tokens used so far. What texts like its answer are, if that is known by now.
+    pub(crate) fn charge(&mut self, usage: Usage) -> Option<Text> {
         if usage == self.usage {
-            return;
+            return None;
         }
         self.usage = usage;
-        if let Some(lease) = &mut self.lease {
-            let now = self.live.now();
-            self.live.change(now, |state| state.charge(lease, usage, now));
-        }
+        let (lease, now) = (self.lease.as_mut()?, self.live.now());
+        Some(self.live.change(now, |state| {
+            state.charge(lease, usage, now);
+            state.text(lease)
+        }))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            let (usage, now) = (self.usage, self.live.now());
-            self.live.change(now, |state| state.close(lease, usage, now));
+            let (usage, text, now) = (self.usage, self.text, self.live.now());
+            self.live.change(now, |state| {
+                if let Some(text) = text {
+                    state.note_text(&lease, text);
+                }
+                state.close(lease, usage, now);
+            });
         }
     }
 }

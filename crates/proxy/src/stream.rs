@@ -239,8 +239,8 @@ impl Flow {
 
     fn settle(&mut self, usage: Usage) {
         self.charged = usage;
-        if let Some(held) = &mut self.held {
-            held.charge(usage);
+        if let Some(text) = self.held.as_mut().and_then(|held| held.charge(usage)) {
+            self.watch.is_like(text);
         }
     }
 
@@ -266,7 +266,7 @@ impl Flow {
     fn conclude(&mut self) {
         self.concluded = true;
         self.rest = None;
-        let events = self.watch.events();
+        let (events, text) = (self.watch.events(), self.watch.text());
         let (closing, usage, container) = std::mem::replace(&mut self.watch, Watch::Nothing).close();
         if usage != Usage::ZERO {
             self.charged = usage;
@@ -275,7 +275,7 @@ impl Flow {
             if let Some((name, key)) = container.zip(held.key()) {
                 self.live.own(&name, key);
             }
-            held.end(self.charged);
+            held.end(self.charged, text);
         }
         self.exchange.note_progress(self.charged, self.bytes, events);
         match closing {

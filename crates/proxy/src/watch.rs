@@ -1,7 +1,7 @@
 //! Watches an answer flow by: its events, its usage, whether it is whole. It never changes or delays a byte.
 
 use bytes::Bytes;
-use relay_core::Usage;
+use relay_core::{Text, Usage};
 use relay_wire::sse::Reader;
 use relay_wire::usage::Tally;
 
@@ -75,6 +75,21 @@ impl Watch {
         match self {
             Self::Stream(events) => events.tally.usage(),
             Self::Message(_) | Self::Nothing => Usage::ZERO,
+        }
+    }
+
+    /// Until its tokens are counted, what is streamed is taken to be like that.
+    pub(crate) const fn is_like(&mut self, text: Text) {
+        if let Self::Stream(events) = self {
+            events.tally.is_like(text);
+        }
+    }
+
+    /// What was streamed, once its tokens have been counted.
+    pub(crate) fn text(&self) -> Option<Text> {
+        match self {
+            Self::Stream(events) => events.tally.text(),
+            Self::Message(_) | Self::Nothing => None,
         }
     }
 

@@ -2,17 +2,13 @@
 //! carry counts and how the counts of several add up to one; it refuses to parse the content, of
 //! which only the length is looked at.
 
-use relay_core::Usage;
+use relay_core::{Text, Usage};
 
 use crate::refusal::{self, Refusal};
 use crate::scan::{self, Kind, Value};
 use crate::sse::Event;
 
-/// How many bytes of streamed text make a token, until the provider has counted. A seed: English prose
-/// and code have between three and four and a half.
-pub const BYTES_PER_TOKEN: u64 = 4;
-
-/// What surrounds the text of a delta, in bytes; taken off before tokens are estimated.
+/// What surrounds the text of a delta, in bytes.
 const ENVELOPE: usize =
     br#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}"#.len();
 
@@ -20,6 +16,8 @@ const ENVELOPE: usize =
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     usage: Usage,
+    /// What texts like this are.
+    like: Text,
     /// `output_tokens` of the last `message_delta`, or of a whole message.
     output: Option<u64>,
     /// Bytes of text in the deltas.
@@ -73,8 +71,19 @@ impl Tally {
     /// The tokens used so far. Until the provider has counted its output, that part is an estimate
     /// from the length of what was streamed.
     pub fn usage(&self) -> Usage {
-        let estimate = self.usage.output.max(self.streamed / BYTES_PER_TOKEN);
+        let estimate = self.usage.output.max(self.like.tokens_in(self.streamed));
         Usage { output: self.output.unwrap_or(estimate), ..self.usage }
+    }
+
+    /// Until the provider has counted, its text is taken to be like that.
+    pub const fn is_like(&mut self, text: Text) {
+        self.like = text;
+    }
+
+    /// What was streamed, once the provider has counted its tokens.
+    pub fn text(&self) -> Option<Text> {
+        let tokens = self.output.filter(|_| self.streamed > 0)?;
+        Some(Text { bytes: self.streamed, tokens })
     }
 
     /// The id of the container in which the provider ran code for it.
@@ -287,6 +296,22 @@ mod tests {
         let end = r#"{"type":"message_delta","usage":{"output_tokens":90}}"#;
         assert_eq!(tally(&stream(&[START, &long, end])).usage().output, 90);
         assert_eq!(tally(&stream(&[START, &empty])).usage().output, 2);
+    }
+
+    #[test]
+    fn output_is_estimated_by_what_answers_of_the_same_models_had() {
+        let delta =
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"six by"}}"#;
+        let mut tally = tally(&stream(&[START, delta, delta]));
+        for (bytes, tokens, expect) in [(1, 1, 12), (3, 1, 4), (1, 20, 240), (4, 1, 3)] {
+            tally.is_like(Text { bytes, tokens });
+            assert_eq!(tally.usage().output, expect);
+        }
+        assert_eq!(tally.text(), None, "nobody has counted");
+        let end = r#"{"type":"message_delta","usage":{"output_tokens":90}}"#;
+        let counted = |events: &[&str]| self::tally(&stream(events)).text();
+        assert_eq!(counted(&[START, delta, delta, end]), Some(Text { bytes: 12, tokens: 90 }));
+        assert_eq!(counted(&[START, end]), None, "nothing was streamed");
     }
 
     #[test]

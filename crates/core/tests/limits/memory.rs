@@ -6,7 +6,8 @@ use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use relay_core::affinity::Stay;
 use relay_core::memory::{Cause, KeyMemory, Mark, SpreadMemory};
 use relay_core::{
-    Counted, Exhausted, Extent, LONGEST_UNPROBED, Memory, Quota, Reason, Size, Time, Unready, Usage, Verdict,
+    Counted, Exhausted, Extent, LONGEST_UNPROBED, Memory, Quota, Reason, Size, Text, Time, Unready, Usage,
+    Verdict,
 };
 
 use crate::stage::{
@@ -418,6 +419,40 @@ fn numbers_that_mean_nothing_are_passed_over() {
     stage.start_with(memory);
     stage.pass(60_000);
     stage.go(sized(size));
+}
+
+#[test]
+fn how_many_tokens_texts_have_is_learned_by_class_and_survives_a_restart() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    // Its thoughts are not shown, so there are more tokens than bytes.
+    let of_thinker = Text { bytes: 100_000, tokens: 400_000 };
+    let mut call = stage.go(about("thinker", takes(10, 10)));
+    stage.begin(&mut call, usage(10, 0));
+    let lease = call.lease.as_ref().unwrap();
+    assert_eq!(stage.state.text(lease), Text::SEED);
+    stage.state.note_text(lease, of_thinker);
+    let learned = stage.state.text(lease).tokens_in(1_000);
+    assert!((3_800..=4_000).contains(&learned), "{learned}");
+    stage.close(call, usage(10, 10));
+    let like = |stage: &mut Stage, model: &str| {
+        let call = stage.go(about(model, takes(10, 10)));
+        let text = stage.state.text(call.lease.as_ref().unwrap());
+        stage.leave(call);
+        text.tokens_in(1_000)
+    };
+    assert_eq!([like(&mut stage, "thinker"), like(&mut stage, "other")], [learned, 250]);
+    let mut memory = stage.memory();
+    stage.start_with(memory.clone());
+    assert_eq!([like(&mut stage, "thinker"), like(&mut stage, "other")], [learned, 250]);
+    // What makes no sense is not believed.
+    for (bars, sum) in [(vec![], 5), (vec![0], 5), (vec![5, 5], 5), (vec![u32::MAX], 5), (vec![5], u64::MAX)]
+    {
+        let text = memory.estimates.iter_mut().flat_map(|known| &mut known.spreads);
+        text.filter(|spread| spread.of == 2)
+            .for_each(|spread| (spread.bars, spread.sum) = (bars.clone(), sum));
+        stage.start_with(memory.clone());
+        assert_eq!(like(&mut stage, "thinker"), 250, "{bars:?} {sum}");
+    }
 }
 
 #[test]

@@ -72,6 +72,32 @@ async fn in_the_middle_of_a_stream() {
     assert_eq!((usage.input, usage.cache_read), (15, 10), "what was used until then is counted");
 }
 
+/// A provider counts only at the end. Of models whose thoughts are not shown a text has more tokens than it seems to have,
+/// and the limits have been charged with them.
+#[tokio::test(start_paused = true)]
+async fn what_was_produced_by_then_is_counted_as_answers_of_the_same_models_were() {
+    let (shown, counted) = (replies::delta(&"x".repeat(40_000)), "\"output_tokens\":7");
+    let end = replies::MESSAGE_DELTA.replace(counted, "\"output_tokens\":80000");
+    let whole = [replies::MESSAGE_START, &shown, &end, replies::MESSAGE_STOP];
+    let half = replies::delta(&"x".repeat(20_000));
+    let script = [
+        replies::events(whole),
+        replies::events_then([replies::MESSAGE_START, &half, replies::PING], [Step::Hang]),
+    ];
+    let relay = story().provider("a", script).start().await;
+    let used = || relay.report().providers[0].keys[0].totals.usage.output;
+    relay.ask("hi").await;
+    assert_eq!(used(), 80_000);
+    let mut client = relay.client().await;
+    let mut flowing = client.begin(ask("hi", Manner::Stream)).await.unwrap();
+    while flowing.next().await.unwrap().unwrap() != replies::PING {}
+    drop((flowing, client));
+    relay.upstream("a").cancelled().await;
+    relay_is_idle(&relay).await;
+    let then = used() - 80_000;
+    assert!((36_000..=40_000).contains(&then), "{then} of 40,000, and not 5,000");
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_only_pings_have_gone_out() {
     let relay = story().provider("a", [replies::silence()]).start().await;
