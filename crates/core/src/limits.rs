@@ -77,10 +77,19 @@ pub(crate) struct Limits {
     doubted: Option<Time>,
 }
 
-/// What a lease remembers of a holder: how much had been taken of each when it was granted, and how much of that may
-/// not have come to the provider by then.
+/// What a lease remembers of what had become of all that is counted when it was granted.
+pub(crate) type Marks = [Mark; N_COUNTED];
+
+/// The same of one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Marks([(u64, u64); N_COUNTED]);
+pub(crate) struct Mark {
+    /// How much had been taken of it.
+    taken: u64,
+    /// How much of that might not have come to the provider by then.
+    in_transit: u64,
+    /// How much had been found to be there beyond what was thought.
+    found: u64,
+}
 
 impl Needs {
     /// One request, and tokens.
@@ -247,9 +256,10 @@ impl Limits {
         self.meters.iter_mut().zip(&backlog.flows).filter(|(_, flows)| !flows.is_nothing())
     }
 
-    /// What was taken so far.
-    pub(crate) fn marks(&self, now: Time) -> Marks {
-        Marks(self.meters.each_ref().map(|meter| (meter.taken(), meter.in_transit(now))))
+    /// What has become of something so far.
+    pub(crate) fn mark(&self, counted: Counted, now: Time) -> Mark {
+        let meter = self.of(counted);
+        Mark { taken: meter.taken(), in_transit: meter.in_transit(now), found: meter.found() }
     }
 
     /// What an answer's head says of one of these limits. The call was asked at `asked`, and `since` was taken by
@@ -279,10 +289,23 @@ impl Limits {
     /// How much was taken of something since then but `own`, and how much before that may have come to the provider
     /// after it.
     pub(crate) fn since(&self, counted: Counted, marks: &Marks, own: u64) -> u64 {
-        let (taken, in_transit) = marks.0[counted as usize];
-        let meter = self.of(counted);
-        let since = meter.taken().saturating_sub(taken).saturating_sub(own);
-        since.saturating_add(in_transit.min(meter.unseen()))
+        let (meter, mark) = (self.of(counted), &marks[counted as usize]);
+        let since = meter.taken().saturating_sub(mark.taken).saturating_sub(own);
+        since.saturating_add(mark.in_transit.min(meter.unseen()))
+    }
+
+    /// Gives back units that turned out not to be used; `full` is as for a [`Meter`]. What answers have shown to be there
+    /// beyond what was thought, since the units were taken, may be these very units: so much is not given back again.
+    pub(crate) fn give_back(
+        &mut self,
+        counted: Counted,
+        units: u64,
+        (marks, full): (&Marks, Time),
+        now: Time,
+    ) {
+        let meter = self.of_mut(counted);
+        let found = meter.found().saturating_sub(marks[counted as usize].found);
+        meter.give_back(units.saturating_sub(found), full, now);
     }
 
     /// It refused for want of capacity what was asked then, although it was thought to have enough. Of many calls that were

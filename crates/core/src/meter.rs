@@ -39,7 +39,9 @@ pub(crate) struct Meter {
     least: i128,
     /// All that was ever taken, in units.
     taken: u64,
-    /// So much of that is of calls of which the provider has shown no sign yet.
+    /// What was found to be there beyond what was thought, all told, in units.
+    found: u64,
+    /// So much of what was taken is of calls of which the provider has shown no sign yet.
     unseen: u64,
     /// What was sent a moment ago.
     recent: Recent,
@@ -140,6 +142,11 @@ impl Meter {
     /// All that was ever taken.
     pub(crate) const fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// What was ever found to be there beyond what was thought.
+    pub(crate) const fn found(&self) -> u64 {
+        self.found
     }
 
     /// What was taken for calls that may not have come to the provider yet.
@@ -324,7 +331,9 @@ impl Meter {
     pub(crate) fn raise(&mut self, units: i64, now: Time) {
         if let Some(bucket) = &mut self.bucket {
             bucket.refill(now);
-            bucket.level = bucket.level.max((i128::from(units) * PARTS).min(bucket.capacity.get()));
+            let more = ((i128::from(units) * PARTS).min(bucket.capacity.get()) - bucket.level).max(0);
+            bucket.level += more;
+            self.found = self.found.saturating_add(whole(more + PARTS - 1));
         }
     }
 
@@ -336,6 +345,7 @@ impl Meter {
         // What either has under way is in its own level, and not in the other's.
         let (own, others) = (parts(self.in_transit(now)), parts(other.in_transit(now)));
         self.unseen = self.unseen.saturating_add(other.unseen);
+        self.found = self.found.saturating_add(other.found);
         self.recent.add(other.recent.units(now), now);
         match (&mut self.bucket, &other.bucket) {
             (None, None) => {}

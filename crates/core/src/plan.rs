@@ -301,8 +301,8 @@ pub(crate) struct Book {
     pub(crate) full: (Time, Time),
     /// So much was taken when it was sent, until the provider has shown a sign of it.
     pub(crate) unseen: (u64, u64),
-    /// Of its domain, and of its room, before that had been taken.
-    pub(crate) marks: (Marks, Marks),
+    /// Of its domain, and for all tokens together of its room, before that had been taken.
+    pub(crate) marks: Marks,
     /// When the provider began to answer.
     pub(crate) begun: Option<Time>,
     /// It is known what the provider counted.

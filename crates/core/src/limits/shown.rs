@@ -47,7 +47,7 @@ impl Meter {
         }
     }
 
-    /// How much it holds follows from what it has and how long it takes to be full. Moments come in whole seconds.
+    /// How much it holds follows from what it has and how long it takes to be full.
     fn fit(
         &mut self,
         rate: u64,
@@ -55,13 +55,17 @@ impl Meter {
         (longest, shortest): (Duration, Duration),
         now: Time,
     ) {
+        /// That moment comes in whole seconds, rounded this way or that.
         const SECOND: Duration = Duration::from_secs(1);
+        /// And so does the one from which it is reckoned, the `date` of the answer, rounded down. One is rounded up and
+        /// the other down, at worst.
+        const SECONDS: Duration = Duration::from_secs(2);
         let burst = |units: i64, more: Duration| {
             let units = u64::try_from(units).unwrap_or_default();
             let held = u128::from(units) * 60_000_000_000 / u128::from(rate.max(1));
             Duration::from_nanos(u64::try_from(held).unwrap_or(u64::MAX)).saturating_add(more)
         };
-        let (low, high) = (burst(least, shortest.saturating_sub(SECOND)), burst(most, longest + SECOND));
+        let (low, high) = (burst(least, shortest.saturating_sub(SECONDS)), burst(most, longest + SECOND));
         let Some(known) = self.burst() else { return };
         let fitted = known.max(low).min(high.max(low)).min(LONGEST_BURST);
         if fitted != known {

@@ -80,7 +80,11 @@ impl State {
         held.begin(now);
         let narrow = self.workspaces.get_mut(room.account).domain_mut(room.class);
         let holders = [&mut held.limits, &mut narrow.limits, &mut self.keys.at_mut(key).caps];
-        let marks = (holders[0].marks(now), holders[1].marks(now));
+        // Where answers show it: see `compare`.
+        let marks = COUNTED.map(|counted| match counted {
+            Counted::Tokens => holders[1].mark(counted, now),
+            _ => holders[0].mark(counted, now),
+        });
         let full = fills_at(holders.each_ref().map(|limits| &**limits), now);
         for limits in holders {
             limits.promise(&promised);
@@ -160,9 +164,9 @@ impl State {
             Counted::Output | Counted::Tokens => now,
         };
         for limits in self.holders(book) {
-            limits.of_mut(counted).give_back(units, full, now);
+            limits.give_back(counted, units, (&book.marks, full), now);
             if counted != Counted::Requests {
-                limits.of_mut(Counted::Tokens).give_back(units, full, now);
+                limits.give_back(Counted::Tokens, units, (&book.marks, full), now);
             }
         }
         self.freed(self.resolve(book.domain));
@@ -302,14 +306,14 @@ impl State {
         if *gauge == Gauge::default() {
             return;
         }
-        let ((holders, at), marks) = match counted {
-            Counted::Tokens => ((&mut self.workspaces, book.room), &book.marks.1),
-            _ => ((&mut self.accounts, book.domain), &book.marks.0),
+        let (holders, at) = match counted {
+            Counted::Tokens => (&mut self.workspaces, book.room),
+            _ => (&mut self.accounts, book.domain),
         };
         let merged = holders.now(at.account) != at.account;
         let held = holders.get_mut(at.account).domain_mut(at.class);
         // Of one that turned out to be another, the marks are of other counts.
-        let since = Some(held.limits.since(counted, marks, own)).filter(|_| !merged);
+        let since = Some(held.limits.since(counted, &book.marks, own)).filter(|_| !merged);
         held.limits.learn(counted, gauge, since, (asked, now));
         self.queue.touch(self.resolve(book.domain).account);
     }

@@ -58,7 +58,8 @@ impl Bucket {
         self.level -= i128::from(units) * MINUTE;
     }
 
-    /// What the head of an answer says of tokens or requests.
+    /// What the head of an answer says of tokens or requests. When it will be full is reckoned from the `date` of the
+    /// answer, as it is for all providers who send one.
     pub(crate) fn gauge(&mut self, rounded_to: i128, now: Time) -> Gauge {
         self.advance(now);
         let whole = self.level.max(0) / MINUTE;
@@ -67,11 +68,13 @@ impl Bucket {
             + Duration::from_nanos(
                 u64::try_from((self.capacity - self.level) / self.rate).expect("the stage is set for it"),
             );
-        let seconds = full.as_secs() + u64::from(full.subsec_nanos() > 0);
+        // Both of these moments are told in whole seconds, the one rounded up and the other down.
+        let full = full.as_secs() + u64::from(full.subsec_nanos() > 0);
+        let ahead = Duration::from_secs(full - now.since_epoch().as_secs());
         Gauge {
             limit: u64::try_from(self.rate).ok(),
             remaining: u64::try_from(remaining).ok(),
-            reset: Some(Time::from_epoch(Duration::from_secs(seconds))),
+            reset: Some(now + ahead),
         }
     }
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::{prop_assert, proptest};
 use relay_core::{Counted, Gauge, Quota, Verdict};
 
+use crate::bucket::Bucket;
 use crate::stage::{Stage, Told, about, at, fleet, gauge, key, takes, usage};
 
 fn requests(gauge: Gauge) -> Quota {
@@ -197,9 +200,9 @@ fn a_head_that_shows_nothing_left_forgives_no_debt() {
 fn how_much_a_bucket_holds_follows_from_when_it_will_be_full() {
     let full_at =
         |seconds: u64, remaining| Gauge { reset: Some(at(seconds * 1_000)), ..gauge(6_000, remaining) };
-    // 300 are there, and in ten seconds 1,000 more; moments come in whole seconds.
+    // 300 are there, and in ten seconds 1,000 more; both of these moments come in whole seconds.
     let stage = taught(&requests(full_at(10, 300)));
-    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 12_000, 300)]);
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 11_000, 300)]);
     // It cannot hold more than four seconds' worth.
     let stage = taught(&requests(full_at(1, 200)));
     assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 4_000, 200)]);
@@ -216,7 +219,7 @@ fn how_much_a_bucket_holds_follows_from_when_it_will_be_full() {
     let seconds =
         |seconds: u64, remaining| Gauge { reset: Some(at(seconds * 1_000)), ..gauge(60_000, remaining) };
     let stage = taught(&input(seconds(10, 3_000)));
-    assert_eq!(stage.limits("a"), [(Counted::Input, 60_000, 11_500, 2_500)]);
+    assert_eq!(stage.limits("a"), [(Counted::Input, 60_000, 10_500, 2_500)]);
     let stage = taught(&input(seconds(1, 2_000)));
     assert_eq!(stage.limits("a"), [(Counted::Input, 60_000, 4_500, 1_500)]);
     // An answer that took long was made by anybody in between.
@@ -224,12 +227,71 @@ fn how_much_a_bucket_holds_follows_from_when_it_will_be_full() {
     let mut call = stage.go(takes(1, 0));
     stage.pass(3_000);
     stage.learn(&mut call, &requests(full_at(10, 300)));
-    assert_eq!(stage.limits("a")[0].2, 9_000, "seven seconds from now, less one");
+    assert_eq!(stage.limits("a")[0].2, 8_000, "seven seconds from now, less two");
     let mut stage = taught(&requests(gauge(6_000, 300)));
     let mut call = stage.go(takes(1, 0));
     stage.pass(1_000);
     stage.learn(&mut call, &requests(full_at(2, 200)));
     assert_eq!(stage.limits("a")[0].2, 5_000, "two seconds from when it was asked, and one");
+}
+
+/// Prompts are thought to be longer than they are, most often, and what they do not take is given back when their
+/// answers begin. Another answer may have shown before that it is there.
+#[test]
+fn what_was_found_to_be_there_is_not_given_back_again() {
+    let mut stage = taught(&input(gauge(60_000, 5_000)));
+    let mut bucket = Bucket::full(60_000, Duration::from_secs(6), stage.now);
+    bucket.take(1_000, stage.now);
+    let left = |stage: &Stage| stage.limits("a")[0].3;
+    assert_eq!(left(&stage), 4_500);
+    let (mut long, mut longer) = (stage.go(takes(1_500, 0)), stage.go(takes(2_000, 0)));
+    bucket.take(600, stage.now);
+    bucket.take(700, stage.now);
+    assert_eq!(left(&stage), 1_000);
+    // What is sent later and answered sooner.
+    stage.pass(1_000);
+    let mut short = stage.go(takes(100, 0));
+    bucket.take(100, stage.now);
+    stage.learn(&mut short, &input(bucket.gauge(1_000, stage.now)));
+    stage.serve(short, usage(100, 0));
+    assert_eq!(left(&stage), 4_500, "of 5,000, which may have been rounded up");
+    stage.begin(&mut long, usage(600, 0));
+    stage.begin(&mut longer, usage(700, 0));
+    assert_eq!(left(&stage), 4_500);
+    // And what was not shown by then is.
+    let mut longest = stage.go(takes(4_000, 0));
+    bucket.take(1_000, stage.now);
+    assert_eq!(left(&stage), 500);
+    stage.begin(&mut longest, usage(1_000, 0));
+    assert_eq!(left(&stage), 3_500);
+    let others = [long, longer, longest];
+    others.into_iter().zip([600, 700, 1_000]).for_each(|(call, input)| stage.close(call, usage(input, 0)));
+    assert_eq!((left(&stage), bucket.gauge(1, stage.now).remaining.unwrap()), (3_500, 3_600));
+}
+
+proptest! {
+    /// Levels and both of the moments of a head are rounded: that of the reset up, and that of the answer down.
+    #[test]
+    fn a_bucket_is_never_found_to_hold_more_than_it_does(
+        rate in 600_u64..2_000_000,
+        seconds in 6_u64..60,
+        deeds in vec((0_u64..20_000_000_000, 0_u64..100), 1..40),
+    ) {
+        let mut stage = Stage::new(fleet(vec![key("a")]));
+        let burst = Duration::from_secs(seconds);
+        let mut bucket = Bucket::full(rate, burst, stage.now);
+        for (pause, hundredths) in deeds {
+            stage.now = stage.now + Duration::from_nanos(pause);
+            let mut call = stage.go(takes(1, 0));
+            stage.now = stage.now + Duration::from_nanos(pause % 1_000_000_000);
+            // Others do.
+            bucket.take(bucket.capacity() * hundredths / 100, stage.now);
+            stage.learn(&mut call, &output(bucket.gauge(1_000, stage.now)));
+            stage.serve(call, usage(1, 0));
+            let [(Counted::Output, _, found, _)] = *stage.limits("a") else { panic!("it is limited") };
+            prop_assert!(found <= burst.as_millis(), "{} of {}", found, burst.as_millis());
+        }
+    }
 }
 
 #[test]
