@@ -289,12 +289,15 @@ fn where_nobody_is_free_it_counts_for_how_much_longer_it_would_wait_at_home() {
 #[test]
 fn a_small_thing_that_is_asked_beside_a_conversation_does_not_make_it_forget_where_it_is() {
     let mut stage = two();
-    for (bytes, knows) in [(19_000, true), (21_000, false)] {
+    for (bytes, minutes, knows) in [(19_999, 0, true), (20_000, 0, false), (19_999, 6, false)] {
         begins(&mut stage, "b");
+        stage.pass(minutes * 60_000);
         let mut beside = with("a", of_conversation(1, takes(100, 0)));
         beside.size.as_mut().expect("the stage is set for it").bytes = bytes;
         let call = stage.go(beside);
         stage.serve(call, usage(100, 0));
+        let home = stage.memory().homes.pop().unwrap();
+        assert_eq!(home.key, id(if knows { "b" } else { "a" }), "{bytes} after {minutes} min");
         let stay = stays(&mut stage, turn(10)).1;
         assert_eq!(stay, Some(if knows { Stay::Kept { tokens: CACHED } } else { Stay::New }), "{bytes}");
     }
