@@ -47,6 +47,11 @@ mod tests {
             let cost = f64::from(u32::try_from(weighed(1_000, seconds * 1_000_000_000)).unwrap());
             assert!((cost / 1_000.0 - factor).abs() <= factor / 500.0 + 0.001, "{cost} after {seconds} s");
         }
+        // Between two steps of the table, which are an eighth of a power apart.
+        for (millis, factor) in [(125, 0.064_494), (2_100, 1.857_651), (6_060, 19.697_233)] {
+            let cost = f64::from(u32::try_from(weighed(1_000, millis * 1_000_000)).unwrap());
+            assert!((cost / 1_000.0 - factor).abs() <= factor / 200.0 + 0.002, "{cost} after {millis} ms");
+        }
         let costs: Vec<_> = (0..=800).map(|tenths| weighed(1_000, tenths * 100_000_000)).collect();
         assert!(costs.is_sorted(), "a longer backlog is never cheaper");
         assert_eq!(costs.last(), Some(&weighed(1_000, u64::MAX)), "it ends somewhere");
