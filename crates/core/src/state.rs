@@ -240,7 +240,8 @@ impl State {
     pub fn note_text(&mut self, lease: &Lease, text: Text) {
         if let Some(book) = &lease.book {
             let class = self.resolve(book.domain).class;
-            self.estimates.entry(class).or_default().note_text(text);
+            let tokens = lease.plausible(Usage { output: text.tokens, ..Usage::ZERO }).output;
+            self.estimates.entry(class).or_default().note_text(Text { tokens, ..text });
         }
     }
 

@@ -23,8 +23,7 @@ impl Text {
 
     /// How many tokens so many bytes have, if they are like this.
     pub fn tokens_in(self, bytes: u64) -> u64 {
-        let tokens = u128::from(bytes) * u128::from(self.tokens) / u128::from(self.bytes.max(1));
-        u64::try_from(tokens).unwrap_or(u64::MAX)
+        bytes.saturating_mul(self.tokens) / self.bytes.max(1)
     }
 
     /// Is it as much as is ever kept?

@@ -434,6 +434,14 @@ fn how_many_tokens_texts_have_is_learned_by_class_and_survives_a_restart() {
     let learned = stage.state.text(lease).tokens_in(1_000);
     assert!((3_800..=4_000).contains(&learned), "{learned}");
     stage.close(call, usage(10, 10));
+    // A provider who cannot count does not count for much.
+    let mut need = about("absurd", takes(10, 10));
+    need.size.as_mut().unwrap().max_tokens = Some(4_000);
+    let call = stage.go(need);
+    let lease = call.lease.as_ref().unwrap();
+    stage.state.note_text(lease, Text { bytes: 1_000, tokens: u64::MAX });
+    assert!(stage.state.text(lease).tokens_in(1_000) <= 1_000);
+    stage.leave(call);
     let like = |stage: &mut Stage, model: &str| {
         let call = stage.go(about(model, takes(10, 10)));
         let text = stage.state.text(call.lease.as_ref().unwrap());
