@@ -183,7 +183,7 @@ impl Stage {
         loop {
             tokio::select! {
                 () = crowd.gone() => break,
-                _ = self.signals.stop() => {
+                () = self.signals.over() => {
                     crowd.hush();
                     if std::mem::replace(&mut cue, Cue::Signal) == Cue::Signal {
                         break;
@@ -213,7 +213,7 @@ impl Stage {
         let mut ticks = interval(TICK);
         loop {
             tokio::select! {
-                _ = self.signals.stop() => break,
+                () = self.signals.over() => break,
                 now = ticks.tick() => {
                     self.look();
                     screen.wait(&self.carried.since(&before));

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 /// The program in an environment that must have no say: its forward proxy is nowhere.
 fn demo(arguments: &[&str]) -> Command {
@@ -54,12 +54,7 @@ fn a_newcomer_sees_what_each_key_carried_and_how_to_go_on() {
 
 #[test]
 fn it_stays_up_for_clients_until_it_is_interrupted() {
-    let mut child = demo(&["--no-workload", "--port", "0"]).stdout(Stdio::piped()).spawn().expect("it runs");
-    let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-    let mut invitation = String::new();
-    while !invitation.contains("ANTHROPIC_AUTH_TOKEN") {
-        assert_ne!(stdout.read_line(&mut invitation).expect("it is text"), 0, "it ended: {invitation}");
-    }
+    let (mut child, mut stdout, invitation) = inviting();
     let body = r#"{"model":"claude-opus-5-5","max_tokens":64,"messages":[{"role":"user","content":"sim: say hello"}]}"#;
     let answer = post(port(&invitation), body);
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""text":"hello""#), "{answer}");
@@ -68,6 +63,15 @@ fn it_stays_up_for_clients_until_it_is_interrupted() {
     stdout.read_to_string(&mut rest).expect("it is text");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
     assert_eq!(requests(&rest, "all"), Some(1), "what came meanwhile is shown at the end:\n{rest}");
+}
+
+/// It went on without anybody to see it.
+#[test]
+fn it_ends_with_its_terminal() {
+    let (mut child, mut stdout, _) = inviting();
+    kill(&child, "-HUP");
+    stdout.read_to_string(&mut String::new()).expect("it is text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]
@@ -137,7 +141,22 @@ fn post(port: u16, body: &str) -> String {
 }
 
 /// As Ctrl-C does.
+/// One that waits for clients, and what it printed by then.
+fn inviting() -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = demo(&["--no-workload", "--port", "0"]).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut invitation = String::new();
+    while !invitation.contains("ANTHROPIC_AUTH_TOKEN") {
+        assert_ne!(stdout.read_line(&mut invitation).expect("it is text"), 0, "it ended: {invitation}");
+    }
+    (child, stdout, invitation)
+}
+
 fn interrupt(child: &Child) {
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    kill(child, "-INT");
+}
+
+fn kill(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(status.expect("`kill` runs").success());
 }

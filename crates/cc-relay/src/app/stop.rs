@@ -50,6 +50,15 @@ impl Signals {
             }
         }
     }
+
+    /// Waits for the next signal that asks what was started by hand to end. It ends with its terminal.
+    pub(crate) async fn over(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
 }
 
 impl Stop {
