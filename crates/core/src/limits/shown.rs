@@ -38,12 +38,13 @@ impl Meter {
         let refilled = refill(rate, now.since(shown.asked));
         self.lower(most.saturating_add(promised).saturating_add(refilled), now);
         let proven = shown.since.map(|since| least.saturating_sub(signed(since)));
-        match proven {
+        if is_new {
             // Nothing was known of it, so it is as low as it may be.
-            _ if is_new => self.lower(proven.unwrap_or_default(), now),
-            // Whoever shows nothing left may owe any amount.
-            Some(proven) if remaining > 0 => self.raise(proven, now),
-            _ => {}
+            self.lower(proven.unwrap_or_default(), now);
+        }
+        // Whoever shows nothing left may owe any amount.
+        if let Some(proven) = proven.filter(|_| remaining > 0) {
+            self.raise(proven, now);
         }
     }
 

@@ -48,7 +48,7 @@ fn the_first_head_tells_a_limit_and_the_least_that_there_may_be() {
     assert_eq!(stage.limits("a"), [(Counted::Output, 600_000, 6_000, 4_500)]);
     // It is not more than a bucket holds, as far as that is known.
     let stage = taught(&requests(gauge(6_000, 5_000)));
-    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 599)]);
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 600)]);
     // Without a level it is taken to be full.
     let stage = taught(&requests(Gauge { limit: Some(6_000), ..Gauge::default() }));
     assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 599)]);
@@ -194,6 +194,32 @@ fn a_head_that_shows_nothing_left_forgives_no_debt() {
     let mut stage = taught(&input(gauge(600_000, 0)));
     assert_eq!(stage.would(takes(100, 0)), Told::Wait(at(60)));
     let (_call, _) = stage.wait(takes(100, 0));
+}
+
+/// Of a key with a small limit, six seconds' worth is next to nothing: after its first answer, which showed that it holds
+/// a minute's worth and has nearly all of that, the next call waited for twelve seconds.
+#[test]
+fn the_first_answer_shows_what_there_is_also_of_a_bucket_that_holds_more_than_was_thought() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut bucket = Bucket::full(30_000, Duration::from_mins(1), stage.now);
+    let mut call = stage.go(takes(8_000, 0));
+    bucket.take(8_000, stage.now);
+    stage.pass(300);
+    stage.learn(&mut call, &input(bucket.gauge(1_000, stage.now)));
+    stage.serve(call, usage(8_000, 0));
+    let [(Counted::Input, 30_000, burst, left)] = *stage.limits("a") else { panic!("it is limited") };
+    assert!((56_000..=60_000).contains(&burst) && (21_000..=22_150).contains(&left), "{burst} ms, {left}");
+    stage.go(takes(8_000, 0));
+    // Four of five requests.
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut bucket = Bucket::full(5, Duration::from_mins(1), stage.now);
+    let mut call = stage.go(takes(1, 0));
+    bucket.take(1, stage.now);
+    stage.pass(300);
+    stage.learn(&mut call, &requests(bucket.gauge(1, stage.now)));
+    stage.serve(call, usage(1, 0));
+    (0..4).for_each(|_| drop(stage.go(takes(1, 0))));
+    stage.wait(takes(1, 0));
 }
 
 #[test]
