@@ -4,6 +4,7 @@
 use std::io::{self, BufRead};
 
 use serde::Deserialize;
+use serde::de::Error as _;
 
 /// The version of the format that is read here.
 pub const VERSION: u32 = 1;
@@ -110,8 +111,27 @@ struct Dropped {
     dropped: u64,
 }
 
+/// Whatever is said to be later is damaged, in microseconds: a year.
+const LONGEST_US: u64 = 366 * 86_400 * 1_000_000;
+
 /// How the first line of each part begins.
 const HEAD: &[u8] = b"{\"cc_relay_recording\":";
+
+impl Recorded {
+    /// Its tokens as far as the relay believes a provider: a limit that one answer uses up for years foresees nothing.
+    fn plausible(self) -> Self {
+        /// Ten times the longest context there is.
+        const MOST: u64 = 10_000_000;
+        Self {
+            input: self.input.min(MOST),
+            cache_write: self.cache_write.min(MOST),
+            cache_write_long: self.cache_write_long.min(MOST),
+            cache_read: self.cache_read.min(MOST),
+            output: self.output.min(self.max_tokens.unwrap_or(MOST)).min(MOST),
+            ..self
+        }
+    }
+}
 
 impl Recording {
     /// Reads lines. Each start of a relay that records begins a new part of it.
@@ -149,7 +169,11 @@ impl Recording {
             self.dropped = self.dropped.saturating_add(serde_json::from_slice::<Dropped>(line)?.dropped);
         } else if !line.trim_ascii().is_empty() {
             let call: Recorded = serde_json::from_slice(line)?;
-            self.calls.push(Recorded { at: call.at.saturating_add(offset), ..call });
+            let at = call.at.saturating_add(offset);
+            if at.max(call.duration).max(call.waited) > LONGEST_US {
+                return Err(serde_json::Error::custom("no recording goes on for more than a year"));
+            }
+            self.calls.push(Recorded { at, ..call.plausible() });
         }
         Ok(())
     }
@@ -208,6 +232,22 @@ mod tests {
 
     fn read(parts: &[&str]) -> Recording {
         Recording::read(parts.concat().as_bytes()).unwrap()
+    }
+
+    /// Two such lines together made `plan` go on without end.
+    #[test]
+    fn what_nobody_believes_is_not_believed_here() {
+        let recording = read(&[
+            BEGIN,
+            &call(5, 10),
+            &call(1 << 63, 10),
+            "{\"at_us\":7,\"model\":\"m\",\"bytes\":9,\"status\":200,\"max_tokens\":100,\"output\":18446744073709551615}\n",
+            "{\"at_us\":8,\"model\":\"m\",\"bytes\":9,\"status\":200,\"input\":18446744073709551615}\n",
+        ]);
+        let seen: Vec<_> = recording.calls.iter().map(|call| (call.at, call.input, call.output)).collect();
+        assert_eq!(seen, [(5, 0, 0), (7, 0, 100), (8, 10_000_000, 0)]);
+        let what = "no recording goes on for more than a year".to_owned();
+        assert_eq!(recording.bad, [Bad { line: 3, what }]);
     }
 
     #[test]
