@@ -352,20 +352,9 @@ impl Terms {
         self.since
     }
 
-    /// What an answer says it used, as far as that can be: a limit must not be thought to be used up for years because
-    /// a provider cannot count.
+    /// What an answer says it used, as far as that can be believed.
     pub(crate) fn plausible(&self, usage: Usage) -> Usage {
-        /// Ten times the longest context there is, in tokens.
-        const MOST: u64 = 10_000_000;
-        let output = self.size.and_then(|size| size.max_tokens).unwrap_or(MOST);
-        let Usage { input, cache_write, cache_write_long, cache_read, .. } = usage;
-        Usage {
-            input: input.min(MOST),
-            output: usage.output.min(output),
-            cache_write: cache_write.min(MOST),
-            cache_write_long: cache_write_long.min(MOST),
-            cache_read: cache_read.min(MOST),
-        }
+        usage.plausible(self.size.and_then(|size| size.max_tokens))
     }
 
     /// What becomes of its conversation's prompt cache.

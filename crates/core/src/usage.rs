@@ -28,6 +28,20 @@ impl Usage {
         self.input.saturating_add(self.cache_write)
     }
 
+    /// This as far as it can be believed, of a call that may be answered with so many tokens: a limit must not be thought
+    /// to be used up for years because a provider cannot count.
+    pub fn plausible(self, max_tokens: Option<u64>) -> Self {
+        /// Ten times the longest context there is.
+        const MOST: u64 = 10_000_000;
+        Self {
+            input: self.input.min(MOST),
+            output: self.output.min(max_tokens.unwrap_or(MOST)),
+            cache_write: self.cache_write.min(MOST),
+            cache_write_long: self.cache_write_long.min(MOST),
+            cache_read: self.cache_read.min(MOST),
+        }
+    }
+
     /// This without `other`, but never below nothing.
     pub const fn less(self, other: Self) -> Self {
         Self {

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead};
 
+use relay_core::Usage;
 use serde::Deserialize;
 use serde::de::Error as _;
 
@@ -118,18 +119,12 @@ const LONGEST_US: u64 = 366 * 86_400 * 1_000_000;
 const HEAD: &[u8] = b"{\"cc_relay_recording\":";
 
 impl Recorded {
-    /// Its tokens as far as the relay believes a provider: a limit that one answer uses up for years foresees nothing.
+    /// With its tokens as far as the relay believes a provider.
     fn plausible(self) -> Self {
-        /// Ten times the longest context there is.
-        const MOST: u64 = 10_000_000;
-        Self {
-            input: self.input.min(MOST),
-            cache_write: self.cache_write.min(MOST),
-            cache_write_long: self.cache_write_long.min(MOST),
-            cache_read: self.cache_read.min(MOST),
-            output: self.output.min(self.max_tokens.unwrap_or(MOST)).min(MOST),
-            ..self
-        }
+        let Self { input, output, cache_write, cache_write_long, cache_read, max_tokens, .. } = self;
+        let told = Usage { input, output, cache_write, cache_write_long, cache_read };
+        let Usage { input, output, cache_write, cache_write_long, cache_read } = told.plausible(max_tokens);
+        Self { input, cache_write, cache_write_long, cache_read, output, ..self }
     }
 }
 
