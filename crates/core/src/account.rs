@@ -221,6 +221,11 @@ impl Account {
         self.domains.iter().map(|(class, domain)| (*class, domain))
     }
 
+    /// Nothing is owed to its limits any more.
+    pub(crate) fn forgive(&mut self, now: Time) {
+        self.domains.iter_mut().for_each(|(_, domain)| domain.limits.forgive(now));
+    }
+
     pub(crate) fn domain(&self, class: ClassId) -> Option<&Domain> {
         self.domains.iter().find(|(own, _)| *own == class).map(|(_, domain)| domain)
     }

@@ -280,6 +280,12 @@ impl Limits {
         self.look();
     }
 
+    /// Nothing is owed any more.
+    pub(crate) fn forgive(&mut self, now: Time) {
+        self.meters.iter_mut().for_each(|meter| meter.raise(0, now));
+        self.look();
+    }
+
     /// There is no limit of that any more.
     pub(crate) fn lift(&mut self, counted: Counted) {
         self.of_mut(counted).unlimit();

@@ -6,7 +6,8 @@
 //! Levels are kept in sixty-billionths of a unit, for then a rate of `r` units a minute adds exactly `r` of them each
 //! nanosecond: nothing is ever rounded, and two replays agree to the bit.
 
-use std::num::NonZero;
+mod bucket;
+
 use std::time::Duration;
 
 use crate::flow::{AHEAD, Flow, Flows, N_AHEAD};
@@ -14,12 +15,9 @@ use crate::limits::LONGEST_BURST;
 use crate::rest::LONGEST_REST;
 use crate::time::Time;
 
-/// Parts of one unit: the nanoseconds of a minute.
-const PARTS: i128 = 60_000_000_000;
+use self::bucket::{Bucket, PARTS, capacity, duration, nanoseconds, parts, whole};
 
-const ONE: NonZero<i128> = NonZero::new(PARTS).expect("it is not zero");
-
-/// The same in milliseconds.
+/// The milliseconds of a minute.
 const MILLIS: u64 = 60_000;
 
 /// So many units, in a minute or at all, are beyond what anybody has; times any of the milliseconds here, fewer fit into
@@ -80,18 +78,6 @@ impl Recent {
     }
 }
 
-/// A token bucket.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Bucket {
-    /// Units a minute.
-    rate: u64,
-    /// In parts; at least one unit. That it is never zero saves the word that tells whether there is a bucket.
-    capacity: NonZero<i128>,
-    /// In parts, as it was at `at`. Below zero it is debt, which refill repays.
-    level: i128,
-    at: Time,
-}
-
 impl Meter {
     /// Units a minute, if they are limited.
     pub(crate) fn rate(&self) -> Option<u64> {
@@ -108,6 +94,15 @@ impl Meter {
     pub(crate) fn available(&self, now: Time) -> Option<u64> {
         let left = |bucket: &Bucket| whole(bucket.level_at(now) - parts(self.promised.units()));
         self.bucket.as_ref().map(left)
+    }
+
+    /// Whole units that are owed, and how long it takes until they are not, if nothing more is taken.
+    pub(crate) fn owed(&self, now: Time) -> (u64, Duration) {
+        let owed = |bucket: &Bucket| {
+            let parts = (-bucket.level_at(now)).max(0);
+            (whole(parts + PARTS - 1), bucket.gains(parts).map_or(Duration::MAX, duration))
+        };
+        self.bucket.as_ref().map(owed).unwrap_or_default()
     }
 
     /// A look at it, without asking what it is.
@@ -417,81 +412,6 @@ impl Meter {
         let risen = self.slack(bucket, level, ahead, later) - slack;
         Some(since + (missing * span + risen - 1) / risen)
     }
-}
-
-impl Bucket {
-    fn full(rate: u64, burst: Duration, now: Time) -> Self {
-        let capacity = capacity(rate, burst);
-        Self { rate, capacity, level: capacity.get(), at: now }
-    }
-
-    fn level_at(&self, now: Time) -> i128 {
-        let added = self.adds(now.nanoseconds_since(self.at));
-        self.capacity.get().min(self.level.saturating_add(added))
-    }
-
-    /// What so many nanoseconds add: the product of two words, which is one multiplication.
-    fn adds(&self, nanoseconds: u64) -> i128 {
-        i128::try_from(u128::from(nanoseconds) * u128::from(self.rate)).unwrap_or(i128::MAX)
-    }
-
-    fn refill(&mut self, now: Time) {
-        self.level = self.level_at(now);
-        self.at = self.at.max(now);
-    }
-
-    /// After how many nanoseconds it has gained that; none if it never gains anything.
-    fn gains(&self, parts: i128) -> Option<i128> {
-        let rate = i128::from(self.rate);
-        if parts == 0 { Some(0) } else { (rate > 0).then(|| (parts + rate - 1) / rate) }
-    }
-
-    /// How long it takes to refill that, in nanoseconds.
-    fn refills(&self, parts: i128) -> u64 {
-        let rate = self.rate.max(1);
-        // To divide numbers of twice the length costs ten times as much.
-        match u64::try_from(parts.max(0)) {
-            Ok(parts) => parts / rate,
-            Err(_) => u64::try_from(parts / i128::from(rate)).unwrap_or(u64::MAX),
-        }
-    }
-
-    /// What must be left at some moment for a flow that begins so many milliseconds before it, in parts. Of one that
-    /// wants more than there can be, all that there can be: otherwise it would starve.
-    fn need(&self, flow: Flow, millis: u64) -> i128 {
-        let most = self.capacity.get() + nanoseconds(millis) * i128::from(self.rate);
-        parts(flow.after(millis)).min(most)
-    }
-
-    /// How long before a moment a flow may begin that must not have taken more than that by then, in nanoseconds.
-    fn grows_to(&self, flow: Flow, first: i128, slack: i128) -> i128 {
-        // A unit a second is sixty parts a nanosecond.
-        let paced = flow.pace.map_or(0, |pace| (slack - first) / (60 * i128::from(pace.max(1))));
-        let refilled = (slack - self.capacity.get()).max(0) / i128::from(self.rate.max(1));
-        paced.max(refilled)
-    }
-}
-
-/// What never holds one unit serves nobody, so it holds one.
-fn capacity(rate: u64, burst: Duration) -> NonZero<i128> {
-    let burst = i128::try_from(burst.as_nanos()).unwrap_or(i128::MAX);
-    NonZero::new(i128::from(rate).saturating_mul(burst)).map_or(ONE, |held| held.max(ONE))
-}
-
-fn parts(units: u64) -> i128 {
-    i128::from(units) * PARTS
-}
-
-fn nanoseconds(millis: u64) -> i128 {
-    i128::from(millis) * 1_000_000
-}
-
-fn duration(nanoseconds: i128) -> Duration {
-    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
-}
-
-fn whole(parts: i128) -> u64 {
-    u64::try_from(parts.max(0) / PARTS).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

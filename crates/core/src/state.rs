@@ -11,6 +11,7 @@ mod gate;
 mod home;
 mod inventory;
 mod lines;
+mod pardon;
 mod pool;
 mod remember;
 mod report;
@@ -260,17 +261,6 @@ impl State {
     /// Which key owns it, if that is known and the key is still there.
     pub fn owner(&self, name: &str) -> Option<KeyId> {
         self.owners.of(name).filter(|key| self.fleet.providers.iter().any(|provider| provider.has(*key)))
-    }
-
-    /// Everything held against a key is forgotten, and against the organization that it is known to be of: it was
-    /// renewed, or an operator says so.
-    pub fn pardon(&mut self, key: KeyId) {
-        let Some(standing) = self.keys.get_mut(key) else { return };
-        let (held, account) = (standing.pardon(), standing.account);
-        let spent = self.accounts.get_mut(account).rests.clear();
-        if held || spent {
-            self.announce_back(key);
-        }
     }
 
     /// What happened since this was last asked.

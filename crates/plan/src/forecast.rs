@@ -101,14 +101,14 @@ impl Forecast {
         let outcome = question.run(estate, (0, runs + MOST_TRIED));
         let limits = limits(estate, &outcome);
         let mut tried: Vec<(usize, usize)> = Vec::new();
+        // Calls that come at once wait for limits of which little is used, all in all.
+        let least = limits.first().map_or(0.0, |fullest| fullest.part.min(LEAST_USED));
         for Used { organization, meter, part, .. } in &limits {
-            if *part >= LEAST_USED && tried.len() < MOST_TRIED && !tried.contains(&(*organization, *meter)) {
+            if *part >= least && tried.len() < MOST_TRIED && !tried.contains(&(*organization, *meter)) {
                 tried.push((*organization, *meter));
             }
         }
-        let held_back = outcome.all().refused > 0
-            || outcome.refused_upstream > 0
-            || outcome.waits.all.mean() > LEAST_WAIT;
+        let held_back = outcome.is_refused() || outcome.waits.all.mean() > LEAST_WAIT;
         tried.truncate(if held_back { MOST_TRIED } else { 0 });
         let all = runs + tried.len();
         let in_turn = caches.then(|| question.in_turn((1, all)));

@@ -247,8 +247,8 @@ impl Announced {
         let limits = keys.find(|known| known.id == key).map(|key| key.limits).unwrap_or_default();
         let of_lists = limits
             .into_iter()
-            .filter(|limit| limit.holder == Holder::Workspace && limit.counted != Counted::Tokens);
-        of_lists.map(|limit| (limit.class, limit.counted)).collect()
+            .filter(|limit| limit.holder == Some(Holder::Workspace) && limit.counted != Counted::Tokens);
+        of_lists.filter_map(|limit| Some((limit.class?, limit.counted))).collect()
     }
 
     fn complain(&mut self, failure: &Failure) {

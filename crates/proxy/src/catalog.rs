@@ -13,7 +13,7 @@ use crate::admit::Standing;
 use crate::escape::unescaped;
 use crate::exchange::Exchange;
 use crate::outgoing::{self, Outgoing};
-use crate::reject::{Denied, Reject};
+use crate::reject::{Denied, Reject, whole};
 use crate::relay::Relay;
 use crate::snapshot::{Snapshot, Upstream};
 use crate::surface::Surface;
@@ -188,7 +188,7 @@ fn reset(relay: &Relay, snapshot: &Snapshot, provider: &str, key: Option<&str>) 
         return None;
     }
     for key in &keys {
-        relay.live.pardon(key.id);
+        relay.live.reset(key.id);
     }
     let labels: Vec<_> = keys.iter().map(|key| key.label.as_str()).collect();
     Some(json!({"object": "reset", "provider": upstream.name, "key_ids": labels}))
@@ -224,7 +224,7 @@ fn window(window: &relay_core::WindowReport, now: relay_core::Time) -> Value {
     })
 }
 
-/// One limit. Keys of one organization show the same ones, for they share them.
+/// One limit. Keys of one organization show the same ones, for they share them; what their operator caps is each one's own.
 fn limit(limit: &relay_core::LimitReport) -> Value {
     let counted = match limit.counted {
         relay_core::Counted::Requests => "requests",
@@ -233,15 +233,18 @@ fn limit(limit: &relay_core::LimitReport) -> Value {
         relay_core::Counted::Tokens => "tokens",
     };
     let holder = match limit.holder {
-        relay_core::Holder::Organization => "organization",
-        relay_core::Holder::Workspace => "workspace",
+        Some(relay_core::Holder::Organization) => "organization",
+        Some(relay_core::Holder::Workspace) => "workspace",
+        None => "key",
     };
     json!({
         "holder": holder,
-        "model_class": limit.class.as_str(),
+        "model_class": limit.class.as_ref().map(relay_core::Class::as_str),
         "counted": counted,
         "per_minute": limit.per_minute,
         "available": limit.available,
+        "owed": limit.owed,
+        "owes_for_seconds": whole(limit.owes_for),
         "burst_seconds": limit.burst.as_secs(),
     })
 }

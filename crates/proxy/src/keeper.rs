@@ -102,7 +102,7 @@ impl Found {
 }
 
 impl Keeper {
-    /// Writes what is new every now and then, until the relay drains.
+    /// Writes what is new every now and then, and what an operator says at once, until the relay drains.
     pub(crate) async fn run(self: Arc<Self>, mut draining: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + EVERY, EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -110,6 +110,7 @@ impl Keeper {
             tokio::select! {
                 () = drained(&mut draining) => return,
                 _ = ticks.tick() => {}
+                () = self.live.is_told() => {}
             }
             // The end of the relay is not kept waiting by a disk that is.
             tokio::select! {

@@ -35,6 +35,8 @@ pub(crate) struct Live {
     tasks: Tasks,
     /// Heard by the one who calls those whose moment has come: the next moment is sooner than he thinks.
     sooner: Notify,
+    /// Heard by the one who keeps what is known.
+    told: Notify,
     me: Weak<Self>,
 }
 
@@ -62,8 +64,8 @@ pub(crate) enum Onward {
 impl Live {
     pub(crate) fn new(clock: Arc<Clock>, tasks: Tasks) -> Arc<Self> {
         Arc::new_cyclic(|me| {
-            let (locked, sooner, dice) = (Lock::default(), Notify::new(), Dice::seeded());
-            Self { locked, clock, dice, tasks, sooner, me: me.clone() }
+            let (locked, sooner, told) = <(Lock<Locked>, Notify, Notify)>::default();
+            Self { locked, clock, dice: Dice::seeded(), tasks, sooner, told, me: me.clone() }
         })
     }
 
@@ -251,6 +253,18 @@ impl Live {
     /// Forgets what is held against a key.
     pub(crate) fn pardon(&self, key: KeyId) {
         self.change(self.now(), |state| state.pardon(key));
+    }
+
+    /// An operator says so: what it owes is forgiven too, and that is not lost if the relay is killed.
+    pub(crate) fn reset(&self, key: KeyId) {
+        let now = self.now();
+        self.change(now, |state| state.reset(key, now));
+        self.told.notify_one();
+    }
+
+    /// When an operator has said something that is not to be forgotten.
+    pub(crate) async fn is_told(&self) {
+        self.told.notified().await;
     }
 
     /// Everything, for operators.

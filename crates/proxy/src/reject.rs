@@ -285,7 +285,7 @@ fn spent(until: Time, now: Time) -> Face {
 }
 
 /// Whole seconds. Rounded up, and never clamped: a client that comes back sooner is refused again.
-fn whole(wait: Duration) -> u64 {
+pub(crate) fn whole(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 

@@ -7,6 +7,12 @@ use crate::meter::Meter;
 use crate::quota::Gauge;
 use crate::time::Time;
 
+/// When a limit is full again comes in whole seconds, rounded this way or that.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// In nanoseconds.
+const MINUTE: u128 = 60_000_000_000;
+
 /// What one answer shows of one limit.
 pub(super) struct Shown<'a> {
     pub(super) gauge: &'a Gauge,
@@ -37,15 +43,27 @@ impl Meter {
         let promised = signed(self.promised().at(0));
         let refilled = refill(rate, now.since(shown.asked));
         self.lower(most.saturating_add(promised).saturating_add(refilled), now);
-        let proven = shown.since.map(|since| least.saturating_sub(signed(since)));
+        let proven = if least > 0 {
+            Some(least)
+        } else {
+            self.least_by_reset(shown, now).map(|least| least.min(most))
+        };
+        let less_others = |units: i64| shown.since.map(|since| units.saturating_sub(signed(since)));
         if is_new {
             // Nothing was known of it, so it is as low as it may be.
-            self.lower(proven.unwrap_or_default(), now);
+            self.lower(less_others(proven.unwrap_or(least)).unwrap_or_default(), now);
         }
-        // Whoever shows nothing left may owe any amount.
-        if let Some(proven) = proven.filter(|_| remaining > 0) {
+        if let Some(proven) = proven.and_then(less_others) {
             self.raise(proven, now);
         }
+    }
+
+    /// Whoever shows nothing left may owe any amount, but not more than what will have come back once it is full.
+    fn least_by_reset(&self, shown: &Shown<'_>, now: Time) -> Option<i64> {
+        let (rate, reset) = (self.rate()?, shown.gauge.reset?);
+        let full = u128::from(rate) * self.burst()?.as_nanos() / MINUTE;
+        let full = i64::try_from(full).unwrap_or(i64::MAX);
+        Some(full.saturating_sub(refill(rate, reset.since(now) + SECOND)))
     }
 
     /// How much it holds follows from what it has and how long it takes to be full.
@@ -56,14 +74,12 @@ impl Meter {
         (longest, shortest): (Duration, Duration),
         now: Time,
     ) {
-        /// That moment comes in whole seconds, rounded this way or that.
-        const SECOND: Duration = Duration::from_secs(1);
         /// And so does the one from which it is reckoned, the `date` of the answer, rounded down. One is rounded up and
         /// the other down, at worst.
         const SECONDS: Duration = Duration::from_secs(2);
         let burst = |units: i64, more: Duration| {
             let units = u64::try_from(units).unwrap_or_default();
-            let held = u128::from(units) * 60_000_000_000 / u128::from(rate.max(1));
+            let held = u128::from(units) * MINUTE / u128::from(rate.max(1));
             Duration::from_nanos(u64::try_from(held).unwrap_or(u64::MAX)).saturating_add(more)
         };
         let (low, high) = (burst(least, shortest.saturating_sub(SECONDS)), burst(most, longest + SECOND));
@@ -79,7 +95,7 @@ fn signed(units: u64) -> i64 {
     i64::try_from(units).unwrap_or(i64::MAX)
 }
 
-/// What a rate adds in that time.
+/// What a rate adds in that time, at most: rounded up.
 fn refill(rate: u64, time: Duration) -> i64 {
-    i64::try_from(u128::from(rate) * time.as_nanos() / 60_000_000_000).unwrap_or(i64::MAX)
+    i64::try_from((u128::from(rate) * time.as_nanos()).div_ceil(MINUTE)).unwrap_or(i64::MAX)
 }

@@ -53,7 +53,7 @@ pub struct KeyReport {
     pub organization: Option<String>,
     /// Its workspace there, once an answer has named it.
     pub workspace: Option<String>,
-    /// The limits that are known, of its organization's and of its workspace's; those that keys share are told with
+    /// The limits that are known, of its organization, of its workspace and its own; those that keys share are told with
     /// each of them.
     pub limits: Vec<LimitReport>,
     /// The windows of its subscription, as far as they have not been reset since they were told of.
@@ -72,10 +72,10 @@ pub enum Holder {
 /// One limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LimitReport {
-    /// Whose it is.
-    pub holder: Holder,
-    /// Of which models.
-    pub class: Class,
+    /// Whose it is. None: the key's own, to which its operator caps it.
+    pub holder: Option<Holder>,
+    /// Of which models. None: of all together.
+    pub class: Option<Class>,
     /// What is counted.
     pub counted: Counted,
     /// How many a minute.
@@ -84,6 +84,10 @@ pub struct LimitReport {
     pub burst: Duration,
     /// How many are neither used nor promised; 0 in debt.
     pub available: u64,
+    /// How many are owed: what was used turned out to be more than there was. Nobody is served before they are back.
+    pub owed: u64,
+    /// How long that takes.
+    pub owes_for: Duration,
 }
 
 /// One window of a subscription.
@@ -170,15 +174,16 @@ impl State {
             (Holder::Workspace, self.workspaces.get(standing.workspace)),
         ];
         let domains = accounts.into_iter().flat_map(|(holder, account)| {
-            account.domains().map(move |(class, domain)| (holder, class, domain))
+            let class = |class| Some(self.classes.name(class));
+            account.domains().map(move |(id, domain)| (Some(holder), class(id), &domain.limits))
         });
-        let all = domains.flat_map(|(holder, class, domain)| {
-            COUNTED.map(|counted| (holder, class, domain.limits.of(counted), counted))
+        let all = domains.chain([(None, None, &standing.caps)]).flat_map(|(holder, class, limits)| {
+            COUNTED.map(|counted| (holder, class.clone(), limits.of(counted), counted))
         });
         let known = all.filter_map(|(holder, class, meter, counted)| {
             let (per_minute, burst) = meter.rate().zip(meter.burst())?;
-            let (class, available) = (self.classes.name(class), meter.available(now)?);
-            Some(LimitReport { holder, class, counted, per_minute, burst, available })
+            let (available, (owed, owes_for)) = (meter.available(now)?, meter.owed(now));
+            Some(LimitReport { holder, class, counted, per_minute, burst, available, owed, owes_for })
         });
         known.collect()
     }

@@ -1,8 +1,10 @@
 //! What a lease reserves, takes, owes and gives back.
 
-use relay_core::{Breakage, Extent, Size, Usage, Verdict};
+use std::time::Duration;
 
-use crate::stage::{Call, Stage, Told, at, capped, fleet, sized, takes, usage};
+use relay_core::{Breakage, Counted, Extent, Holder, LimitReport, Quota, Size, Usage, Verdict};
+
+use crate::stage::{Call, Stage, Told, at, capped, fleet, gauge, key, organization, sized, takes, usage};
 
 /// 600 a minute are ten a second, and sixty at once.
 const TEN: Option<u64> = Some(600);
@@ -132,6 +134,45 @@ fn what_a_provider_counts_depends_on_what_it_answers() {
     assert!(!stage.judge(&mut call, Verdict::KeyBad(Extent::Key)));
     stage.state.pardon(stage.fleet.providers[0].keys[0].id);
     assert_eq!(left(&mut stage), nothing);
+}
+
+/// A key that had answered with ten minutes' worth looked healthy, and a reset did nothing about it.
+#[test]
+fn what_a_key_owes_is_shown_and_forgiven_when_an_operator_says_so() {
+    let mut stage = Stage::new(fleet(vec![capped("a", [None, Some(6_000), TEN])]));
+    let owed = |stage: &Stage| {
+        let shown = |limit: &LimitReport| {
+            (limit.holder, limit.class.clone(), limit.counted, limit.available, limit.owed, limit.owes_for)
+        };
+        stage.key("a").limits.iter().map(shown).collect::<Vec<_>>()
+    };
+    let of_key = |counted, available, owed, seconds| {
+        (None, None, counted, available, owed, Duration::from_secs(seconds))
+    };
+    let nothing = of_key(Counted::Input, 600, 0, 0);
+    assert_eq!(owed(&stage), [nothing.clone(), of_key(Counted::Output, 60, 0, 0)]);
+    let call = stage.go(takes(0, 1));
+    stage.serve(call, usage(0, 160));
+    assert_eq!(owed(&stage), [nothing.clone(), of_key(Counted::Output, 0, 100, 10)]);
+    let (waits, until) = stage.wait(takes(0, 1));
+    assert_eq!(until, at(10_100));
+    // As it was renewed, say: what its calls took was taken.
+    stage.state.pardon(stage.fleet.providers[0].keys[0].id);
+    assert_eq!(stage.would(takes(0, 1)), Told::Wait(at(10_200)));
+    stage.state.reset(stage.fleet.providers[0].keys[0].id, stage.now);
+    assert_eq!(owed(&stage), [nothing, of_key(Counted::Output, 0, 0, 0)]);
+    stage.pass(100);
+    assert_eq!(stage.woken(), [waits.ticket.expect("it waits")]);
+    // What an organization owes, and one of its workspaces.
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut call = stage.go(takes(1, 1));
+    let quota = Quota { output: gauge(600, 0), tokens: gauge(600, 0), ..organization("o") };
+    stage.learn(&mut call, &quota);
+    stage.serve(call, usage(1, 600));
+    let of = |stage: &Stage| stage.key("a").limits.iter().map(|it| (it.holder, it.owed)).collect::<Vec<_>>();
+    assert_eq!(of(&stage), [(Some(Holder::Organization), 1_100), (Some(Holder::Workspace), 1_100)]);
+    stage.state.reset(stage.fleet.providers[0].keys[0].id, stage.now);
+    assert_eq!(of(&stage), [(Some(Holder::Organization), 0), (Some(Holder::Workspace), 0)]);
 }
 
 #[test]

@@ -67,7 +67,12 @@ fn a_class_has_its_own_limits() {
         stage.limits("a"),
         [(Counted::Requests, 6_000, 6_000, 500), (Counted::Requests, 600, 6_000, 20)]
     );
-    let classes: Vec<_> = stage.key("a").limits.iter().map(|limit| limit.class.as_str().to_owned()).collect();
+    let classes: Vec<_> = stage
+        .key("a")
+        .limits
+        .iter()
+        .map(|limit| limit.class.as_ref().expect("it is of one").as_str().to_owned())
+        .collect();
     assert_eq!(classes, ["m", "x"]);
 }
 
@@ -194,6 +199,55 @@ fn a_head_that_shows_nothing_left_forgives_no_debt() {
     let mut stage = taught(&input(gauge(600_000, 0)));
     assert_eq!(stage.would(takes(100, 0)), Told::Wait(at(60)));
     let (_call, _) = stage.wait(takes(100, 0));
+}
+
+/// When it will be full says how much it can owe: after a call that used five minutes' worth, a key rested for five
+/// minutes, though its provider said that it would be full in one.
+#[test]
+fn a_head_that_says_when_a_bucket_will_be_full_shows_how_much_it_owes_at_most() {
+    let full_in = |seconds: u64| Gauge { reset: Some(at(seconds * 1_000)), ..gauge(60_000, 0) };
+    let mut stage = taught(&input(gauge(60_000, 5_000)));
+    let mut call = stage.go(takes(1_000, 0));
+    stage.learn(&mut call, &input(gauge(60_000, 0)));
+    stage.serve(call, usage(300_000, 0));
+    let Told::Wait(until) = stage.would(takes(1_000, 0)) else { panic!("it waits") };
+    assert!(until > at(290_000), "{until:?}");
+    let mut stage = taught(&input(gauge(60_000, 5_000)));
+    let mut call = stage.go(takes(1_000, 0));
+    stage.learn(&mut call, &input(full_in(60)));
+    stage.serve(call, usage(300_000, 0));
+    // 60 seconds and one, for that moment is rounded: less the six which it holds.
+    assert_eq!(stage.would(takes(1_000, 0)), Told::Wait(at(56_000)));
+    // And never more than it shows.
+    let stage = taught(&input(full_in(0)));
+    assert_eq!(stage.limits("a")[0].3, 500);
+    // Of a small limit, all of what is there may be rounded away.
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut bucket = Bucket::full(600, Duration::from_secs(6), stage.now);
+    let mut call = stage.go(takes(0, 5));
+    bucket.take(5, stage.now);
+    stage.pass(300);
+    stage.learn(&mut call, &output(bucket.gauge(1_000, stage.now)));
+    stage.serve(call, usage(0, 5));
+    let [(Counted::Output, 600, 6_000, left)] = *stage.limits("a") else { panic!("it is limited") };
+    assert!((30..=58).contains(&left), "{left}");
+    stage.go(takes(0, 5));
+}
+
+/// Of two requests a second that answer late, parts of a request are refilled meanwhile: a call was let go only every 0.7
+/// seconds, for these were cut off.
+#[test]
+fn a_head_that_comes_late_does_not_take_away_part_of_a_unit() {
+    let mut stage = taught(&requests(gauge(120, 0)));
+    stage.pass(500);
+    for _ in 0..4 {
+        let mut call = stage.go(takes(1, 0));
+        stage.pass(200);
+        stage.learn(&mut call, &requests(gauge(120, 0)));
+        stage.serve(call, usage(1, 0));
+        assert_eq!(stage.would(takes(1, 0)), Told::Wait(stage.now + Duration::from_millis(300)));
+        stage.pass(300);
+    }
 }
 
 /// Of a key with a small limit, six seconds' worth is next to nothing: after its first answer, which showed that it holds

@@ -184,6 +184,10 @@ impl Report {
         };
         match self.first() {
             Some(raise) => format!("{}, {what_for}", self.limit_name(raise)),
+            None if self.forecast.outcome.is_refused() => {
+                "nothing, for a quarter more of any limit would not help; `--burst` says how much they hold"
+                    .to_owned()
+            }
             None => "nothing, for no limit holds these calls back".to_owned(),
         }
     }

@@ -146,6 +146,11 @@ impl Outcome {
         self.gauges.iter().map(|gauge| gauge.overshoot).max().unwrap_or_default()
     }
 
+    /// Was any call refused, by the relay or by a provider?
+    pub fn is_refused(&self) -> bool {
+        self.refused_upstream > 0 || self.kinds.iter().any(|kind| kind.refused > 0)
+    }
+
     /// All calls.
     pub fn all(&self) -> Served {
         self.kinds.iter().fold(Served::default(), |sum, kind| Served {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Request;
 use relay_core::{Time, Unready};
-use relay_testkit::story::{BEGIN, Manner, Told, ask};
+use relay_testkit::story::{BEGIN, Manner, Told, ask, post};
 use relay_testkit::{Log, Reply, Story, replies, story};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -156,6 +156,22 @@ async fn whoever_is_killed_forgets_what_he_learned_in_the_last_ten_seconds() {
         assert_eq!(second.ask_whole("hi").await.status, 200);
     }
     assert_eq!(second.keys("a"), ["sk-a-2", "sk-a-3"], "that the second one rests was not written yet");
+    end(first).await;
+}
+
+/// `cc-relay reset`, and a crash within ten seconds: the key rested again.
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_forgave_is_forgiven_also_if_the_relay_is_killed_a_moment_later() {
+    let (_folder, file) = place();
+    let first = relay(&file, Duration::ZERO, 1, [replies::spent("300")]).start().await;
+    assert_eq!(first.ask_whole("hi").await.status, 429);
+    tokio::time::sleep(12 * SECOND).await;
+    assert_eq!(first.send(post("/v1/providers/a/reset", "")).await.status, 200);
+    tokio::time::sleep(SECOND).await;
+    let (_left, left) = left_by_a_crash(&file);
+    let second = relay(&left, 20 * SECOND, 1, hellos(1)).start().await;
+    assert_eq!(rests(&second), None);
+    assert_eq!(second.ask_whole("hi").await.status, 200);
     end(first).await;
 }
 
