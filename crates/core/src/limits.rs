@@ -45,8 +45,9 @@ pub(crate) const PRIOR_BURST: Duration = Duration::from_secs(6);
 /// The most that any bucket is taken to hold: what a minute adds, for that is how limits are written.
 pub(crate) const LONGEST_BURST: Duration = Duration::from_mins(1);
 
-/// The least: a bucket that refused although it was thought to have enough is taken to hold half as much.
-const SHORTEST_BURST: Duration = Duration::from_secs(1);
+/// The least: a bucket that refused although it was thought to have enough is taken to hold half as much. Whatever it is,
+/// one unit is there when it is full.
+const SHORTEST_BURST: Duration = Duration::from_millis(250);
 
 /// When a bucket that was thought too large has not refused for so long, it is taken to hold a quarter more again: most
 /// likely it was somebody else who had used it up. As long as limits are counted.

@@ -35,8 +35,7 @@ impl Meter {
             signed(remaining).saturating_sub(shown.rounded),
             signed(remaining).saturating_add(shown.rounded),
         );
-        // A bucket in debt shows nothing left.
-        if let Some(reset) = shown.gauge.reset.filter(|_| least > 0) {
+        if let Some(reset) = shown.gauge.reset {
             self.fit(rate, (least, most), (reset.since(shown.asked), reset.since(now)), now);
         }
         // What others of ours are promised may be in the level already, and was refilled since.
@@ -82,7 +81,9 @@ impl Meter {
             let held = u128::from(units) * MINUTE / u128::from(rate.max(1));
             Duration::from_nanos(u64::try_from(held).unwrap_or(u64::MAX)).saturating_add(more)
         };
-        let (low, high) = (burst(least, shortest.saturating_sub(SECONDS)), burst(most, longest + SECOND));
+        // A bucket in debt shows nothing left, and so nothing of how much it holds at least.
+        let low = if least > 0 { burst(least, shortest.saturating_sub(SECONDS)) } else { Duration::ZERO };
+        let high = burst(most, longest + SECOND);
         let Some(known) = self.burst() else { return };
         let fitted = known.max(low).min(high.max(low)).min(LONGEST_BURST);
         if fitted != known {

@@ -276,6 +276,38 @@ fn the_first_answer_shows_what_there_is_also_of_a_bucket_that_holds_more_than_wa
     stage.wait(takes(1, 0));
 }
 
+/// Of two a second that come one by one, each second request was refused for ever.
+#[test]
+fn a_bucket_that_holds_one_request_is_found_out() {
+    let mut stage = taught(&requests(gauge(120, 0)));
+    let mut bucket = Bucket::full(120, Duration::from_millis(500), stage.now);
+    let mut refused = 0;
+    for _ in 0..100 {
+        stage.pass(2_000);
+        // As many as come at once.
+        let asked: Vec<_> = (0..3).map(|_| stage.arrive(takes(1, 0))).collect();
+        for (mut call, told) in asked {
+            if let Some(ticket) = call.ticket {
+                stage.state.cancel(ticket);
+                continue;
+            }
+            assert!(matches!(told, Told::Go(_)), "{told:?}");
+            let fits = bucket.admits_at(1, stage.now) <= stage.now;
+            bucket.take(u64::from(fits), stage.now);
+            stage.learn(&mut call, &requests(bucket.gauge(1, stage.now)));
+            if fits {
+                stage.serve(call, usage(1, 0));
+            } else {
+                refused += 1;
+                assert!(
+                    !stage.judge(&mut call, Verdict::Spent { until: stage.now + Duration::from_secs(1) })
+                );
+            }
+        }
+    }
+    assert!(refused <= 4, "{refused}");
+}
+
 #[test]
 fn how_much_a_bucket_holds_follows_from_when_it_will_be_full() {
     let full_at =
@@ -292,9 +324,11 @@ fn how_much_a_bucket_holds_follows_from_when_it_will_be_full() {
     // What is known fits.
     let stage = taught(&requests(full_at(3, 300)));
     assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 300)]);
-    // A bucket in debt says nothing of what it holds.
+    // A bucket in debt says nothing of what it holds at least, and all the more of what it does at most.
     let stage = taught(&requests(full_at(50, 0)));
     assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 6_000, 0)]);
+    let stage = taught(&requests(full_at(1, 0)));
+    assert_eq!(stage.limits("a"), [(Counted::Requests, 6_000, 2_000, 0)]);
     // Of tokens, a level may be off by half a thousand.
     let seconds =
         |seconds: u64, remaining| Gauge { reset: Some(at(seconds * 1_000)), ..gauge(60_000, remaining) };
@@ -401,12 +435,12 @@ fn a_bucket_that_refuses_although_it_seemed_to_have_enough_holds_half_as_much() 
     });
     let limits = stage.limits("a");
     assert_eq!((limits[0].2, limits[0].3 > 0, limits[1].3), (3_000, true, 0), "it was not the requests");
-    // It never holds less than what a second adds.
+    // It never holds less than what a quarter of a second adds.
     stage.pass(60_000);
-    for _ in 0..3 {
+    for _ in 0..4 {
         spent(&mut stage, &Quota { retry_after: Some(Duration::from_secs(1)), ..Quota::default() });
     }
-    assert_eq!(stage.limits("a").iter().map(|limit| limit.2).collect::<Vec<_>>(), [1_000, 1_000]);
+    assert_eq!(stage.limits("a").iter().map(|limit| limit.2).collect::<Vec<_>>(), [250, 250]);
 }
 
 /// Each of many refusals that came at once halved the bucket, until it held no more than a second's worth.
