@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use relay_core::{Families, Price, Second, Strategy};
-use relay_providers::{Kind, Secret};
+use relay_providers::{Account, Kind, Secret};
 
 use crate::show::shown_command;
 
@@ -222,6 +222,8 @@ pub struct Provider {
     pub name: String,
     /// Its kind.
     pub kind: Kind,
+    /// What its account is told apart by, if it is a cloud.
+    pub account: Account,
     /// Where it is: scheme, authority, and perhaps a path and a query.
     pub base_url: http::Uri,
     /// The models it is listed with; for the listing only.

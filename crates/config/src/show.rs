@@ -128,7 +128,7 @@ fn provider(provider: &Provider) -> Value {
         .iter()
         .map(|(asked, sent)| (asked.clone(), Value::from(sent.as_str())))
         .collect();
-    json!({
+    let mut shown = json!({
         "name": provider.name,
         "type": provider.kind.as_str(),
         "enabled": true,
@@ -144,7 +144,11 @@ fn provider(provider: &Provider) -> Value {
             "first_byte": time_text(provider.deadlines.first_byte),
             "idle": time_text(provider.deadlines.idle),
         },
-    })
+    });
+    for (setting, text) in &provider.account.0 {
+        shown[setting.option()] = json!(text);
+    }
+    shown
 }
 
 /// A query may hold a credential: it is shown as a secret is.

@@ -1,5 +1,6 @@
 //! The one shape of a provider: its facts, how a request to it is written, what its answers mean.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,15 +11,12 @@ use relay_headers::Headers;
 use relay_wire::call::Call;
 use relay_wire::edit::Edits;
 
-use crate::kind::Kind;
+use crate::features::Feature;
 use crate::secret::Secret;
 use crate::{anthropic, compatible};
 
 /// What differs between providers, and nothing else. No method does I/O or reads a clock.
 pub trait Adapter: Send + Sync + 'static {
-    /// The `type:` in the configuration file.
-    fn kind(&self) -> Kind;
-
     /// Where it is, how it wants a key, and what it offers.
     fn facts(&self) -> &'static Facts;
 
@@ -41,8 +39,8 @@ pub trait Adapter: Send + Sync + 'static {
 /// What a provider is, apart from any account.
 #[derive(Debug)]
 pub struct Facts {
-    /// Where it is, if the configuration does not say; none if that depends on the account.
-    pub base_url: Option<&'static str>,
+    /// Where it is, if the configuration does not say.
+    pub place: Place,
     /// The models it is listed with, if the configuration does not say.
     pub models: &'static [&'static str],
     /// Who makes them, in the words of the old program's listing.
@@ -53,26 +51,117 @@ pub struct Facts {
     pub auth: Auth,
     /// What it has besides messages.
     pub offers: &'static [Offer],
+    /// What it lacks of what requests may ask for, with the model of that name, and is therefore not asked.
+    pub lacks: fn(&str) -> &'static [&'static Feature],
 }
 
 impl Facts {
+    /// Can this version ask it?
+    pub fn is_served(&self) -> bool {
+        self.auth.scheme != Scheme::Unwritten
+    }
+
     /// Does it have that?
     pub fn offers(&self, offer: Offer) -> bool {
         self.offers.contains(&offer)
     }
 }
 
+/// Where a provider is.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// There, for everybody.
+    At(&'static str),
+    /// Only the configuration knows.
+    Anywhere,
+    /// That follows from these settings of an account.
+    Of(&'static [Setting], fn(&Account) -> String),
+}
+
+impl Place {
+    /// The settings that it needs.
+    pub const fn needs(&self) -> &'static [Setting] {
+        match self {
+            Self::Of(needs, _) => needs,
+            Self::At(_) | Self::Anywhere => &[],
+        }
+    }
+
+    /// Its base URL for such an account; none if only the configuration knows.
+    pub fn url(&self, account: &Account) -> Option<String> {
+        match self {
+            Self::At(url) => Some((*url).to_owned()),
+            Self::Anywhere => None,
+            Self::Of(_, url) => Some(url(account)),
+        }
+    }
+}
+
+/// What an account at a cloud is told apart by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Setting {
+    /// `aws_region`.
+    AwsRegion,
+    /// `azure_resource_name`.
+    AzureResource,
+    /// `gcp_project_id`.
+    GcpProject,
+    /// `gcp_region`.
+    GcpRegion,
+}
+
+impl Setting {
+    /// The option of the configuration that says it.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::AwsRegion => "aws_region",
+            Self::AzureResource => "azure_resource_name",
+            Self::GcpProject => "gcp_project_id",
+            Self::GcpRegion => "gcp_region",
+        }
+    }
+}
+
+/// The settings of one account, as configured.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Account(pub BTreeMap<Setting, String>);
+
+impl Account {
+    /// One of them; nothing if it is not set.
+    pub fn get(&self, setting: Setting) -> &str {
+        self.0.get(&setting).map_or("", String::as_str)
+    }
+}
+
 /// How a provider wants its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Auth {
+pub struct Auth {
+    /// Where the key stands.
+    pub scheme: Scheme,
+    /// It serves only with one.
+    pub is_needed: bool,
+}
+
+/// Where a key stands in a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scheme {
     /// `x-api-key`.
     ApiKey,
     /// `authorization: Bearer`.
     Bearer,
-    /// As `Bearer`, but it also serves without a key.
-    OptionalBearer,
-    /// In a way of its own.
-    Cloud,
+    /// Nowhere: this version cannot ask for what stands there.
+    Unwritten,
+}
+
+impl Auth {
+    /// In `x-api-key`.
+    pub const API_KEY: Self = Self { scheme: Scheme::ApiKey, is_needed: true };
+    /// In `authorization`.
+    pub const BEARER: Self = Self { scheme: Scheme::Bearer, is_needed: true };
+    /// The same where there may be none.
+    pub const OPTIONAL_BEARER: Self = Self { scheme: Scheme::Bearer, is_needed: false };
+    /// In `x-api-key`, where there may be none.
+    pub const OPTIONAL_API_KEY: Self = Self { scheme: Scheme::ApiKey, is_needed: false };
 }
 
 /// What a provider may have besides messages.

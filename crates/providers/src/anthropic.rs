@@ -6,19 +6,14 @@ use std::time::Duration;
 use relay_core::{Breakage, Extent, Quota, Time, Verdict};
 use relay_wire::refusal::{self, Refusal};
 
-use crate::adapter::{Adapter, Auth, Facts, Head, Offer, Piece};
-use crate::kind::Kind;
+use crate::adapter::{Adapter, Auth, Facts, Head, Offer, Piece, Place};
 
 pub(crate) struct Anthropic;
 
 impl Adapter for Anthropic {
-    fn kind(&self) -> Kind {
-        Kind::Anthropic
-    }
-
     fn facts(&self) -> &'static Facts {
         &Facts {
-            base_url: Some("https://api.anthropic.com"),
+            place: Place::At("https://api.anthropic.com"),
             models: &[
                 "claude-fable-5-2",
                 "claude-fable-5-1",
@@ -31,8 +26,9 @@ impl Adapter for Anthropic {
             ],
             owner: "anthropic",
             first_byte: crate::FIRST_BYTE,
-            auth: Auth::ApiKey,
+            auth: Auth::API_KEY,
             offers: &[Offer::CountTokens, Offer::Batches, Offer::Files, Offer::OwnCredential],
+            lacks: |_| &[],
         }
     }
 }

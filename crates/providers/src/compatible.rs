@@ -4,12 +4,12 @@
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use relay_headers::{Header, Headers, Names, Value};
-use relay_wire::call::Call;
 use relay_wire::edit::{Edits, Outline, quoted};
 
 use zeroize::Zeroizing;
 
-use crate::adapter::{Ask, Auth, Credential, Facts, Target, Unsupported, Upstream};
+use crate::adapter::{Ask, Auth, Credential, Facts, Scheme, Target, Unsupported, Upstream};
+use crate::features::{self, Feature};
 
 /// `x-api-key`.
 pub const X_API_KEY: &str = "x-api-key";
@@ -17,7 +17,7 @@ pub const X_API_KEY: &str = "x-api-key";
 pub const X_CC_RELAY_KEY: &str = "x-cc-relay-key";
 /// `x-cc-relay-via`: the relays that a request has passed. Only the relay itself writes it.
 pub const X_CC_RELAY_VIA: &str = "x-cc-relay-via";
-const ANTHROPIC_VERSION: &str = "anthropic-version";
+pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
 /// network or its cookies or what stands before the relay, those that the transport writes, and every credential.
@@ -72,7 +72,13 @@ pub(crate) fn prepare(
     }
     authorise(&mut headers, facts.auth, credential)?;
     let edits = match ask.call {
-        Some((call, body)) => mapped(call, body, target)?,
+        Some((call, body)) => {
+            let model = call.model.as_deref().unwrap_or_default();
+            let name = target.mapped(model);
+            let lacks = (facts.lacks)(name.unwrap_or(model));
+            let asks = features::strip_betas(&mut headers, lacks) || features::may_ask(body, lacks);
+            edited(body, name, if asks { lacks } else { &[] })?
+        }
         None => None,
     };
     Ok(Upstream { path: join(target, ask)?, headers, edits })
@@ -94,25 +100,33 @@ pub(crate) fn forwarded(client: &Headers) -> Headers {
 /// Sets the one credential.
 fn authorise(headers: &mut Headers, auth: Auth, credential: &Credential) -> Result<(), Unsupported> {
     let secret = |words| Value::new(words).map_err(|_| Unsupported::Credential);
-    match (credential, auth) {
+    match (credential, auth.scheme) {
         (Credential::None, _) => {}
-        (Credential::OwnKey(key), _) | (Credential::Key(key), Auth::ApiKey) => {
+        (Credential::OwnKey(key), _) | (Credential::Key(key), Scheme::ApiKey) => {
             headers.set_secret(X_API_KEY, secret(key.expose().as_bytes())?);
         }
-        (Credential::OwnBearer(key) | Credential::Key(key), _) => {
+        (Credential::OwnBearer(key), _) | (Credential::Key(key), Scheme::Bearer) => {
             let bearer = Zeroizing::new(format!("Bearer {}", key.expose()));
             headers.set_secret("authorization", secret(bearer.as_bytes())?);
         }
+        (Credential::Key(_), Scheme::Unwritten) => return Err(Unsupported::Credential),
     }
     Ok(())
 }
 
-/// The edit that gives the model the provider's name for it, if it has another.
-fn mapped(call: &Call, body: &Bytes, target: &Target) -> Result<Option<Edits>, Unsupported> {
-    let Some(name) = call.model.as_deref().and_then(|model| target.mapped(model)) else { return Ok(None) };
-    // By name and not by place: a field that stands twice is changed in both.
+/// The edits that give the model the provider's name for it, if it has another, and leave out what it lacks.
+fn edited(body: &Bytes, name: Option<&str>, lacks: &[&Feature]) -> Result<Option<Edits>, Unsupported> {
+    if name.is_none() && lacks.is_empty() {
+        return Ok(None);
+    }
+    // Whoever reads it otherwise than the relay must not be sent what it lacks.
     let mut outline = Outline::new(body).map_err(|_| Unsupported::Body)?;
-    Ok(Some(outline.set("model", quoted(name)).edits()))
+    // By name and not by place: a field that stands twice is changed in both.
+    if let Some(name) = name {
+        outline.set("model", quoted(name));
+    }
+    features::strip_fields(&mut outline, lacks);
+    Ok(Some(outline.edits()).filter(|edits| !edits.is_empty()))
 }
 
 /// The base's path before the client's, the base's query before the client's.
@@ -137,6 +151,7 @@ fn join(target: &Target, ask: &Ask<'_>) -> Result<PathAndQuery, Unsupported> {
 mod tests {
     use super::*;
     use crate::secret::Secret;
+    use relay_wire::call::Call;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> Headers {
         let mut list = Headers::default();
@@ -155,7 +170,7 @@ mod tests {
     }
 
     fn prepared(client: &Headers, credential: &Credential) -> Headers {
-        let facts = crate::adapter(crate::Kind::Anthropic).unwrap().facts();
+        let facts = crate::Kind::Anthropic.facts();
         prepare(
             facts,
             &ask(client, &PathAndQuery::from_static("/v1/messages")),
@@ -215,7 +230,7 @@ mod tests {
             assert_eq!(prepared(&client, &credential), expect, "{credential:?}");
         }
         let broken = Credential::Key(Secret::new("sk\n"));
-        let facts = crate::adapter(crate::Kind::Anthropic).unwrap().facts();
+        let facts = crate::Kind::Anthropic.facts();
         let refused = prepare(
             facts,
             &ask(&client, &PathAndQuery::from_static("/")),
@@ -235,7 +250,7 @@ mod tests {
         let ask = Ask { path: &path, headers: &client, call: Some((&call, &body)) };
         let models = vec![("claude-x".to_owned(), "glm-5.3".to_owned())];
         let target = Target { models, ..target("https://a.example") };
-        let facts = crate::adapter(crate::Kind::Zai).unwrap().facts();
+        let facts = crate::Kind::Zai.facts();
         let sent = prepare(facts, &ask, &target, &Credential::None).unwrap();
         let text = sent.edits.unwrap().apply().to_bytes();
         assert_eq!(&text[..], br#"{"z":12345678901234567890,"model":"glm-5.3","a":1.0,"t":"<&>"}"#);

@@ -4,22 +4,17 @@
 //! to be addressed, and what its answers mean.
 
 pub mod adapter;
-pub mod kind;
+pub mod features;
 pub mod secret;
 
 pub mod compatible;
 
-mod anthropic;
-mod minimax;
-mod ollama;
-mod zai;
-
 use std::time::Duration;
 
 pub use crate::adapter::{
-    Adapter, Ask, Auth, Credential, Facts, Head, Offer, Piece, Target, Unsupported, Upstream,
+    Account, Adapter, Ask, Auth, Credential, Facts, Head, Offer, Piece, Place, Scheme, Setting, Target,
+    Unsupported, Upstream,
 };
-pub use crate::kind::Kind;
 pub use crate::secret::Secret;
 
 /// How long a provider may take to the first byte, unless it or the configuration says otherwise: what
@@ -29,24 +24,61 @@ const FIRST_BYTE: Duration = Duration::from_mins(10);
 /// The same for a provider that loads a model and prefills a long prompt first: users report sixteen minutes.
 const SLOW_FIRST_BYTE: Duration = Duration::from_hours(1);
 
-/// All of them, in the order of the book.
-pub static ADAPTERS: &[&dyn Adapter] =
-    &[&anthropic::Anthropic, &zai::Zai, &minimax::MiniMax, &ollama::Ollama];
+/// The table of all providers: of each the file, the adapter in it, which is its kind as well, and its name.
+macro_rules! providers {
+    ($($module:ident, $adapter:ident, $name:literal;)*) => {
+        $(mod $module;)*
 
-/// The adapter of a kind; none if this version cannot serve it.
-pub fn adapter(kind: Kind) -> Option<&'static dyn Adapter> {
-    ADAPTERS.iter().copied().find(|adapter| adapter.kind() == kind)
+        /// A kind of provider: the `type:` of the configuration.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Kind {
+            $(#[doc = concat!("`", $name, "`: see the file of that name.")] $adapter,)*
+        }
+
+        /// Their names and adapters, in the order of [`Kind`].
+        const TABLE: &[(Kind, &str, &dyn Adapter)] =
+            &[$((Kind::$adapter, $name, &$module::$adapter),)*];
+    };
 }
 
-/// The facts of a kind, also of one that this version cannot serve.
-pub fn facts(kind: Kind) -> &'static Facts {
-    const CLOUD: Facts = Facts {
-        base_url: None,
-        models: &[],
-        owner: "cloud",
-        first_byte: FIRST_BYTE,
-        auth: Auth::Cloud,
-        offers: &[],
-    };
-    adapter(kind).map_or(&CLOUD, Adapter::facts)
+// In the order of the book.
+providers! {
+    anthropic, Anthropic, "anthropic";
+    zai, Zai, "zai";
+    minimax, MiniMax, "minimax";
+    deepseek, DeepSeek, "deepseek";
+    moonshot, Moonshot, "moonshot";
+    openrouter, OpenRouter, "openrouter";
+    ollama, Ollama, "ollama";
+    anthropic_compatible, AnthropicCompatible, "anthropic_compatible";
+    azure, Azure, "azure";
+    bedrock, Bedrock, "bedrock";
+    vertex, Vertex, "vertex";
+}
+
+impl Kind {
+    /// All of them, in the order of the book.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|(kind, ..)| *kind)
+    }
+
+    /// Its name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        TABLE[self as usize].1
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::all().find(|kind| kind.as_str() == name)
+    }
+
+    /// What speaks with it.
+    pub const fn adapter(self) -> &'static dyn Adapter {
+        TABLE[self as usize].2
+    }
+
+    /// The same without the rest.
+    pub fn facts(self) -> &'static Facts {
+        self.adapter().facts()
+    }
 }

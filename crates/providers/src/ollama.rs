@@ -1,24 +1,21 @@
 //! Ollama, local or in its cloud. It loads and prefills for minutes before a first byte.
 //! <https://docs.ollama.com/api/anthropic-compatibility>
 
-use crate::adapter::{Adapter, Auth, Facts};
-use crate::kind::Kind;
+use crate::adapter::{Adapter, Auth, Facts, Place};
+use crate::features::FOREIGN;
 
 pub(crate) struct Ollama;
 
 impl Adapter for Ollama {
-    fn kind(&self) -> Kind {
-        Kind::Ollama
-    }
-
     fn facts(&self) -> &'static Facts {
         &Facts {
-            base_url: Some("http://localhost:11434"),
+            place: Place::At("http://localhost:11434"),
             models: &[],
             owner: "ollama",
             first_byte: crate::SLOW_FIRST_BYTE,
-            auth: Auth::OptionalBearer,
+            auth: Auth::OPTIONAL_BEARER,
             offers: &[],
+            lacks: |_| FOREIGN,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use relay_config::Config;
 use relay_config::checked::{self, Auth, DebugOptions, Server, UnifiedHeaders};
 use relay_core::{Families, Fleet, Key, KeyId, ProviderId};
-use relay_providers::{Adapter, Auth as Wanted, Credential, Offer, Secret, Target};
+use relay_providers::{Adapter, Credential, Offer, Secret, Target};
 use relay_transport::{Deadlines, Origin, Transport};
 
 use crate::admit::{Pool, is_here, is_subscription};
@@ -141,8 +141,11 @@ fn is_anthropic(host: &str) -> bool {
 
 impl Upstream {
     fn build(provider: &checked::Provider, index: usize, keyring: &Keyring) -> Result<Self, Unusable> {
-        let adapter =
-            relay_providers::adapter(provider.kind).ok_or_else(|| Unusable::Kind(provider.name.clone()))?;
+        let adapter = provider.kind.adapter();
+        let facts = adapter.facts();
+        if !facts.is_served() {
+            return Err(Unusable::Kind(provider.name.clone()));
+        }
         let origin =
             Origin::from_uri(&provider.base_url).map_err(|_| Unusable::Address(provider.name.clone()))?;
         let id = ProviderId::of(&provider.name);
@@ -153,7 +156,7 @@ impl Upstream {
                 keys.insert(provider.keys[place].id(id), entry);
             }
         }
-        if provider.keys.is_empty() && adapter.facts().auth == Wanted::OptionalBearer {
+        if provider.keys.is_empty() && !facts.auth.is_needed {
             let entry = Entry { label: KEYLESS.to_owned(), secret: None };
             keys.insert(KeyId::of(id, KEYLESS.as_bytes()), entry);
         }
@@ -167,7 +170,10 @@ impl Upstream {
             deadlines: Deadlines { connect, first_byte, idle },
             models: provider.models.clone(),
             is_anthropic: provider.base_url.host().is_some_and(is_anthropic),
-            may_be_a_relay: adapter.facts().base_url.is_none_or(|usual| provider.base_url != usual),
+            may_be_a_relay: facts
+                .place
+                .url(&provider.account)
+                .is_none_or(|usual| provider.base_url != *usual),
             absent: provider.keys.len().saturating_sub(keys.len()),
             keys,
         })

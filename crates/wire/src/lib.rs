@@ -3,8 +3,8 @@
 //! Everything that is known of formats lives here: what a request asks ([`call`]), how one of its
 //! fields is changed while every other byte stays the client's own ([`edit`]), how a stream is cut
 //! into events however it was cut into chunks ([`sse`]), what an answer used ([`usage`]), what its
-//! head says about limits ([`quota`]), how a provider lists them when it is asked ([`rate_limits`]) and how an error is
-//! written and read ([`refusal`]).
+//! head says about limits ([`quota`]), how a provider lists them when it is asked ([`rate_limits`]), how an error is
+//! written and read ([`refusal`]) and which moment a sentence names ([`moment`]).
 //!
 //! Nothing here knows a provider, opens a socket, reads a clock or rolls dice. Unknown fields,
 //! roles and events are never an error: the protocol changes weekly, and what is not understood is
@@ -17,6 +17,7 @@ pub mod call;
 pub mod edit;
 pub mod sse;
 
+pub mod moment;
 pub mod quota;
 pub mod rate_limits;
 pub mod refusal;

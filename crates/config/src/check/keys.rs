@@ -1,7 +1,6 @@
 //! The keys of a provider: where each secret comes from, and what it may carry.
 
-use relay_providers::adapter::{Auth, Offer};
-use relay_providers::{Kind, facts};
+use relay_providers::{Kind, Offer};
 
 use crate::checked::{AdminSource, Key, KeySource, Limits};
 use crate::problem::{Findings, Spot};
@@ -81,8 +80,8 @@ pub(super) fn pool(
 
 /// Can it not be asked without a key? Of one whose type could not be read, that is not known.
 fn needs_key(kind: Option<Kind>) -> bool {
-    let facts = kind.map(facts);
-    facts.is_some_and(|facts| facts.auth != Auth::OptionalBearer && !facts.offers(Offer::OwnCredential))
+    let facts = kind.map(Kind::facts);
+    facts.is_some_and(|facts| facts.auth.is_needed && !facts.offers(Offer::OwnCredential))
 }
 
 /// A number whose range the table has checked.
@@ -147,7 +146,7 @@ fn without_source(entry: &raw::providers::Entry, spot: &Spot, kind: Kind, findin
         // It stands for a key that is not there, and not for the credential of whoever asks.
         return Source::Known(KeySource::Value(hidden.secret.clone()));
     }
-    if entry.key.is_absent() && facts(kind).offers(Offer::OwnCredential) {
+    if entry.key.is_absent() && kind.facts().offers(Offer::OwnCredential) {
         findings
             .notice(spot, "names no secret, so it is no key; without any, each client's own credential goes to the provider")
             .hint("write `key`, `key_file` or `key_command`, or `keys: []` if that is meant");

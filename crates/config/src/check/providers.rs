@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
-use relay_providers::{Kind, adapter, facts};
+use relay_providers::{Account, Kind, Place, Setting};
 
 use crate::check::keys;
 use crate::checked::{Address, Deadlines, Provider};
@@ -130,7 +130,7 @@ fn provider(
     if !enabled {
         return None;
     }
-    if let Some(kind) = kind.filter(|kind| adapter(*kind).is_none()) {
+    if let Some(kind) = kind.filter(|kind| !kind.facts().is_served()) {
         findings.notice(
             raw.spot(),
             format!("is left out: this version cannot serve providers of type `{}` yet", kind.as_str()),
@@ -138,13 +138,14 @@ fn provider(
         return None;
     }
     // Whatever its type is to be, the rest of it must be right as well, and is told in the same breath.
-    let base_url = base_url(&raw.base_url, kind, listener, findings);
+    let base_url = base_url(raw, kind, listener, findings);
     let pool = keys::pool(raw, name, kind, findings);
     let model_mapping = mapping(raw, findings);
     let kind = kind?;
     Some(Provider {
         name: name.unwrap_or_default().to_owned(),
         kind,
+        account: account(raw, kind),
         base_url,
         models: models(raw, kind),
         model_mapping,
@@ -156,17 +157,31 @@ fn provider(
     })
 }
 
-/// What the three cloud types need. Of a disabled provider only a notice is made of it.
+/// The option that says what an account at a cloud is told apart by.
+fn setting_of(raw: &raw::providers::Provider, setting: Setting) -> &Field<Text> {
+    match setting {
+        Setting::AwsRegion => &raw.aws_region,
+        Setting::AzureResource => &raw.azure_resource_name,
+        Setting::GcpProject => &raw.gcp_project_id,
+        Setting::GcpRegion => &raw.gcp_region,
+    }
+}
+
+/// Its account at a cloud, as far as it is told.
+fn account(raw: &raw::providers::Provider, kind: Kind) -> Account {
+    let told = kind.facts().place.needs().iter().filter_map(|setting| {
+        let text = setting_of(raw, *setting).get()?;
+        Some((*setting, text.text.clone()))
+    });
+    Account(told.collect())
+}
+
+/// What the types of clouds need. Of a disabled provider only a notice is made of it.
 fn cloud_fields(raw: &raw::providers::Provider, kind: Kind, enabled: bool, findings: &mut Findings) {
-    let needed: &[(&str, &Field<Text>)] = match kind {
-        Kind::Bedrock => &[("aws_region", &raw.aws_region)],
-        Kind::Vertex => &[("gcp_project_id", &raw.gcp_project_id), ("gcp_region", &raw.gcp_region)],
-        Kind::Azure => &[("azure_resource_name", &raw.azure_resource_name)],
-        _ => &[],
-    };
-    for (name, field) in needed {
+    for setting in kind.facts().place.needs() {
+        let field = setting_of(raw, *setting);
         let missing = field.is_absent() || field.get().is_some_and(|text| text.text.is_empty());
-        let what = format!("has no `{name}`, which type `{}` needs", kind.as_str());
+        let what = format!("has no `{}`, which type `{}` needs", setting.option(), kind.as_str());
         if missing && enabled {
             findings.problem(raw.spot(), what);
         } else if missing {
@@ -184,7 +199,7 @@ fn cloud_fields(raw: &raw::providers::Provider, kind: Kind, enabled: bool, findi
 
 fn models(raw: &raw::providers::Provider, kind: Kind) -> Vec<String> {
     if raw.models.items.is_empty() {
-        facts(kind).models.iter().map(|model| (*model).to_owned()).collect()
+        kind.facts().models.iter().map(|model| (*model).to_owned()).collect()
     } else {
         raw.models.items.iter().map(|(_, model)| model.text.clone()).collect()
     }
@@ -205,7 +220,7 @@ fn deadlines(raw: &raw::providers::Provider, kind: Kind, listener: &Listener<'_>
     let written = raw.timeouts.first_byte.get().map(|time| time.0);
     Deadlines {
         connect: raw.timeouts.connect.value.0,
-        first_byte: written.or(listener.timeout).unwrap_or(facts(kind).first_byte),
+        first_byte: written.or(listener.timeout).unwrap_or(kind.facts().first_byte),
         idle: raw.timeouts.idle.value.0,
     }
 }
@@ -213,14 +228,22 @@ fn deadlines(raw: &raw::providers::Provider, kind: Kind, listener: &Listener<'_>
 /// Where a provider is, without a trailing slash. The address itself is never printed: it may hold a secret.
 /// Where one is of which nothing is known, be it its type or its place, is not to be judged.
 fn base_url(
-    field: &Field<Text>,
+    raw: &raw::providers::Provider,
     kind: Option<Kind>,
     listener: &Listener<'_>,
     findings: &mut Findings,
 ) -> Uri {
-    let default = kind.map(|kind| Text::from(facts(kind).base_url.unwrap_or_default()));
+    let field = &raw.base_url;
     let written = field.get().filter(|text| !text.text.is_empty());
-    let Some(text) = written.or(default.as_ref()) else { return Uri::default() };
+    let nowhere = kind.filter(|kind| matches!(kind.facts().place, Place::Anywhere));
+    if let Some(kind) = nowhere.filter(|_| written.is_none() && !field.is_bad()) {
+        findings
+            .problem(raw.spot(), format!("has no `base_url`, which type `{}` needs", kind.as_str()))
+            .hint("write where it is: `https://` or `http://`, a host, and perhaps a port and a path");
+    }
+    let usual =
+        kind.and_then(|kind| kind.facts().place.url(&account(raw, kind))).map(|url| Text::from(&*url));
+    let Some(text) = written.or(usual.as_ref()) else { return Uri::default() };
     match parse_url(&text.text) {
         Ok(url) => {
             look_at_url(&url, field, listener, findings);

@@ -26,7 +26,7 @@ section! {
     Provider {
         /// Its name, unique: it stands in logs, headers and `routing`.
         name: Text => "anthropic";
-        /// Its kind. `bedrock`, `vertex` and `azure` are checked, and left out by this version.
+        /// Its kind. `bedrock` and `vertex` are checked, and left out by this version.
         r#type: OneOf<Kind> => "anthropic";
         /// Whether it is used.
         enabled: Flag = false => "true";
@@ -164,6 +164,6 @@ fn owner(reader: &Reader<'_>, node: &Node) -> Owner {
 
 impl Choice for Kind {
     fn words() -> Vec<(&'static str, Self)> {
-        Self::ALL.into_iter().map(|kind| (kind.as_str(), kind)).collect()
+        Self::all().map(|kind| (kind.as_str(), kind)).collect()
     }
 }

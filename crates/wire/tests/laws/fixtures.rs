@@ -56,6 +56,7 @@ fn every_request_is_read() {
         ("not_streaming.json", ("claude-opus-5-5", Answers::AtOnce, Some(64_000), Thinks::Yes)),
         ("older_session.json", ("claude-haiku-4-5-20251001", Answers::AtOnce, Some(512), Thinks::No)),
         ("parallel_tools.json", claude),
+        ("pdf.json", ("claude-opus-5-5", Answers::AsStream, Some(1024), Thinks::No)),
         ("plain.json", ("claude-sonnet-5-5", Answers::AtOnce, Some(1024), Thinks::No)),
         ("redacted_thinking.json", claude),
         ("safeguards.json", ("claude-opus-5-5", Answers::AsStream, Some(128_000), Thinks::No)),
@@ -72,7 +73,8 @@ fn every_request_is_read() {
         assert_eq!(call.stream, answers == Answers::AsStream, "{name}");
         assert_eq!(call.max_tokens, max_tokens, "{name}");
         assert_eq!(call.thinking, thinks == Thinks::Yes, "{name}");
-        let is_claude_code = !["count_tokens.json", "files.json", "plain.json"].contains(&name.as_str());
+        let is_claude_code =
+            !["count_tokens.json", "files.json", "pdf.json", "plain.json"].contains(&name.as_str());
         assert_eq!(call.session.as_deref(), is_claude_code.then_some(SESSION), "{name}");
         let names_files = name == "files.json";
         assert_eq!(call.container.as_deref(), names_files.then_some("container_011CPR5CNjB747bTd36fQLFk"));

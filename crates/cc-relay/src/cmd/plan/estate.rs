@@ -6,7 +6,7 @@ use relay_config::checked::Provider;
 use relay_config::{Config, Sketch};
 use relay_core::{Key, KeyId};
 use relay_plan::{Assumed, Estate, Unsaid};
-use relay_providers::{Kind, facts};
+use relay_providers::{Account, Kind};
 
 use crate::environment::Environment;
 use crate::find::{Found, locate};
@@ -63,7 +63,8 @@ fn sketch(named: Option<&Path>, environment: &Environment) -> Result<(Found, Vec
 /// Only of Anthropic itself is known what it gives to everybody.
 fn unsaid(config: &Config, name: &str) -> Unsaid {
     let provider = config.providers.iter().find(|provider| provider.name == name);
-    let own = facts(Kind::Anthropic).base_url.and_then(|own| own.strip_prefix("https://"));
+    let own = Kind::Anthropic.facts().place.url(&Account::default());
+    let own = own.as_deref().and_then(|own| own.strip_prefix("https://"));
     let official = |it: &Provider| it.kind == Kind::Anthropic && it.base_url.host() == own;
     if provider.is_some_and(official) { Unsaid::StartTier } else { Unsaid::Unlimited }
 }

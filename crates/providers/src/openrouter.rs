@@ -1,0 +1,21 @@
+//! OpenRouter: models of many makers behind an endpoint that speaks as Anthropic does.
+//! <https://openrouter.ai/docs/api/api-reference/anthropic-messages/create-messages>
+
+use crate::adapter::{Adapter, Auth, Facts, Place};
+use crate::features::unless_claude;
+
+pub(crate) struct OpenRouter;
+
+impl Adapter for OpenRouter {
+    fn facts(&self) -> &'static Facts {
+        &Facts {
+            place: Place::At("https://openrouter.ai/api"),
+            models: &["anthropic/claude-opus-5.5", "anthropic/claude-sonnet-5.5"],
+            owner: "openrouter",
+            first_byte: crate::FIRST_BYTE,
+            auth: Auth::BEARER,
+            offers: &[],
+            lacks: unless_claude,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What holds for every provider there is, and for every one that will be.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use relay_core::{Breakage, Quota, Time, Verdict};
+use relay_headers::Header;
+use relay_providers::{Credential, Head, Kind, Piece, Scheme};
+use relay_wire::scan::Value;
+
+use crate::stage::{Asked, SECRET, fixtures, served, target};
+
+#[test]
+fn a_kind_has_a_name_of_its_own_that_means_it() {
+    let names: Vec<_> = Kind::all().map(Kind::as_str).collect();
+    for (place, kind) in Kind::all().enumerate() {
+        assert_eq!(Kind::parse(kind.as_str()), Some(kind));
+        assert_eq!(names.iter().filter(|name| **name == kind.as_str()).count(), 1);
+        assert_eq!(kind as usize, place);
+    }
+    assert_eq!(Kind::parse("nobody"), None);
+}
+
+#[test]
+fn the_same_request_is_written_the_same_twice() {
+    for asked in fixtures() {
+        for kind in served() {
+            let write = || {
+                let sent =
+                    asked.sent_to(kind, &[("claude-opus-5-5", "other")]).expect("fixtures are carried");
+                (sent.path.clone(), sent.headers.clone(), sent.edits.map(|edits| edits.apply().to_bytes()))
+            };
+            assert_eq!(write(), write(), "{} of {}", kind.as_str(), asked.name);
+        }
+    }
+}
+
+#[test]
+fn a_secret_stands_in_its_header_and_nowhere_else_and_the_clients_own_nowhere() {
+    for asked in fixtures() {
+        for kind in served() {
+            let sent = asked.sent_to(kind, &[]).expect("fixtures are carried");
+            let secrets: Vec<_> = sent.headers.iter().filter(Header::is_secret).collect();
+            let expect = match kind.facts().auth.scheme {
+                Scheme::ApiKey => ("x-api-key", SECRET.to_owned()),
+                Scheme::Bearer => ("authorization", format!("Bearer {SECRET}")),
+                Scheme::Unwritten => unreachable!("it is served"),
+            };
+            let found: Vec<_> = secrets
+                .iter()
+                .map(|header| (header.lowercase(), header.text().unwrap_or_default()))
+                .collect();
+            assert_eq!(found, [(expect.0.into(), &*expect.1)], "{}", kind.as_str());
+            let all = format!("{:?} {:?} {:?} {}", sent, sent.headers, sent.edits, sent.path);
+            assert!(!all.contains(SECRET) && !all.contains("sk-of-the-client"), "{}", kind.as_str());
+            let others = sent.headers.iter().filter(|header| !header.is_secret());
+            for header in others {
+                let value = String::from_utf8_lossy(header.value());
+                assert!(!value.contains("sk-of-the"), "{}: {}", kind.as_str(), header.lowercase());
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_credential_none_is_sent() {
+    for asked in fixtures() {
+        for kind in served() {
+            let sent = kind.adapter().prepare(&asked.ask(), &target(kind, &[]), &Credential::None);
+            let sent = sent.expect("fixtures are carried");
+            assert!(
+                !sent.headers.has("authorization") && !sent.headers.has("x-api-key"),
+                "{}",
+                kind.as_str()
+            );
+        }
+    }
+}
+
+/// What is not known goes on, unless it is listed as lacking.
+#[test]
+fn fields_and_headers_survive_or_are_listed_as_lacking() {
+    let body = Bytes::from_static(
+        br#"{"of_tomorrow":{"z":1.0,"a":12345678901234567890},"model":"claude-opus-5-5","safeguards":[{"type":"dangerous_tool_use"}],"messages":[]}"#,
+    );
+    let asked = Asked::new("tomorrow", body);
+    for kind in served() {
+        let sent = asked.sent_to(kind, &[("claude-opus-5-5", "other")]).expect("it is carried");
+        let edited = sent.edits.map_or(asked.body.clone(), |edits| edits.apply().to_bytes());
+        let fields = Value::read(&edited).expect("it is an object");
+        let lacks = (kind.facts().lacks)("other");
+        for field in ["of_tomorrow", "model", "safeguards", "messages"] {
+            let lacking = lacks.iter().any(|feature| feature.fields.contains(&field));
+            assert_eq!(fields.get(field).is_none(), lacking, "{} of {}", field, kind.as_str());
+        }
+        let of_tomorrow = fields.get("of_tomorrow").expect("nobody lacks it");
+        assert_eq!(of_tomorrow.text(), br#"{"z":1.0,"a":12345678901234567890}"#);
+        assert_eq!(sent.headers.text("x-of-tomorrow"), Some("kept"));
+        let betas = sent.headers.text("anthropic-beta").unwrap_or_default();
+        assert!(betas.contains("claude-code-20250219"), "{}", kind.as_str());
+        let lacking = lacks.iter().flat_map(|feature| feature.betas).any(|beta| betas.contains(beta));
+        assert!(!lacking, "{}: {betas}", kind.as_str());
+    }
+}
+
+/// Paths of the client's machine are in it.
+#[test]
+fn safeguards_go_to_claude_models_only() {
+    let fixtures = fixtures();
+    let asked = fixtures.iter().find(|asked| asked.name == "safeguards").expect("it is there");
+    for kind in served() {
+        for (model, may) in [("claude-opus-5-5", true), ("glm-5.3", false)] {
+            let sent = asked.sent_to(kind, &[("claude-opus-5-5", model)]).expect("it is carried");
+            let text = sent.edits.map_or(asked.body.clone(), |edits| edits.apply().to_bytes());
+            let goes = Value::read(&text).expect("it is an object").get("safeguards").is_some();
+            let all_claude = (kind.facts().lacks)("").is_empty();
+            assert!(!goes || may || all_claude, "{} to {}", model, kind.as_str());
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_for_want_of_capacity_is_never_the_providers_fault() {
+    let now = Time::from_epoch(Duration::from_secs(1_000));
+    let bodies: [&[u8]; 4] = [
+        b"",
+        b"<html>",
+        br#"{"type":"error","error":{"type":"rate_limit_error","message":"This request would exceed your rate limit"}}"#,
+        br#"{"error":{"code":"1302","message":"High concurrency usage (1002)"}}"#,
+    ];
+    for kind in served() {
+        for retry_after in [None, Some(1), Some(40)] {
+            let quota = Quota { retry_after: retry_after.map(Duration::from_secs), ..Quota::default() };
+            let head = Head { status: StatusCode::TOO_MANY_REQUESTS, quota: &quota };
+            for body in bodies {
+                let verdict = kind.adapter().judge(&head, Piece::Body(body), now);
+                let fault = matches!(verdict, Verdict::Broken(_) | Verdict::Overloaded { .. });
+                assert!(!fault, "{} {verdict:?}", kind.as_str());
+                if let Verdict::Spent { until } | Verdict::Throttled { until } = verdict {
+                    assert!(until > now, "{} {verdict:?}", kind.as_str());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_most_statuses_mean_is_the_same_everywhere() {
+    let (now, quota) = (Time::from_epoch(Duration::from_secs(1_000)), Quota::default());
+    for kind in served() {
+        let judged = |status: u16| {
+            let head = Head { status: StatusCode::from_u16(status).unwrap(), quota: &quota };
+            kind.adapter().judge(&head, Piece::Body(b"{}"), now)
+        };
+        assert_eq!(judged(200), Verdict::Served);
+        assert_eq!(judged(400), Verdict::Refused);
+        assert!(matches!(judged(401), Verdict::KeyBad(_)));
+        assert_eq!(judged(402), Verdict::OutOfMoney);
+        assert_eq!(judged(404), Verdict::Unfit);
+        assert_eq!(judged(500), Verdict::Broken(Breakage::Status));
+        assert_eq!(judged(529), Verdict::Overloaded { until: None });
+    }
+}
+
+/// Nothing is copied but what is changed, however large the request is.
+#[test]
+fn of_twenty_megabytes_a_few_bytes_are_changed() {
+    let text = "x".repeat(20 << 20);
+    let body = format!(
+        r#"{{"model":"claude-opus-5-5","messages":[{{"role":"user","content":"{text}"}}],"max_tokens":1}}"#
+    );
+    let asked = Asked::new("large", body.into());
+    for kind in served() {
+        let sent = asked.sent_to(kind, &[("claude-opus-5-5", "other")]).expect("it is carried");
+        let edits = sent.edits.expect("the model has another name");
+        let touched: usize = edits.spans().map(|span| span.len()).sum();
+        assert!(touched < 100, "{} changes {touched} bytes", kind.as_str());
+        let segments = edits.apply();
+        let own = asked.body.as_ptr_range();
+        let long = segments.iter().filter(|part| part.len() > 1_000);
+        assert!(long.map(|part| part.as_ptr()).all(|start| own.contains(&start)), "{}", kind.as_str());
+    }
+}
