@@ -244,6 +244,11 @@ impl Limits {
         COUNTED.into_iter().map(of).fold(0, u64::saturating_add)
     }
 
+    /// When the last of them is full, if what is promised is taken and nothing more. None if nothing is limited.
+    pub(crate) fn full(&self) -> Option<Time> {
+        self.meters.iter().filter_map(Meter::full).max()
+    }
+
     pub(crate) fn promise(&mut self, backlog: &Backlog) {
         self.wanted(backlog).for_each(|(meter, flows)| meter.promise(flows));
     }
@@ -302,7 +307,8 @@ impl Limits {
     }
 
     /// Gives back units that turned out not to be used; `full` is as for a [`Meter`]. What answers have shown to be there
-    /// beyond what was thought, since the units were taken, may be these very units: so much is not given back again.
+    /// beyond what was thought, since the units were taken, may be these very units: so much is not given back again, to one
+    /// of those who took them.
     pub(crate) fn give_back(
         &mut self,
         counted: Counted,
@@ -311,8 +317,8 @@ impl Limits {
         now: Time,
     ) {
         let meter = self.of_mut(counted);
-        let found = meter.found().saturating_sub(marks[counted as usize].found);
-        meter.give_back(units.saturating_sub(found), full, now);
+        let found = meter.explain(units, marks[counted as usize].found);
+        meter.give_back(units - found, full, now);
     }
 
     /// It refused for want of capacity what was asked then, although it was thought to have enough. Of many calls that were

@@ -39,6 +39,8 @@ pub(crate) struct Meter {
     taken: u64,
     /// What was found to be there beyond what was thought, all told, in units.
     found: u64,
+    /// So much of that, from the beginning, is explained by what was given back later.
+    explained: u64,
     /// So much of what was taken is of calls of which the provider has shown no sign yet.
     unseen: u64,
     /// What was sent a moment ago.
@@ -142,6 +144,17 @@ impl Meter {
     /// What was ever found to be there beyond what was thought.
     pub(crate) const fn found(&self) -> u64 {
         self.found
+    }
+
+    /// Units that were taken when so much had been found were not used. How many of them have been found to be there since,
+    /// and explain nothing else?
+    pub(crate) fn explain(&mut self, units: u64, mark: u64) -> u64 {
+        let from = mark.max(self.explained);
+        let explains = units.min(self.found.saturating_sub(from));
+        if explains > 0 {
+            self.explained = from + explains;
+        }
+        explains
     }
 
     /// What was taken for calls that may not have come to the provider yet.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use relay_core::Usage;
 use relay_sim::Meter;
 
 use crate::estate::{Estate, METERS};
-use crate::optimum::{Demand, float, optimum, pool};
+use crate::optimum::{Demand, Pool, float, optimum, pool};
 use crate::workload::Workload;
 use crate::world::{Choice, Outcome, Setting, World};
 
@@ -181,28 +182,42 @@ fn limits(estate: &Estate, outcome: &Outcome) -> Vec<Used> {
     limits
 }
 
-/// How much of what could be carried of such calls was. Each model's calls count as they were on average, with what
+/// How much of what could be carried of such calls was. Calls that are alike count as they were on average, with what
 /// they would have read from the cache of a single key.
 fn of_optimum(estate: &Estate, workload: &Workload, outcome: &Outcome) -> Option<f64> {
     let lost = outcome.cache_best.saturating_sub(outcome.cache_read);
     let written: u64 = outcome.models.iter().map(|served| served.usage.cache_write).sum();
     let spared = 1.0 - float(lost.min(written)) / float(written.max(1));
     let classes: Vec<_> = workload.models.iter().map(|model| estate.families.class(model)).collect();
-    let demands = outcome.models.iter().enumerate().filter(|(_, served)| served.answered > 0);
-    let demands: Vec<Demand> = demands
-        .map(|(model, served)| {
-            let count = float(served.answered);
-            let input = float(served.usage.input) + float(served.usage.cache_write) * spared;
-            let class = classes.iter().position(|class| *class == classes[model]).unwrap_or(model);
-            Demand { needs: [1.0, input / count, float(served.usage.output) / count], count, class }
-        })
-        .collect();
-    let holder = |place: usize| {
+    let demand = |((model, _), (count, usage)): (&(usize, _), &(u64, Usage))| {
+        let count = float(*count);
+        let input = float(usage.input) + float(usage.cache_write) * spared;
+        let class = classes.iter().position(|class| *class == classes[*model]).unwrap_or(*model);
+        Demand { needs: [1.0, input / count, float(usage.output) / count], count, class }
+    };
+    let demands: Vec<Demand> = outcome.alike.iter().map(demand).collect();
+    let holder = |place: usize| -> Vec<Pool> {
         let pools = classes.iter().map(|class| pool(&estate.limit(place, class.as_str()), outcome.lasted));
         pools.collect()
     };
-    let pools: Vec<Vec<_>> = (0..estate.provider.organizations.len()).map(holder).collect();
-    optimum(&pools, &demands).map(|part| 1.0 / part)
+    optimum(&together((0..estate.provider.organizations.len()).map(holder)), &demands).map(|part| 1.0 / part)
+}
+
+/// Holders with the same limits carry together what one with all of them would, if calls can be cut into pieces. It is
+/// far quicker to reckon with one.
+fn together(holders: impl Iterator<Item = Vec<Pool>>) -> Vec<Vec<Pool>> {
+    let mut alike: Vec<(Vec<Pool>, u64)> = Vec::new();
+    for pools in holders {
+        match alike.iter_mut().find(|(known, _)| *known == pools) {
+            Some((_, count)) => *count += 1,
+            None => alike.push((pools, 1)),
+        }
+    }
+    let times = |pool: Pool, count: u64| pool.map(|most| most.map(|most| most * float(count)));
+    alike
+        .into_iter()
+        .map(|(pools, count)| pools.into_iter().map(|pool| times(pool, count)).collect())
+        .collect()
 }
 
 /// What reports call a meter.

@@ -49,8 +49,10 @@ impl Meter {
         };
         let less_others = |units: i64| shown.since.map(|since| units.saturating_sub(signed(since)));
         if is_new {
-            // Nothing was known of it, so it is as low as it may be.
-            self.lower(less_others(proven.unwrap_or(least)).unwrap_or_default(), now);
+            // Nothing was known of it, so it is as low as it may be. That it owes nothing is likelier than that it holds
+            // so little: a bucket that takes a minute to be full holds a minute's worth, most often.
+            let lowest = proven.map_or(least, |proven| proven.max(least));
+            self.lower(less_others(lowest).unwrap_or_default(), now);
         }
         if let Some(proven) = proven.and_then(less_others) {
             self.raise(proven, now);

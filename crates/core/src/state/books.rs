@@ -286,11 +286,22 @@ impl State {
         }
         self.compare(book, Counted::Requests, &quota.requests, book.request, (*asked, now));
         self.compare(book, Counted::Output, &quota.output, 0, (*asked, now));
-        if book.shown.is_none() {
-            self.compare(book, Counted::Input, &quota.input, book.sent, (*asked, now));
-            self.compare(book, Counted::Tokens, &quota.narrower(), book.sent, (*asked, now));
+        for (counted, gauge) in [(Counted::Input, quota.input), (Counted::Tokens, quota.narrower())] {
+            // That there is a limit is known at once, or others would be sent into it meanwhile.
+            if book.shown.is_none() || !self.is_limited(book, counted) {
+                self.compare(book, counted, &gauge, book.sent, (*asked, now));
+            }
         }
         self.seen(book);
+    }
+
+    /// Is a limit of that known, where answers tell of it?
+    fn is_limited(&self, book: &Book, counted: Counted) -> bool {
+        let held = match counted {
+            Counted::Tokens => self.workspaces.get(book.room.account).domain(book.room.class),
+            _ => self.accounts.get(book.domain.account).domain(book.domain.class),
+        };
+        held.is_some_and(|held| held.limits.of(counted).rate().is_some())
     }
 
     /// Moves a level to where an answer shows it: of its organization; of all tokens together, that of the narrowest

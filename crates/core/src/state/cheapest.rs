@@ -6,7 +6,7 @@ use std::hint::black_box;
 use crate::account::{Account, ClassId, Domain, DomainId};
 use crate::fleet::Class;
 use crate::key::Standing;
-use crate::limits::Needs;
+use crate::limits::{Limits, Needs};
 use crate::plan::Plan;
 use crate::time::{Roll, Time};
 
@@ -86,6 +86,14 @@ impl State {
         let own = sight.standing.caps.takes(needs);
         let holders = sight.held.into_iter().chain(sight.room);
         holders.map(|held| held.limits.takes(needs)).fold(own, u64::saturating_add)
+    }
+
+    /// For how long all limits of a key have been full, in nanoseconds: whatever they gave in that time nobody wanted.
+    pub(super) fn idle(&self, key: usize, domain: DomainId, now: Time) -> u64 {
+        let sight = self.sight(key, domain.class);
+        let holders = sight.held.into_iter().chain(sight.room).map(|held| &held.limits);
+        let full = holders.chain([&sight.standing.caps]).filter_map(Limits::full).max();
+        full.map_or(0, |full| u64::try_from(now.since(full).as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn sight(&self, key: usize, class: ClassId) -> Sight<'_> {

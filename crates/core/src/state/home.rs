@@ -142,7 +142,8 @@ impl State {
         }
         let there = self.takes(other, choice.domain, &choice.needs);
         let here = self.takes(*key, later.domain, needs);
-        let worth = self.worth_beside(&cache, here, there, now);
+        let idle = self.idle(other, choice.domain, now);
+        let worth = self.worth_beside(&cache, here, there.saturating_sub(idle), now);
         if !is_worth(plan, &Cache { worth, ..cache }, later.at, now) {
             return None;
         }
@@ -165,7 +166,8 @@ impl State {
         }
         let there = self.takes(elsewhere.key, elsewhere.domain, cold);
         let here = self.takes(*key, later.domain, needs);
-        let worth = self.worth_beside(&cache, here, there, now);
+        let idle = self.idle(elsewhere.key, elsewhere.domain, now);
+        let worth = self.worth_beside(&cache, here, there.saturating_sub(idle), now);
         // Who stands in a line there already is not behind himself.
         let stands = self.turn(plan, now).filter(|(_, domain, _)| *domain != later.domain);
         let longer = later.at.since(stands.map_or(elsewhere.at, |(.., at)| at.min(elsewhere.at)));

@@ -259,7 +259,8 @@ impl State {
                 plan.ticket = None;
                 self.queue.leave(ticket);
                 self.release((waiter.key, domain, waiter.room), &waiter.needs);
-                let Waiter { provider, key, needs, client, .. } = waiter;
+                let Waiter { provider, needs, client, .. } = waiter;
+                let key = self.in_turn(plan, (provider, waiter.key), &needs, now);
                 let ready =
                     matches!(self.readiness(key, &plan.class, now), Readiness::Ready | Readiness::Probe);
                 plan.called = ready;
@@ -274,6 +275,28 @@ impl State {
                 None
             }
         }
+    }
+
+    /// Of the keys that are as good as that one, for they share its limits and its cache, the one whose turn it is. If all
+    /// calls of a line went with the same, it would not come out what has become of the others.
+    fn in_turn(&self, plan: &Plan, (provider, key): (ProviderId, usize), needs: &Needs, now: Time) -> usize {
+        let turns = |key: usize| {
+            let standing = self.keys.at(key);
+            standing.totals.leases / u64::from(standing.weight.max(1))
+        };
+        let own = self.keys.at(key);
+        let is_as_good = |other: &usize| {
+            let standing = self.keys.at(*other);
+            self.shares_cache(*other, key)
+                && standing.priority == own.priority
+                && (!standing.caps.is_limited() || standing.ahead.is_empty())
+                && standing.caps.admits(needs, &Backlog::NONE, now)
+                && matches!(self.readiness(*other, &plan.class, now), Readiness::Ready)
+        };
+        let place = self.fleet.providers.iter().position(|listed| listed.id == provider);
+        let pool = place.map_or(&[][..], |place| &self.pools[place]);
+        let others = pool.iter().copied().filter(|other| *other != key).filter(is_as_good);
+        others.min_by_key(|other| turns(*other)).filter(|other| turns(*other) < turns(key)).unwrap_or(key)
     }
 
     /// It does not wait any more.

@@ -234,6 +234,64 @@ fn a_head_that_says_when_a_bucket_will_be_full_shows_how_much_it_owes_at_most() 
     stage.go(takes(0, 5));
 }
 
+/// Somebody else had used a minute's worth: as the bucket takes a minute to be full, and was thought to hold six seconds',
+/// it was thought to owe the rest, and nobody was served for 54 seconds.
+#[test]
+fn an_empty_bucket_that_is_heard_of_first_is_not_taken_for_one_in_debt() {
+    for seconds in [12, 60, 600] {
+        let full_in = Gauge { reset: Some(at(seconds * 1_000)), ..gauge(60, 0) };
+        let stage = &mut taught(&requests(full_in));
+        assert_eq!(stage.would(takes(1, 0)), Told::Wait(at(1_000)), "{seconds}");
+        let full_in = Gauge { reset: Some(at(seconds * 1_000)), ..gauge(600_000, 0) };
+        let stage = &mut taught(&input(full_in));
+        let Told::Wait(until) = stage.would(takes(1_000, 0)) else { panic!("it waits") };
+        // Half a thousand may have been rounded away.
+        assert!(until <= at(150), "{seconds}: {until:?}");
+    }
+}
+
+/// How much of the input is this call's is known only when a stream has begun. Until then whoever came was sent, although
+/// the head had said that nothing was left.
+#[test]
+fn that_there_is_a_limit_is_known_from_the_head_of_a_stream_on() {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut bucket = Bucket::full(6_000, Duration::from_secs(6), stage.now);
+    let mut first = stage.go(takes(530, 0));
+    bucket.take(530, stage.now);
+    stage.pass(50);
+    stage.learn(&mut first, &input(bucket.gauge(1_000, stage.now)));
+    assert!(matches!(stage.would(takes(530, 0)), Told::Wait(_)));
+    stage.serve(first, usage(530, 0));
+    assert!(matches!(stage.would(takes(530, 0)), Told::Wait(_)));
+}
+
+/// What was found to be there was taken for what each of many prompts had less than was thought: of most of them nothing
+/// was given back.
+#[test]
+fn what_was_found_to_be_there_explains_one_of_those_who_took_it_and_not_each() {
+    let mut stage = taught(&input(gauge(60_000, 5_000)));
+    let mut bucket = Bucket::full(60_000, Duration::from_secs(6), stage.now);
+    bucket.take(1_000, stage.now);
+    let left = |stage: &Stage| stage.limits("a")[0].3;
+    let mut early: Vec<_> = (0..2).map(|_| stage.go(takes(1_500, 0))).collect();
+    bucket.take(1_000, stage.now);
+    stage.pass(1_000);
+    let mut short = stage.go(takes(100, 0));
+    bucket.take(100, stage.now);
+    let head = input(bucket.gauge(1_000, stage.now));
+    // One more is sent, and is not in what the head shows.
+    early.push(stage.go(takes(1_500, 0)));
+    bucket.take(500, stage.now);
+    stage.learn(&mut short, &head);
+    stage.serve(short, usage(100, 0));
+    assert_eq!(left(&stage), 3_000, "of 4,500, as 5,000 may have been rounded up");
+    for call in early {
+        stage.serve(call, usage(500, 0));
+    }
+    assert_eq!(bucket.gauge(1, stage.now).remaining, Some(4_400));
+    assert_eq!(left(&stage), 3_900);
+}
+
 /// Of two requests a second that answer late, parts of a request are refilled meanwhile: a call was let go only every 0.7
 /// seconds, for these were cut off.
 #[test]

@@ -134,6 +134,25 @@ fn the_more_others_there_are_the_longer_it_waits_before_it_uses_their_limits_up(
     }
 }
 
+/// A key that nobody used stayed unused: each who thought of going there reckoned with others who would want it too, and
+/// all waited for the other keys.
+#[test]
+fn what_nobody_has_wanted_for_a_while_is_no_reason_to_wait_at_home() {
+    for (idle, waits) in [(0, true), (300, true), (500, false), (60_000, false)] {
+        let mut stage = two();
+        for other in 0..2 {
+            let call = stage.go(with("a", of_conversation(10 + other, takes(0, 0))));
+            stage.serve(call, Usage { cache_write: 1, ..Usage::ZERO });
+        }
+        stage.pass(idle);
+        let call = stage.go(with("b", takes(100_000, 0)));
+        // For 1.2 seconds: a second is what its cache is worth.
+        stage.serve(call, usage(120_000, 0));
+        let told = stage.arrive(turn(10)).1;
+        assert_eq!(matches!(told, Told::Wait(_)), waits, "{idle}: {told:?}");
+    }
+}
+
 /// Otherwise each who waits for longer than it is worth would count as much as his whole history, the line would look
 /// many times as long as it is, and all would be refused who come to it, while hardly anything is used.
 #[test]

@@ -1,9 +1,9 @@
 //! Who waits for a limit: in which order, behind whom, and who may go before.
 
-use relay_core::{Need, Ticket, Verdict};
+use relay_core::{Need, Quota, Ticket, Verdict};
 
 use crate::stage::{
-    Call, Stage, Told, about, at, background, capped, fleet, id, key, of_group, takes, usage, with,
+    Call, Stage, Told, about, at, background, capped, fleet, gauge, id, key, of_group, takes, usage, with,
 };
 
 /// 600 a minute are ten a second, and sixty at once.
@@ -53,6 +53,31 @@ fn one_who_came_later_goes_first_if_that_puts_nobody_off() {
     assert_eq!(stage.woken(), [second]);
     stage.pass(3_800);
     assert_eq!(stage.woken(), [first]);
+}
+
+/// All calls of a line went with one of the keys, and what had become of the other did not come out.
+#[test]
+fn keys_of_one_organization_take_turns_also_with_calls_that_wait() {
+    let mut stage = Stage::new(fleet(vec![of_group("a", "g"), of_group("b", "g")]));
+    let mut call = stage.go(takes(1, 0));
+    stage.learn(&mut call, &Quota { requests: gauge(600, 0), ..Quota::default() });
+    stage.serve(call, usage(1, 0));
+    let mut waiting: Vec<_> = (0..6).map(|_| stage.wait(takes(1, 0)).0).collect();
+    let mut served = Vec::new();
+    while !waiting.is_empty() {
+        stage.pass(100);
+        let woken = stage.woken();
+        let (called, others): (Vec<Call>, _) =
+            waiting.into_iter().partition(|call| call.ticket.is_some_and(|it| woken.contains(&it)));
+        waiting = others;
+        for mut call in called {
+            served.push(stage.ask(&mut call));
+            stage.serve(call, usage(1, 0));
+        }
+    }
+    let (a, b) = (Told::Go(id("a")), Told::Go(id("b")));
+    assert_eq!(served.iter().filter(|told| **told == a).count(), 3, "{served:?}");
+    assert_eq!(served.iter().filter(|told| **told == b).count(), 3, "{served:?}");
 }
 
 #[test]

@@ -70,6 +70,9 @@ pub struct Outcome {
     pub kinds: Vec<Served>,
     /// By model.
     pub models: Vec<Served>,
+    /// Of those that were answered, how many were alike, and what they used: by model, and by how much input and output they
+    /// had.
+    pub alike: BTreeMap<(usize, [u32; 2]), (u64, Usage)>,
     /// What each key carried.
     pub keys: BTreeMap<KeyId, Carried>,
     /// How long calls waited for their turn that were answered, since they came or came back.
@@ -213,6 +216,9 @@ impl Outcome {
         for served in self.concerned(asked) {
             (served.usage, served.dollars) = (served.usage + usage, served.dollars + dollars);
         }
+        let size = [usage.uncached_input(), usage.output].map(magnitude);
+        let (count, sum) = self.alike.entry((asked.model, size)).or_default();
+        (*count, *sum) = (*count + 1, *sum + usage);
         self.keys.entry(key).or_default().usage += usage;
         self.lasted = at;
     }
@@ -220,6 +226,11 @@ impl Outcome {
     fn concerned(&mut self, asked: &Arrival) -> [&mut Served; 2] {
         [&mut self.kinds[asked.kind], &mut self.models[asked.model]]
     }
+}
+
+/// Counts are alike that are within a factor of four.
+const fn magnitude(tokens: u64) -> u32 {
+    (u64::BITS - tokens.leading_zeros()).div_ceil(2)
 }
 
 #[cfg(test)]
