@@ -2,7 +2,7 @@
 //!
 //! Everything that is known of formats lives here: what a request asks ([`call`]), how one of its
 //! fields is changed while every other byte stays the client's own ([`edit`]), how a stream is cut
-//! into events however it was cut into chunks ([`sse`]), what an answer used ([`usage`]), what its
+//! into events however it was cut into chunks ([`sse`], and [`eventstream`] as AWS frames them), what an answer used ([`usage`]), what its
 //! head says about limits ([`quota`]), how a provider lists them when it is asked ([`rate_limits`]), how an error is
 //! written and read ([`refusal`]) and which moment a sentence names ([`moment`]).
 //!
@@ -15,6 +15,7 @@ pub mod scan;
 
 pub mod call;
 pub mod edit;
+pub mod eventstream;
 pub mod sse;
 
 pub mod moment;

@@ -65,7 +65,16 @@ pub(crate) const LAYERS: &[Crate] = &[
         name: "wire",
         uses: &["core", "headers"],
         tests_use: &[],
-        outside: Outside::Only(&["bytes", "http", "jiff", "memchr", "serde", "serde_json", "thiserror"]),
+        outside: Outside::Only(&[
+            "bytes",
+            "crc32fast",
+            "http",
+            "jiff",
+            "memchr",
+            "serde",
+            "serde_json",
+            "thiserror",
+        ]),
         so_that: "formats can be fuzzed alone",
     },
     Crate {
