@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
 use http::uri::PathAndQuery;
+use http::{StatusCode, Uri};
 use relay_core::{Quota, Time, Verdict};
 use relay_headers::Headers;
 use relay_wire::call::Call;
@@ -20,12 +20,14 @@ pub trait Adapter: Send + Sync + 'static {
     /// Where it is, how it wants a key, and what it offers.
     fn facts(&self) -> &'static Facts;
 
-    /// Writes the upstream request: where it goes, its headers, and what changes in the client's bytes.
+    /// Writes the upstream request: where it goes, its headers, and what changes in the client's bytes. Some are signed,
+    /// with the time.
     fn prepare(
         &self,
         ask: &Ask<'_>,
         target: &Target,
         credential: &Credential,
+        _now: Time,
     ) -> Result<Upstream, Unsupported> {
         compatible::prepare(self.facts(), ask, target, credential)
     }
@@ -34,7 +36,31 @@ pub trait Adapter: Send + Sync + 'static {
     fn judge(&self, head: &Head<'_>, piece: Piece<'_>, now: Time) -> Verdict {
         anthropic::judge(head, piece, now)
     }
+
+    /// How the body of an answer becomes what Anthropic's would be, and its headers with it. Most are that already.
+    fn reply(
+        &self,
+        _ask: &Ask<'_>,
+        _status: StatusCode,
+        _headers: &mut Headers,
+    ) -> Option<Box<dyn Translator>> {
+        None
+    }
 }
+
+/// Turns a body into another one, as it comes.
+pub trait Translator: Send {
+    /// What the next chunk makes whole. Nothing, perhaps.
+    fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Garbled>;
+
+    /// The body has ended: what it makes whole.
+    fn finish(&mut self) -> Result<Bytes, Garbled>;
+}
+
+/// A body is not what its head says, and cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the answer is not in the form that it says")]
+pub struct Garbled;
 
 /// What a provider is, apart from any account.
 #[derive(Debug)]
@@ -53,6 +79,8 @@ pub struct Facts {
     pub offers: &'static [Offer],
     /// What it lacks of what requests may ask for, with the model of that name, and is therefore not asked.
     pub lacks: fn(&str) -> &'static [&'static Feature],
+    /// Does it take a beta with the model of that name? What it does not know it refuses.
+    pub takes_beta: fn(&str, &str) -> bool,
 }
 
 impl Facts {
@@ -149,6 +177,8 @@ pub enum Scheme {
     ApiKey,
     /// `authorization: Bearer`.
     Bearer,
+    /// In a signature of the request, or in `authorization: Bearer` if it is an API key.
+    Signature,
     /// Nowhere: this version cannot ask for what stands there.
     Unwritten,
 }
@@ -160,6 +190,8 @@ impl Auth {
     pub const BEARER: Self = Self { scheme: Scheme::Bearer, is_needed: true };
     /// The same where there may be none.
     pub const OPTIONAL_BEARER: Self = Self { scheme: Scheme::Bearer, is_needed: false };
+    /// In a signature.
+    pub const SIGNATURE: Self = Self { scheme: Scheme::Signature, is_needed: true };
     /// In `x-api-key`, where there may be none.
     pub const OPTIONAL_API_KEY: Self = Self { scheme: Scheme::ApiKey, is_needed: false };
 }
@@ -195,6 +227,8 @@ pub struct Target {
     pub base: Uri,
     /// Model asked for, model sent. Exact names.
     pub models: Vec<(String, String)>,
+    /// What its account is told apart by.
+    pub account: Account,
 }
 
 impl Target {
@@ -233,7 +267,7 @@ pub struct Upstream {
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// Its status.
-    pub status: http::StatusCode,
+    pub status: StatusCode,
     /// What its headers say of limits.
     pub quota: &'a Quota,
 }

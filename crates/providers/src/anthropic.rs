@@ -29,6 +29,7 @@ impl Adapter for Anthropic {
             auth: Auth::API_KEY,
             offers: &[Offer::CountTokens, Offer::Batches, Offer::Files, Offer::OwnCredential],
             lacks: |_| &[],
+            takes_beta: |_, _| true,
         }
     }
 }

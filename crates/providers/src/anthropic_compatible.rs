@@ -15,6 +15,7 @@ impl Adapter for AnthropicCompatible {
             auth: Auth::OPTIONAL_API_KEY,
             offers: &[],
             lacks: unless_claude,
+            takes_beta: |_, _| true,
         }
     }
 }

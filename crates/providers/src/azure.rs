@@ -1,6 +1,7 @@
 //! Microsoft Foundry: Claude models of a resource in Azure, each under the name of its deployment.
 //! <https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/use-foundry-models-claude>
 
+use relay_core::Time;
 use relay_headers::Value;
 
 use crate::adapter::{
@@ -20,6 +21,7 @@ impl Adapter for Azure {
             auth: Auth::API_KEY,
             offers: &[Offer::CountTokens],
             lacks: |_| &[],
+            takes_beta: |_, _| true,
         }
     }
 
@@ -29,6 +31,7 @@ impl Adapter for Azure {
         ask: &Ask<'_>,
         target: &Target,
         credential: &Credential,
+        _now: Time,
     ) -> Result<Upstream, Unsupported> {
         let mut upstream = compatible::prepare(self.facts(), ask, target, credential)?;
         if upstream.headers.get(ANTHROPIC_VERSION).is_none() {

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::adapter::{Ask, Auth, Credential, Facts, Scheme, Target, Unsupported, Upstream};
 use crate::features::{self, Feature};
+use crate::secret::Secret;
 
 /// `x-api-key`.
 pub const X_API_KEY: &str = "x-api-key";
@@ -18,6 +19,7 @@ pub const X_CC_RELAY_KEY: &str = "x-cc-relay-key";
 /// `x-cc-relay-via`: the relays that a request has passed. Only the relay itself writes it.
 pub const X_CC_RELAY_VIA: &str = "x-cc-relay-via";
 pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
+pub(crate) const AUTHORIZATION: &str = "authorization";
 
 /// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
 /// network or its cookies or what stands before the relay, those that the transport writes, and every credential.
@@ -105,12 +107,17 @@ fn authorise(headers: &mut Headers, auth: Auth, credential: &Credential) -> Resu
         (Credential::OwnKey(key), _) | (Credential::Key(key), Scheme::ApiKey) => {
             headers.set_secret(X_API_KEY, secret(key.expose().as_bytes())?);
         }
-        (Credential::OwnBearer(key), _) | (Credential::Key(key), Scheme::Bearer) => {
-            let bearer = Zeroizing::new(format!("Bearer {}", key.expose()));
-            headers.set_secret("authorization", secret(bearer.as_bytes())?);
-        }
-        (Credential::Key(_), Scheme::Unwritten) => return Err(Unsupported::Credential),
+        (Credential::OwnBearer(key), _) | (Credential::Key(key), Scheme::Bearer) => bearer(headers, key)?,
+        (Credential::Key(_), Scheme::Signature | Scheme::Unwritten) => return Err(Unsupported::Credential),
     }
+    Ok(())
+}
+
+/// Writes a key into `authorization`.
+pub(crate) fn bearer(headers: &mut Headers, key: &Secret) -> Result<(), Unsupported> {
+    let bearer = Zeroizing::new(format!("Bearer {}", key.expose()));
+    let value = Value::new(bearer.as_bytes()).map_err(|_| Unsupported::Credential)?;
+    headers.set_secret(AUTHORIZATION, value);
     Ok(())
 }
 
@@ -150,7 +157,7 @@ fn join(target: &Target, ask: &Ask<'_>) -> Result<PathAndQuery, Unsupported> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
+    use crate::adapter::Account;
     use relay_wire::call::Call;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> Headers {
@@ -166,7 +173,7 @@ mod tests {
     }
 
     fn target(base: &'static str) -> Target {
-        Target { base: http::Uri::from_static(base), models: Vec::new() }
+        Target { base: http::Uri::from_static(base), models: Vec::new(), account: Account::default() }
     }
 
     fn prepared(client: &Headers, credential: &Credential) -> Headers {

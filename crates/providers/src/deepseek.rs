@@ -17,6 +17,7 @@ impl Adapter for DeepSeek {
             auth: Auth::API_KEY,
             offers: &[],
             lacks: |_| FOREIGN,
+            takes_beta: |_, _| true,
         }
     }
 }

@@ -4,7 +4,7 @@ use relay_headers::{Change, Headers, Value};
 use relay_wire::Outline;
 
 /// The header that lists what is asked for, on one line or on several.
-const BETA: &str = "anthropic-beta";
+pub(crate) const BETA: &str = "anthropic-beta";
 
 /// One of them.
 #[derive(PartialEq, Eq, Debug)]
@@ -22,6 +22,64 @@ pub struct Feature {
 /// <https://code.claude.com/docs/en/auto-mode-config>
 pub const SAFEGUARDS: Feature =
     Feature { name: "safeguards", betas: &["dangerous-tool-use-"], fields: &["safeguards"] };
+
+/// Editing of the context by the provider.
+/// <https://platform.claude.com/docs/en/build-with-claude/context-editing>
+pub const CONTEXT_MANAGEMENT: Feature =
+    Feature { name: "context management", betas: &["context-management-"], fields: &["context_management"] };
+
+/// How hard a model tries.
+/// <https://platform.claude.com/docs/en/build-with-claude/effort>
+pub const EFFORT: Feature =
+    Feature { name: "effort", betas: &["effort-"], fields: &["output_config.effort"] };
+
+/// Answers of a given form.
+/// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>
+pub const STRUCTURED_OUTPUTS: Feature = Feature {
+    name: "structured outputs",
+    betas: &["structured-outputs-"],
+    fields: &["output_config.format", "output_format"],
+};
+
+/// How much a task may take.
+pub const TASK_BUDGETS: Feature =
+    Feature { name: "task budgets", betas: &["task-budgets-"], fields: &["output_config.task_budget"] };
+
+/// Servers of tools that the provider asks.
+/// <https://platform.claude.com/docs/en/agents-and-tools/mcp-connector>
+pub const MCP: Feature = Feature { name: "MCP servers", betas: &["mcp-client-"], fields: &["mcp_servers"] };
+
+/// Code that the provider runs, with files and skills.
+pub const CONTAINERS: Feature =
+    Feature { name: "containers", betas: &["code-execution-", "skills-"], fields: &["container"] };
+
+/// Other models that the provider asks if one refuses.
+pub const FALLBACKS: Feature =
+    Feature { name: "fallbacks", betas: &["fallback-credit-"], fields: &["fallbacks"] };
+
+/// What becomes of thoughts that belong to another conversation.
+pub const BLOCK_BINDING: Feature = Feature {
+    name: "binding of thoughts",
+    betas: &["thinking-binding-controls-"],
+    fields: &["thinking.block_binding"],
+};
+
+/// Faster answers for more money.
+pub const FAST_MODE: Feature = Feature { name: "fast mode", betas: &["fast-mode-"], fields: &["speed"] };
+
+/// All that is known of by name.
+pub const ALL: &[&Feature] = &[
+    &SAFEGUARDS,
+    &CONTEXT_MANAGEMENT,
+    &EFFORT,
+    &STRUCTURED_OUTPUTS,
+    &TASK_BUDGETS,
+    &MCP,
+    &CONTAINERS,
+    &FALLBACKS,
+    &BLOCK_BINDING,
+    &FAST_MODE,
+];
 
 /// What the models of other makers lack. Whatever else they do not know they ignore.
 pub const FOREIGN: &[&Feature] = &[&SAFEGUARDS];
@@ -59,17 +117,34 @@ pub(crate) fn strip_betas(headers: &mut Headers, features: &[&Feature]) -> bool 
     true
 }
 
-/// Takes their fields out of the body.
+/// Takes their fields out of the body. Of a field in a field only that is taken out; what is empty then goes too.
 pub(crate) fn strip_fields(outline: &mut Outline<'_>, features: &[&Feature]) {
     for field in features.iter().flat_map(|feature| feature.fields) {
-        outline.remove(field);
+        let Some((outer, inner)) = field.split_once('.') else {
+            outline.remove(field);
+            continue;
+        };
+        let Some(value) = outline.value(outer) else { continue };
+        // What is no object has no fields.
+        let Ok(mut nested) = Outline::new(&value) else { continue };
+        let edits = nested.remove(inner).edits();
+        if edits.is_empty() {
+            continue;
+        }
+        let left = edits.apply().to_bytes();
+        if relay_wire::scan::members(&left).is_ok_and(|mut members| members.next().is_none()) {
+            outline.remove(outer);
+        } else {
+            outline.set(outer, left);
+        }
     }
 }
 
 /// May the body have any of their fields? A text in it may look like one.
 pub(crate) fn may_ask(body: &[u8], features: &[&Feature]) -> bool {
     let fields = features.iter().flat_map(|feature| feature.fields);
-    fields.into_iter().any(|field| memchr::memmem::find(body, field.as_bytes()).is_some())
+    let names = fields.into_iter().map(|field| field.rsplit('.').next().unwrap_or(field));
+    names.into_iter().any(|name| memchr::memmem::find(body, name.as_bytes()).is_some())
 }
 
 #[cfg(test)]

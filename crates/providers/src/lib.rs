@@ -11,9 +11,12 @@ pub mod compatible;
 
 use std::time::Duration;
 
+mod cloud;
+mod sigv4;
+
 pub use crate::adapter::{
-    Account, Adapter, Ask, Auth, Credential, Facts, Head, Offer, Piece, Place, Scheme, Setting, Target,
-    Unsupported, Upstream,
+    Account, Adapter, Ask, Auth, Credential, Facts, Garbled, Head, Offer, Piece, Place, Scheme, Setting,
+    Target, Translator, Unsupported, Upstream,
 };
 pub use crate::secret::Secret;
 

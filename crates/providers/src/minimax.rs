@@ -30,6 +30,7 @@ impl Adapter for MiniMax {
             auth: Auth::BEARER,
             offers: &[],
             lacks: |_| FOREIGN,
+            takes_beta: |_, _| true,
         }
     }
 

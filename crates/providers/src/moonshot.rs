@@ -17,6 +17,7 @@ impl Adapter for Moonshot {
             auth: Auth::BEARER,
             offers: &[],
             lacks: |_| FOREIGN,
+            takes_beta: |_, _| true,
         }
     }
 }

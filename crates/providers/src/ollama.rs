@@ -16,6 +16,7 @@ impl Adapter for Ollama {
             auth: Auth::OPTIONAL_BEARER,
             offers: &[],
             lacks: |_| FOREIGN,
+            takes_beta: |_, _| true,
         }
     }
 }

@@ -16,6 +16,7 @@ impl Adapter for OpenRouter {
             auth: Auth::BEARER,
             offers: &[],
             lacks: unless_claude,
+            takes_beta: |_, _| true,
         }
     }
 }

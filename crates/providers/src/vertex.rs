@@ -15,6 +15,7 @@ impl Adapter for Vertex {
             auth: Auth { scheme: Scheme::Unwritten, is_needed: false },
             offers: &[],
             lacks: |_| &[],
+            takes_beta: |_, _| true,
         }
     }
 }

@@ -32,6 +32,7 @@ impl Adapter for Zai {
             auth: Auth::BEARER,
             offers: &[],
             lacks: |_| FOREIGN,
+            takes_beta: |_, _| true,
         }
     }
 

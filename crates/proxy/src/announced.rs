@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use relay_config::Config;
 use relay_config::checked::AdminSource;
-use relay_core::{Class, Counted, Holder, KeyId, ProviderId};
+use relay_core::{Class, Counted, Holder, KeyId, ProviderId, Time};
 use relay_headers::{Headers, Request, Response, Value};
 use relay_providers::{Ask, Credential, Secret};
 use relay_transport::RequestBody;
@@ -318,7 +318,10 @@ fn request(
     headers.add("anthropic-version", Value::fixed("2023-06-01"));
     headers.add("user-agent", Value::fixed(concat!("cc-relay/", env!("CARGO_PKG_VERSION"))));
     let ask = Ask { path: &path, headers: &headers, call: None };
-    let prepared = upstream.adapter.prepare(&ask, &upstream.target, &Credential::Key(secret.clone())).ok()?;
+    let prepared = upstream
+        .adapter
+        .prepare(&ask, &upstream.target, &Credential::Key(secret.clone()), Time::default())
+        .ok()?;
     let (target, headers) = (prepared.path.into(), prepared.headers);
     Some(Request { method: Method::GET, target, headers, body: RequestBody::empty() })
 }

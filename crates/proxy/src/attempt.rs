@@ -52,8 +52,8 @@ pub(crate) struct Reply {
     /// The rest of it; none if it was read whole.
     pub(crate) rest: Option<Source>,
     pub(crate) watch: Watch,
-    /// Is the body other than what the headers announce, because it was decoded?
-    pub(crate) decoded: bool,
+    /// Is the body other than what the headers announce, because it was decoded or translated?
+    pub(crate) changed: bool,
 }
 
 impl Answer {
@@ -73,7 +73,8 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
         return Answer::broken(Breakage::Connect, "the key is gone");
     };
     let ask = asked.ask();
-    let mut prepared = match upstream.adapter.prepare(&ask, &upstream.target, &credential) {
+    let now = relay.live.now();
+    let mut prepared = match upstream.adapter.prepare(&ask, &upstream.target, &credential, now) {
         Ok(prepared) => prepared,
         Err(unsupported) => return Answer::unfit(unsupported),
     };
@@ -85,7 +86,7 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
         Err(used_up) => return Answer::broken(Breakage::Cut, used_up),
     };
     let sent = snapshot.transport.send(&upstream.origin, request, upstream.deadlines).await;
-    let Response { status, headers, body } = match sent {
+    let Response { status, mut headers, body } = match sent {
         Ok(response) => response,
         Err(error) => return Answer::broken(breakage(&error), error),
     };
@@ -93,12 +94,13 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
     let now = relay.live.now();
     let quota = relay_wire::quota::quota(&headers, now);
     relay.live.learn(held, &quota, now);
-    let source = match Source::new(body, &headers, asked.is_watched()) {
+    let translator = upstream.adapter.reply(&asked.ask(), status, &mut headers);
+    let source = match Source::new(body, &headers, asked.is_watched(), translator) {
         Ok(source) => source,
         Err(error) => return Answer::broken(Breakage::Garbled, error),
     };
-    let (watch, decoded) = (watch(asked, status, &headers), source.is_decoded());
-    let reply = Reply { status, headers, first: VecDeque::new(), rest: Some(source), watch, decoded };
+    let (watch, changed) = (watch(asked, status, &headers), source.is_changed());
+    let reply = Reply { status, headers, first: VecDeque::new(), rest: Some(source), watch, changed };
     if asked.is_about_property() && status.is_redirection() {
         // What has not changed since, or lies elsewhere: whoever asked knows what to do.
         return Answer { verdict: Verdict::Refused, reply: Some(reply), detail: status.to_string() };
@@ -171,7 +173,7 @@ impl Reply {
     async fn read_refusal(&mut self) -> Result<Bytes, Failure> {
         match tokio::time::timeout(REFUSAL_PATIENCE, self.read_up_to(MOST_READ)).await {
             // The status says what it is, however much of its words can be read.
-            Ok(Err(Failure::Coding)) => self.rest = None,
+            Ok(Err(Failure::Coding | Failure::Form(_))) => self.rest = None,
             Ok(read) => read?,
             Err(_) => {}
         }
@@ -262,7 +264,7 @@ fn breakage(error: &SendError) -> Breakage {
 fn cut(error: &Failure) -> Breakage {
     match error {
         Failure::Upstream(BodyError::Idle(_)) => Breakage::Late,
-        Failure::Upstream(BodyError::Malformed(_)) | Failure::Coding => Breakage::Garbled,
+        Failure::Upstream(BodyError::Malformed(_)) | Failure::Coding | Failure::Form(_) => Breakage::Garbled,
         Failure::Upstream(BodyError::Cut(_)) => Breakage::Cut,
     }
 }

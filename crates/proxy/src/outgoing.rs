@@ -140,7 +140,7 @@ pub(crate) fn reply(journey: &Journey, slot: Slot, committed: Committed) -> Resp
     let Committed { mut reply, held } = committed;
     let (status, mut headers) = (reply.status, std::mem::take(&mut reply.headers));
     clean(&mut headers);
-    if reply.decoded {
+    if reply.changed {
         headers.remove("content-encoding");
         headers.remove("content-length");
     }

@@ -166,7 +166,11 @@ impl Upstream {
             name: provider.name.clone(),
             adapter,
             origin,
-            target: Target { base: provider.base_url.clone(), models: provider.model_mapping.clone() },
+            target: Target {
+                base: provider.base_url.clone(),
+                models: provider.model_mapping.clone(),
+                account: provider.account.clone(),
+            },
             deadlines: Deadlines { connect, first_byte, idle },
             models: provider.models.clone(),
             is_anthropic: provider.base_url.host().is_some_and(is_anthropic),

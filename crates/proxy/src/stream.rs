@@ -146,7 +146,9 @@ impl Flow {
             Poll::Ready(Some(Err(error))) => {
                 self.abort(match error {
                     Failure::Upstream(BodyError::Idle(_)) => End::Stalled,
-                    Failure::Upstream(BodyError::Malformed(_)) | Failure::Coding => End::Garbled,
+                    Failure::Upstream(BodyError::Malformed(_)) | Failure::Coding | Failure::Form(_) => {
+                        End::Garbled
+                    }
                     Failure::Upstream(BodyError::Cut(_)) => End::Cut,
                 });
                 self.poll_frame(context)

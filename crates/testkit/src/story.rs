@@ -32,6 +32,8 @@ pub const BEGIN: Time = Time::from_epoch(Duration::from_secs(1_790_000_000));
 pub struct Story {
     providers: Vec<(String, Far, Vec<String>)>,
     unreachable: Vec<String>,
+    /// Of those that do not speak as Anthropic does: their name, their type, and what it needs, as YAML.
+    kinds: Vec<[String; 3]>,
     /// More of the configuration, as YAML at the top level.
     more: String,
     state: Option<PathBuf>,
@@ -41,8 +43,8 @@ pub struct Story {
 
 /// Begins a story.
 pub fn story() -> Story {
-    let (providers, unreachable, more) = Default::default();
-    Story { providers, unreachable, more, state: None, begin: BEGIN, recorder: None }
+    let (providers, unreachable, kinds, more) = Default::default();
+    Story { providers, unreachable, kinds, more, state: None, begin: BEGIN, recorder: None }
 }
 
 impl Story {
@@ -84,6 +86,13 @@ impl Story {
     pub fn unreachable(mut self, name: &str) -> Self {
         self.unreachable.push(name.to_owned());
         self.provider(name, [])
+    }
+
+    /// That provider is of that type, and has these options, each as a line of YAML.
+    pub fn of_type(mut self, name: &str, kind: &str, options: &[&str]) -> Self {
+        let lines: String = options.iter().flat_map(|option| ["    ", option, "\n"]).collect();
+        self.kinds.push([name.to_owned(), kind.to_owned(), lines]);
+        self
     }
 
     /// More of the configuration, as YAML at the top level.
@@ -151,8 +160,10 @@ impl Story {
             yaml = String::from("providers:\n");
         }
         for (name, far, keys) in &self.providers {
+            let known = self.kinds.iter().find(|[known, ..]| known == name);
+            let (kind, options) = known.map_or(("anthropic", ""), |[_, kind, options]| (kind, options));
             let provider = format!(
-                "  - name: {name}\n    type: anthropic\n    enabled: true\n    base_url: http://{name}.localhost\n"
+                "  - name: {name}\n    type: {kind}\n    enabled: true\n    base_url: http://{name}.localhost\n{options}"
             );
             yaml += &provider;
             // Who tells no script needs no order of keys.

@@ -72,6 +72,11 @@ impl Edits {
         self.changes.iter().map(|change| change.span.clone())
     }
 
+    /// The same with what stands there instead.
+    pub fn changes(&self) -> impl Iterator<Item = (Range<usize>, Bytes)> + '_ {
+        self.changes.iter().map(|change| (change.span.clone(), change.pieces.concat().into()))
+    }
+
     /// Takes the bytes of `span` out.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The keys of a provider: where each secret comes from, and what it may carry.
 
-use relay_providers::{Kind, Offer};
+use relay_providers::{Kind, Offer, Secret};
 
 use crate::checked::{AdminSource, Key, KeySource, Limits};
 use crate::problem::{Findings, Spot};
@@ -50,7 +50,8 @@ pub(super) fn pool(
             Source::Keyless | Source::Unread => {}
         }
     }
-    let n_written = raw.keys.items.len();
+    keys.extend(access_key(raw, kind));
+    let n_written = raw.keys.items.len() + usize::from(raw.aws_access_key_id.get().is_some());
     let name = name.unwrap_or("?");
     let pooling = raw.pooling.enabled.get().map(|enabled| enabled.0);
     if n_written == 0 && raw.keys.whole {
@@ -76,6 +77,34 @@ pub(super) fn pool(
         priority: first.and_then(|entry| entry.priority.get()).map_or(0, |priority| number(priority.0)),
         weight: first.map_or(1, weight),
     }
+}
+
+/// Is it asked with nothing that is written here?
+pub(super) fn has_none(raw: &raw::providers::Provider) -> bool {
+    let written = |hidden: &Field<raw::leaf::Hidden>| {
+        hidden.is_bad() || hidden.get().is_some_and(|it| !it.secret.is_empty())
+    };
+    raw.keys.items.is_empty() && raw.keys.whole && !written(&raw.aws_access_key_id)
+}
+
+/// The access key of an account of AWS, as a key like any other: both of its parts, with a colon between.
+fn access_key(raw: &raw::providers::Provider, kind: Option<Kind>) -> Option<(Key, String)> {
+    let (id, secret) = (raw.aws_access_key_id.get()?, raw.aws_secret_access_key.get()?);
+    if kind != Some(Kind::Bedrock) || id.secret.is_empty() || secret.secret.is_empty() {
+        return None;
+    }
+    let both = Secret::new(format!("{}:{}", id.secret.expose(), secret.secret.expose()));
+    let key = Key {
+        source: KeySource::Value(both),
+        variable: id.variable.clone(),
+        limits: Limits::default(),
+        priority: PRIORITY,
+        weight: 1,
+        limit_group: None,
+        workspace: None,
+        admin: None,
+    };
+    Some((key, raw.aws_access_key_id.spot.path.clone()))
 }
 
 /// Can it not be asked without a key? Of one whose type could not be read, that is not known.

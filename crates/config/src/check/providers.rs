@@ -137,6 +137,15 @@ fn provider(
         );
         return None;
     }
+    if kind == Some(Kind::Bedrock) && keys::has_none(raw) {
+        findings
+            .notice(
+                raw.spot(),
+                "is left out: this version takes no credentials of AWS from the machine it runs on",
+            )
+            .hint("write `aws_access_key_id` and `aws_secret_access_key`, or `keys`");
+        return None;
+    }
     // Whatever its type is to be, the rest of it must be right as well, and is told in the same breath.
     let base_url = base_url(raw, kind, listener, findings);
     let pool = keys::pool(raw, name, kind, findings);

@@ -26,7 +26,7 @@ section! {
     Provider {
         /// Its name, unique: it stands in logs, headers and `routing`.
         name: Text => "anthropic";
-        /// Its kind. `bedrock` and `vertex` are checked, and left out by this version.
+        /// Its kind. `vertex` is checked, and left out by this version.
         r#type: OneOf<Kind> => "anthropic";
         /// Whether it is used.
         enabled: Flag = false => "true";
@@ -48,7 +48,7 @@ section! {
         timeouts: Timeouts;
         /// For `bedrock`, required: the region.
         aws_region: Text => "eu-central-1";
-        /// For `bedrock`: an access key, with `aws_secret_access_key`.
+        /// For `bedrock`: an access key, with `aws_secret_access_key`. It is a key as those of `keys` are, beside them.
         aws_access_key_id: Hidden => "${AWS_ACCESS_KEY_ID}";
         /// For `bedrock`: the secret of the access key.
         aws_secret_access_key: Hidden => "${AWS_SECRET_ACCESS_KEY}";

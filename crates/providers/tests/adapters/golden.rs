@@ -67,8 +67,12 @@ fn edits(told: &mut String, asked: &Asked, upstream: &Upstream) {
         Ok(text) if text.len() <= LONGEST => text.to_owned(),
         _ => format!("{} bytes", bytes.len()),
     };
-    for span in edits.spans() {
-        let _ = writeln!(told, "  bytes {span:?} are changed: {}", shown(&asked.body[span.clone()]));
+    for (span, text) in edits.changes() {
+        for (sign, bytes) in [('-', &asked.body[span.clone()]), ('+', &text)] {
+            if !bytes.is_empty() {
+                let _ = writeln!(told, "  {sign} {}: {}", span.start, shown(bytes));
+            }
+        }
     }
     let edited = edits.apply();
     let _ = writeln!(told, "  {} bytes are sent", edited.len());

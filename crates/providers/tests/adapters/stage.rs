@@ -2,15 +2,20 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
+use relay_core::Time;
 use relay_headers::{Headers, Value};
 use relay_providers::{Account, Ask, Credential, Kind, Secret, Setting, Target, Unsupported, Upstream};
 use relay_wire::call::Call;
 
 /// A secret that is found wherever it stands.
 pub(crate) const SECRET: &str = "sk-of-the-relay-5f1c";
+
+/// 2026-11-20 12:00:00.
+pub(crate) const NOW: Time = Time::from_epoch(Duration::from_hours(498_660));
 
 /// What a client asks.
 pub(crate) struct Asked {
@@ -43,7 +48,7 @@ impl Asked {
     /// What a provider of that kind is sent, with a key of ours.
     pub(crate) fn sent_to(&self, kind: Kind, models: &[(&str, &str)]) -> Result<Upstream, Unsupported> {
         let credential = Credential::Key(Secret::new(SECRET));
-        kind.adapter().prepare(&self.ask(), &target(kind, models), &credential)
+        kind.adapter().prepare(&self.ask(), &target(kind, models), &credential, NOW)
     }
 }
 
@@ -98,5 +103,6 @@ pub(crate) fn target(kind: Kind, models: &[(&str, &str)]) -> Target {
     Target {
         base: base.parse().expect("it is a URL"),
         models: models.iter().map(|(asked, sent)| ((*asked).to_owned(), (*sent).to_owned())).collect(),
+        account,
     }
 }

@@ -2,6 +2,7 @@
 //! by what goes wrong, or by the law that it holds.
 
 mod announced;
+mod bedrock;
 mod client_leaves;
 mod cut_stream;
 mod drain;

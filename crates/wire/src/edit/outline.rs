@@ -78,6 +78,17 @@ impl<'a> Outline<'a> {
         self
     }
 
+    /// What the member will be: what was set, or what stands there; of several that stand there the last, as in most
+    /// parsers.
+    pub fn value(&self, name: &str) -> Option<Bytes> {
+        if let Some((_, value)) = self.added.iter().find(|(added, _)| added == name) {
+            return Some(value.clone());
+        }
+        let entry = self.entries.iter().rfind(|entry| entry.place != Place::Gone && entry.member.is(name))?;
+        let stands = || self.document.slice(entry.member.value.span());
+        Some(entry.value.clone().unwrap_or_else(stands))
+    }
+
     /// Moves the member behind all others, if it stands in the document. Several so moved keep their
     /// order among themselves.
     pub fn move_last(&mut self, name: &str) -> &mut Self {

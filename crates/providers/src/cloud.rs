@@ -1,0 +1,127 @@
+//! What clouds have in common: errors in envelopes of their own, with names of accounts in their words.
+
+use bytes::Bytes;
+use relay_wire::refusal::{self, ErrorKind};
+
+use crate::adapter::{Garbled, Translator};
+
+/// The most of an error that is kept, in bytes.
+const MOST: usize = 256 << 10;
+
+/// An error in Anthropic's envelope, with the words of the cloud.
+pub(crate) struct Envelope {
+    kind: ErrorKind,
+    body: Vec<u8>,
+}
+
+impl Envelope {
+    pub(crate) const fn new(kind: ErrorKind) -> Self {
+        Self { kind, body: Vec::new() }
+    }
+}
+
+impl Translator for Envelope {
+    fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Garbled> {
+        let room = MOST.saturating_sub(self.body.len());
+        self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        Ok(Bytes::new())
+    }
+
+    fn finish(&mut self) -> Result<Bytes, Garbled> {
+        let body = std::mem::take(&mut self.body);
+        let refusal = refusal::read(&body);
+        if refusal.kind.as_deref().and_then(ErrorKind::from_name).is_some() {
+            // The model's own words, as Anthropic would say them.
+            return Ok(body.into());
+        }
+        let words = refusal.message.unwrap_or_else(|| self.kind.as_str().replace('_', " "));
+        Ok(refusal::write(self.kind, &without_names(&words), refusal.request_id.as_deref()))
+    }
+}
+
+/// Words without the names of accounts: ARNs (`arn:aws:…`) and numbers of twelve digits, which are those of AWS.
+pub(crate) fn without_names(words: &str) -> String {
+    let mut clean = String::with_capacity(words.len());
+    for (nth, word) in words.split(' ').enumerate() {
+        if nth > 0 {
+            clean.push(' ');
+        }
+        match word.find("arn:") {
+            Some(at) => {
+                let end = word[at..].find(|c: char| !is_of_arn(c)).map_or(word.len(), |end| at + end);
+                // A full stop ends the sentence, and not the name.
+                let end = at + word[at..end].trim_end_matches(['.', ':', ',']).len();
+                clean.push_str(&word[..at]);
+                clean.push_str("[arn]");
+                clean.push_str(&word[end..]);
+            }
+            None => clean.push_str(&without_numbers(word)),
+        }
+    }
+    clean
+}
+
+const fn is_of_arn(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | '-' | '_' | '.' | '*' | '@' | '+' | '=' | ',')
+}
+
+/// A word without its numbers of exactly twelve digits.
+fn without_numbers(word: &str) -> String {
+    let mut clean = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(at);
+        let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+        clean.push_str(before);
+        clean.push_str(if end == 12 { "[account]" } else { &from[..end] });
+        rest = &from[end..];
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_accounts_are_left_out_of_what_clouds_say() {
+        let table = [
+            (
+                "User: arn:aws:iam::123456789012:user/me is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:eu-central-1::foundation-model/anthropic.claude-opus-5.",
+                "User: [arn] is not authorized to perform: bedrock:InvokeModel on resource: [arn].",
+            ),
+            ("(arn:aws:sts::123456789012:assumed-role/r/s), denied", "([arn]), denied"),
+            ("account 123456789012, of 1234567890123 or 12", "account [account], of 1234567890123 or 12"),
+            (
+                "Too many tokens, please wait before trying again.",
+                "Too many tokens, please wait before trying again.",
+            ),
+            ("", ""),
+        ];
+        for (words, expect) in table {
+            assert_eq!(without_names(words), expect);
+        }
+    }
+
+    #[test]
+    fn an_error_is_put_into_the_envelope_once() {
+        let said = |chunks: &[&[u8]]| {
+            let mut envelope = Envelope::new(ErrorKind::RateLimit);
+            for chunk in chunks {
+                assert!(envelope.push(chunk).unwrap().is_empty());
+            }
+            String::from_utf8(envelope.finish().unwrap().to_vec()).unwrap()
+        };
+        assert_eq!(
+            said(&[br#"{"message":"Too "#, br#"many requests"}"#]),
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"Too many requests"}}"#
+        );
+        let own = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_vrtx_1"}"#;
+        assert_eq!(said(&[own.as_bytes()]), own);
+        assert_eq!(
+            said(&[b"<html>"]),
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"rate limit error"}}"#
+        );
+    }
+}
