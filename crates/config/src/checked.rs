@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use relay_core::{Families, Price, Second, Strategy};
-use relay_providers::{Account, Kind, Secret};
+use relay_providers::{Account, Identity, Kind, Secret};
 
 use crate::show::shown_command;
 
@@ -292,6 +292,15 @@ pub enum KeySource {
     File(PathBuf),
     /// `key_command`: the first line that a command prints, run by the shell; run again after the key was refused.
     Command(String),
+    /// No key is written: what the machine is to the cloud, asked for again before it runs out.
+    Identity(Identity),
+}
+
+impl KeySource {
+    /// Is something run for it, and run again when it is refused?
+    pub const fn is_run(&self) -> bool {
+        matches!(self, Self::Command(_) | Self::Identity(_))
+    }
 }
 
 impl fmt::Debug for KeySource {
@@ -301,6 +310,7 @@ impl fmt::Debug for KeySource {
             Self::Value(secret) => f.debug_tuple("Value").field(secret).finish(),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Command(command) => f.debug_tuple("Command").field(&shown_command(command)).finish(),
+            Self::Identity(identity) => f.debug_tuple("Identity").field(identity).finish(),
         }
     }
 }

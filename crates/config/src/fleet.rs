@@ -83,6 +83,7 @@ impl Key {
             KeySource::Value(secret) => Cow::Borrowed(secret.expose().as_bytes()),
             KeySource::File(path) => Cow::Owned([b"file:", path.as_os_str().as_encoded_bytes()].concat()),
             KeySource::Command(command) => Cow::Owned([b"command:", command.as_bytes()].concat()),
+            KeySource::Identity(identity) => Cow::Borrowed(identity.as_str().as_bytes()),
         };
         KeyId::of(provider, &identity)
     }
@@ -93,14 +94,24 @@ impl Key {
             KeySource::Value(secret) => return self.variable.clone().unwrap_or_else(|| secret.label()),
             KeySource::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
             KeySource::Command(command) => program(command).map(str::to_owned),
+            KeySource::Identity(identity) => Some(identity.as_str().to_owned()),
         };
         name.unwrap_or_else(|| "key".to_owned())
+    }
+
+    /// What operators call it while it has that secret. Of an identity every hour has another, and it is the same for all
+    /// that.
+    pub fn label(&self, secret: &Secret) -> String {
+        match &self.source {
+            KeySource::Identity(identity) => identity.as_str().to_owned(),
+            KeySource::Value(_) | KeySource::File(_) | KeySource::Command(_) => secret.label(),
+        }
     }
 
     fn in_fleet(&self, provider: ProviderId, secret: &dyn Fn() -> Option<Secret>) -> Option<relay_core::Key> {
         let label = match &self.source {
             KeySource::Value(secret) => secret.label(),
-            KeySource::File(_) | KeySource::Command(_) => secret()?.label(),
+            KeySource::File(_) | KeySource::Command(_) | KeySource::Identity(_) => self.label(&secret()?),
         };
         let cap = |limit: u64| Some(limit).filter(|limit| *limit > 0);
         let Limits { requests, input, output } = self.limits;

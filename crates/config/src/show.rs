@@ -135,7 +135,7 @@ fn provider(provider: &Provider) -> Value {
         "base_url": base_url(&provider.base_url),
         "models": provider.models,
         "model_mapping": mapping,
-        "keys": provider.keys.iter().map(key).collect::<Vec<_>>(),
+        "keys": provider.keys.iter().filter_map(key).collect::<Vec<_>>(),
         "pooling": { "strategy": word_of(Pick(provider.pooling)) },
         "priority": provider.priority,
         "weight": provider.weight,
@@ -160,8 +160,10 @@ fn base_url(url: &http::Uri) -> String {
     }
 }
 
-fn key(key: &Key) -> Value {
+/// What stands for a key where none is written is not written either.
+fn key(key: &Key) -> Option<Value> {
     let (name, source) = match &key.source {
+        KeySource::Identity(_) => return None,
         KeySource::Value(secret) => ("key", masked(secret)),
         KeySource::File(path) => ("key_file", path.display().to_string()),
         KeySource::Command(command) => ("key_command", shown_command(command)),
@@ -184,7 +186,7 @@ fn key(key: &Key) -> Value {
         Some(AdminSource::Value(secret)) => shown["limits_admin_key"] = Value::from(masked(secret)),
         Some(AdminSource::File(path)) => shown["limits_admin_key_file"] = json!(path),
     }
-    shown
+    Some(shown)
 }
 
 /// A command may hold a credential in any of its words: of more than one the first is shown, if it can be nothing but

@@ -331,7 +331,7 @@ fn commanded(
     let loaded = yaml(&text, environment)?;
     let run = match &loaded.config.providers[0].keys[0].source {
         KeySource::Command(command) => command.clone(),
-        KeySource::Value(_) | KeySource::File(_) => String::new(),
+        KeySource::Value(_) | KeySource::File(_) | KeySource::Identity(_) => String::new(),
     };
     Ok((loaded, run))
 }

@@ -75,6 +75,8 @@ pub struct Facts {
     pub first_byte: Duration,
     /// How it wants its key.
     pub auth: Auth,
+    /// What stands for a key where none is written, if anything does.
+    pub identity: Option<Identity>,
     /// What it has besides messages.
     pub offers: &'static [Offer],
     /// What it lacks of what requests may ask for, with the model of that name, and is therefore not asked.
@@ -84,11 +86,6 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Can this version ask it?
-    pub fn is_served(&self) -> bool {
-        self.auth.scheme != Scheme::Unwritten
-    }
-
     /// Does it have that?
     pub fn offers(&self, offer: Offer) -> bool {
         self.offers.contains(&offer)
@@ -170,6 +167,28 @@ pub struct Auth {
     pub is_needed: bool,
 }
 
+/// Who the machine is, to a cloud: what it is asked with where no key is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Identity {
+    /// Of AWS: variables, profiles, roles of containers and machines.
+    Aws,
+    /// Of Azure: variables, workloads, machines, the command line.
+    Azure,
+    /// Of Google: its application default credentials.
+    Google,
+}
+
+impl Identity {
+    /// Its name, as operators read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aws => "aws-identity",
+            Self::Azure => "azure-identity",
+            Self::Google => "google-identity",
+        }
+    }
+}
+
 /// Where a key stands in a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scheme {
@@ -179,8 +198,6 @@ pub enum Scheme {
     Bearer,
     /// In a signature of the request, or in `authorization: Bearer` if it is an API key.
     Signature,
-    /// Nowhere: this version cannot ask for what stands there.
-    Unwritten,
 }
 
 impl Auth {

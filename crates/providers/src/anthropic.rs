@@ -27,6 +27,7 @@ impl Adapter for Anthropic {
             owner: "anthropic",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::API_KEY,
+            identity: None,
             offers: &[Offer::CountTokens, Offer::Batches, Offer::Files, Offer::OwnCredential],
             lacks: |_| &[],
             takes_beta: |_, _| true,

@@ -13,6 +13,7 @@ impl Adapter for AnthropicCompatible {
             owner: "compatible",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::OPTIONAL_API_KEY,
+            identity: None,
             offers: &[],
             lacks: unless_claude,
             takes_beta: |_, _| true,

@@ -5,9 +5,10 @@ use relay_core::Time;
 use relay_headers::Value;
 
 use crate::adapter::{
-    Account, Adapter, Ask, Auth, Credential, Facts, Offer, Place, Setting, Target, Unsupported, Upstream,
+    Account, Adapter, Ask, Auth, Credential, Facts, Identity, Offer, Place, Setting, Target, Unsupported, Upstream,
 };
 use crate::compatible::{self, ANTHROPIC_VERSION};
+use crate::secret::Secret;
 
 pub(crate) struct Azure;
 
@@ -19,6 +20,7 @@ impl Adapter for Azure {
             owner: "azure",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::API_KEY,
+            identity: Some(Identity::Azure),
             offers: &[Offer::CountTokens],
             lacks: |_| &[],
             takes_beta: |_, _| true,
@@ -34,6 +36,12 @@ impl Adapter for Azure {
         _now: Time,
     ) -> Result<Upstream, Unsupported> {
         let mut upstream = compatible::prepare(self.facts(), ask, target, credential)?;
+        if let Credential::Key(key) = credential
+            && is_token(key)
+        {
+            upstream.headers.remove(compatible::X_API_KEY);
+            compatible::bearer(&mut upstream.headers, key)?;
+        }
         if upstream.headers.get(ANTHROPIC_VERSION).is_none() {
             upstream.headers.set(ANTHROPIC_VERSION, Value::fixed("2023-06-01"));
         }
@@ -41,6 +49,24 @@ impl Adapter for Azure {
     }
 }
 
+/// Is it a token of Entra's, and no API key? Such a token is three parts of JSON in base64, with dots between.
+fn is_token(key: &Secret) -> bool {
+    key.expose().starts_with("eyJ") && key.expose().split('.').count() == 3
+}
+
 fn place(account: &Account) -> String {
     format!("https://{}.services.ai.azure.com/anthropic", account.get(Setting::AzureResource))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_told_from_a_key() {
+        assert!(is_token(&Secret::new("eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJhIn0.c2ln")));
+        for key in ["0123456789abcdef0123456789abcdef", "eyJ0", "a.b.c", ""] {
+            assert!(!is_token(&Secret::new(key)), "{key}");
+        }
+    }
 }

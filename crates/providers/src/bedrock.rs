@@ -5,8 +5,6 @@
 mod answer;
 mod betas;
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use http::StatusCode;
 use http::uri::PathAndQuery;
@@ -17,11 +15,11 @@ use relay_wire::refusal::{self, Refusal};
 use relay_wire::{Call, Segments};
 
 use crate::adapter::{
-    Account, Adapter, Ask, Auth, Credential, Facts, Head, Piece, Place, Setting, Target, Translator, Unsupported,
+    Account, Adapter, Ask, Auth, Credential, Facts, Identity, Head, Piece, Place, Setting, Target, Translator, Unsupported,
     Upstream,
 };
 use crate::anthropic;
-use crate::compatible::{self, ANTHROPIC_VERSION, AUTHORIZATION};
+use crate::compatible::{self, ANTHROPIC_VERSION, AUTHORIZATION, MESSAGES};
 use crate::features;
 use crate::sigv4::{AccessKey, Scope};
 
@@ -29,9 +27,6 @@ pub(crate) struct Bedrock;
 
 /// The version of the format of its bodies, which stands in them.
 const VERSION: &str = "bedrock-2023-05-31";
-
-/// Nothing else is asked of it.
-const MESSAGES: &str = "/v1/messages";
 
 impl Adapter for Bedrock {
     fn facts(&self) -> &'static Facts {
@@ -41,6 +36,7 @@ impl Adapter for Bedrock {
             owner: "aws",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::SIGNATURE,
+            identity: Some(Identity::Aws),
             offers: &[],
             lacks: betas::lacks,
             takes_beta: betas::is_known,
@@ -107,18 +103,7 @@ fn place(account: &Account) -> String {
 fn path(target: &Target, model: &str, call: &Call) -> Result<PathAndQuery, Unsupported> {
     let base = target.base.path().trim_end_matches('/');
     let how = if call.stream { "invoke-with-response-stream" } else { "invoke" };
-    let mut path = format!("{base}/model/");
-    for byte in model.bytes() {
-        // RFC 3986, section 2.3.
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            path.push(char::from(byte));
-        } else {
-            // Writing to a `String` cannot fail.
-            let _ = write!(path, "%{byte:02X}");
-        }
-    }
-    path.push('/');
-    path.push_str(how);
+    let path = format!("{base}/model/{}/{how}", compatible::encoded(model, b""));
     PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| Unsupported::Path)
 }
 

@@ -39,7 +39,8 @@ impl Translator for Envelope {
     }
 }
 
-/// Words without the names of accounts: ARNs (`arn:aws:…`) and numbers of twelve digits, which are those of AWS.
+/// Words without the names of accounts: ARNs (`arn:aws:…`) and numbers of twelve digits, which are those of AWS, and
+/// projects of Google's.
 pub(crate) fn without_names(words: &str) -> String {
     let mut clean = String::with_capacity(words.len());
     for (nth, word) in words.split(' ').enumerate() {
@@ -55,7 +56,7 @@ pub(crate) fn without_names(words: &str) -> String {
                 clean.push_str("[arn]");
                 clean.push_str(&word[end..]);
             }
-            None => clean.push_str(&without_numbers(word)),
+            None => clean.push_str(&without_project(&without_numbers(word))),
         }
     }
     clean
@@ -63,6 +64,18 @@ pub(crate) fn without_names(words: &str) -> String {
 
 const fn is_of_arn(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | '-' | '_' | '.' | '*' | '@' | '+' | '=' | ',')
+}
+
+/// A resource of Google's without the project that it is in.
+fn without_project(word: &str) -> String {
+    const BEFORE: &str = "projects/";
+    let Some(at) = word.find(BEFORE).map(|at| at + BEFORE.len()) else { return word.to_owned() };
+    let end = word[at..].find(|c: char| !is_of_project(c)).map_or(word.len(), |end| at + end);
+    format!("{}[project]{}", &word[..at], &word[end..])
+}
+
+const fn is_of_project(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '.')
 }
 
 /// A word without its numbers of exactly twelve digits.
@@ -92,6 +105,10 @@ mod tests {
                 "User: [arn] is not authorized to perform: bedrock:InvokeModel on resource: [arn].",
             ),
             ("(arn:aws:sts::123456789012:assumed-role/r/s), denied", "([arn]), denied"),
+            (
+                "Permission denied on resource '//aiplatform.googleapis.com/projects/my-project-1/locations/global/publishers/anthropic'.",
+                "Permission denied on resource '//aiplatform.googleapis.com/projects/[project]/locations/global/publishers/anthropic'.",
+            ),
             ("account 123456789012, of 1234567890123 or 12", "account [account], of 1234567890123 or 12"),
             (
                 "Too many tokens, please wait before trying again.",

@@ -1,6 +1,8 @@
 //! How a request to a provider that speaks as Anthropic does is written: every header of the client's
 //! but for those that end here, one credential, and the model under the name that the provider has for it.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use relay_headers::{Header, Headers, Names, Value};
@@ -20,6 +22,11 @@ pub const X_CC_RELAY_KEY: &str = "x-cc-relay-key";
 pub const X_CC_RELAY_VIA: &str = "x-cc-relay-via";
 pub(crate) const ANTHROPIC_VERSION: &str = "anthropic-version";
 pub(crate) const AUTHORIZATION: &str = "authorization";
+
+/// What asks for a message.
+pub(crate) const MESSAGES: &str = "/v1/messages";
+/// What asks how many tokens one would have.
+pub(crate) const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
 
 /// Does a header end at the relay? Those of one hop do (RFC 9110, section 7.6.1), those that name the client's
 /// network or its cookies or what stands before the relay, those that the transport writes, and every credential.
@@ -99,8 +106,26 @@ pub(crate) fn forwarded(client: &Headers) -> Headers {
     })
 }
 
+/// A text as one segment of a path, with these bytes as they are (RFC 3986, section 2.3).
+pub(crate) fn encoded(text: &str, kept: &[u8]) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a `String` cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
 /// Sets the one credential.
-fn authorise(headers: &mut Headers, auth: Auth, credential: &Credential) -> Result<(), Unsupported> {
+pub(crate) fn authorise(
+    headers: &mut Headers,
+    auth: Auth,
+    credential: &Credential,
+) -> Result<(), Unsupported> {
     let secret = |words| Value::new(words).map_err(|_| Unsupported::Credential);
     match (credential, auth.scheme) {
         (Credential::None, _) => {}
@@ -108,7 +133,7 @@ fn authorise(headers: &mut Headers, auth: Auth, credential: &Credential) -> Resu
             headers.set_secret(X_API_KEY, secret(key.expose().as_bytes())?);
         }
         (Credential::OwnBearer(key), _) | (Credential::Key(key), Scheme::Bearer) => bearer(headers, key)?,
-        (Credential::Key(_), Scheme::Signature | Scheme::Unwritten) => return Err(Unsupported::Credential),
+        (Credential::Key(_), Scheme::Signature) => return Err(Unsupported::Credential),
     }
     Ok(())
 }

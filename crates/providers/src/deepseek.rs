@@ -15,6 +15,7 @@ impl Adapter for DeepSeek {
             owner: "deepseek",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::API_KEY,
+            identity: None,
             offers: &[],
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,

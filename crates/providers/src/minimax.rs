@@ -28,6 +28,7 @@ impl Adapter for MiniMax {
             owner: "minimax",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
+            identity: None,
             offers: &[],
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,

@@ -15,6 +15,7 @@ impl Adapter for Moonshot {
             owner: "moonshot",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
+            identity: None,
             offers: &[],
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,

@@ -14,6 +14,7 @@ impl Adapter for Ollama {
             owner: "ollama",
             first_byte: crate::SLOW_FIRST_BYTE,
             auth: Auth::OPTIONAL_BEARER,
+            identity: None,
             offers: &[],
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,

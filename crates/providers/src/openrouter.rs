@@ -14,6 +14,7 @@ impl Adapter for OpenRouter {
             owner: "openrouter",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
+            identity: None,
             offers: &[],
             lacks: unless_claude,
             takes_beta: |_, _| true,

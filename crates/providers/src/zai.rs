@@ -30,6 +30,7 @@ impl Adapter for Zai {
             owner: "zhipu",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
+            identity: None,
             offers: &[],
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,

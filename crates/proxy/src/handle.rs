@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::admit::Penalties;
 use crate::announced;
 use crate::clock::Clock;
+use crate::identity::Identities;
 use crate::keeper::{Found, Keeper};
 use crate::keyring::{self, Fetched, Keyring, Run};
 use crate::live::Live;
@@ -71,7 +72,8 @@ impl Handle {
         let Parts { clock, tasks, workers, transport, recorder, state } = parts;
         // Before they are read: what changes in between is seen at the first look.
         let (stamps, at) = (Stamp::of_all(&keyring::files(&config)).await, Instant::now());
-        let mut first = Run::begin(&config);
+        let identities = Arc::new(Identities::new());
+        let mut first = Run::begin(&config, &identities);
         let found = async { Some(Found::look(state?).await) };
         let printed = tokio::time::timeout(PROMPT, first.printed());
         let (files, printed, found) = tokio::join!(Fetched::files(&config), printed, found);
@@ -87,8 +89,13 @@ impl Handle {
             tracing::warn!(key, "its command still runs; calls for which there is no other key wait for it");
         }
         let refusals = Refusals::new(&config, first.is_some());
-        let begun =
-            Begun { stamps, commands: Commands::after(&printed, &config), at, first: Mutex::new(first) };
+        let begun = Begun {
+            stamps,
+            commands: Commands::after(&printed, &config),
+            at,
+            first: Mutex::new(first),
+            identities,
+        };
         let keyring = Keyring::written(&config).with(&files).with(&printed);
         let snapshot = Snapshot::build(&config, &keyring, transport.clone())?;
         let live = Live::new(clock, tasks.clone());

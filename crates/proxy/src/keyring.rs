@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use relay_config::Config;
@@ -13,6 +14,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 use tokio::task::JoinSet;
+
+use crate::identity::Identities;
 
 /// A command that has not printed a key by then is given up on.
 pub(crate) const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
@@ -54,6 +57,9 @@ pub(crate) enum Absent {
     /// Its command could not be run, or failed.
     #[error("`key_command` failed: {0}")]
     Command(String),
+    /// The cloud, or the machine, does not tell.
+    #[error("no credential of {0}: {1}")]
+    Identity(&'static str, String),
     /// There was nothing in it.
     #[error("the key is empty")]
     Empty,
@@ -78,7 +84,7 @@ impl Keyring {
             KeySource::Value(secret) => {
                 Some((place, secret.clone())).filter(|(_, secret)| !secret.is_empty())
             }
-            KeySource::File(_) | KeySource::Command(_) => None,
+            KeySource::File(_) | KeySource::Command(_) | KeySource::Identity(_) => None,
         });
         Self { secrets: written.collect(), clients: BTreeMap::new() }
     }
@@ -90,7 +96,7 @@ impl Keyring {
                 Ok(secret) => {
                     self.secrets.insert(*place, secret.clone());
                 }
-                Err(Absent::Command(_)) => {}
+                Err(Absent::Command(_) | Absent::Identity(..)) => {}
                 Err(_) => {
                     self.secrets.remove(place);
                 }
@@ -159,12 +165,19 @@ impl Fetched {
 
 impl Run {
     /// Starts them all at once: one that hangs holds up no other for longer than its deadline.
-    pub(crate) fn begin(config: &Config) -> Self {
+    pub(crate) fn begin(config: &Config, identities: &Arc<Identities>) -> Self {
         let mut running = JoinSet::new();
         for (place, source) in sources(config) {
-            if let KeySource::Command(command) = source {
-                let command = command.clone();
-                running.spawn(async move { (place, from_command(&command).await) });
+            match source {
+                KeySource::Command(command) => {
+                    let command = command.clone();
+                    running.spawn(async move { (place, from_command(&command).await) });
+                }
+                KeySource::Identity(identity) => {
+                    let (identities, identity) = (Arc::clone(identities), *identity);
+                    running.spawn(async move { (place, identities.secret(place, identity).await) });
+                }
+                KeySource::Value(_) | KeySource::File(_) => {}
             }
         }
         Self { running, printed: Vec::new() }
@@ -184,7 +197,7 @@ impl Run {
 
 /// The keys that commands print, as operators call them.
 pub(crate) fn printed(config: &Config) -> impl Iterator<Item = String> {
-    let commands = sources(config).filter(|(_, source)| matches!(source, KeySource::Command(_)));
+    let commands = sources(config).filter(|(_, source)| source.is_run());
     commands.map(|(place, _)| name(config, place))
 }
 
@@ -198,7 +211,7 @@ pub(crate) fn name(config: &Config, (provider, key): Place) -> String {
 pub(crate) fn files(config: &Config) -> Vec<PathBuf> {
     let keys = sources(config).filter_map(|(_, source)| match source {
         KeySource::File(path) => Some(path.clone()),
-        KeySource::Value(_) | KeySource::Command(_) => None,
+        KeySource::Value(_) | KeySource::Command(_) | KeySource::Identity(_) => None,
     });
     keys.chain(config.auth.client_files.iter().map(|client| client.path.clone())).collect()
 }

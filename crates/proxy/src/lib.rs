@@ -44,6 +44,7 @@ mod reject;
 
 mod announced;
 mod handle;
+mod identity;
 mod keeper;
 mod keyring;
 mod refusals;

@@ -48,7 +48,7 @@ impl Refusals {
     pub(crate) fn new(config: &Config, awaited: bool) -> Self {
         let any = |wanted: fn(&KeySource) -> bool| keyring::sources(config).any(|(_, source)| wanted(source));
         let files = any(|source| matches!(source, KeySource::File(_)));
-        let commands = any(|source| matches!(source, KeySource::Command(_)));
+        let commands = any(KeySource::is_run);
         Self {
             // That there is no key is followed up as if one had been refused.
             count: watch::channel(u64::from(awaited)).0,

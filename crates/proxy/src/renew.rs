@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use relay_config::Config;
-use relay_config::checked::KeySource;
 use relay_core::ProviderId;
 use relay_transport::Transport;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::identity::Identities;
 use crate::keyring::{self, Fetched, Keyring, Run};
 use crate::relay::Relay;
 use crate::serve::drained;
@@ -48,6 +48,8 @@ pub(crate) struct Begun {
     pub(crate) at: Instant,
     /// That run, if it was not waited for.
     pub(crate) first: Mutex<Option<Run>>,
+    /// What the machine is to clouds.
+    pub(crate) identities: Arc<Identities>,
 }
 
 /// Must commands be run again?
@@ -116,7 +118,7 @@ impl Renewal {
     /// Runs commands again when a key was refused, or one of them has failed.
     async fn follow_commands(&self) {
         let (mut commands, mut last) = (self.begun.commands, self.begun.at);
-        if !keyring::sources(&self.config).any(|(_, source)| matches!(source, KeySource::Command(_))) {
+        if !keyring::sources(&self.config).any(|(_, source)| source.is_run()) {
             return std::future::pending().await;
         }
         let refusals = &self.relay.refusals;
@@ -131,8 +133,11 @@ impl Renewal {
         }
         loop {
             if commands == Commands::Done {
-                // The sender is here.
-                let _ = refused.wait_for(|count| *count > upto).await;
+                tokio::select! {
+                    // The sender is here.
+                    _ = refused.wait_for(|count| *count > upto) => {}
+                    () = self.begun.identities.run_out() => {}
+                }
             }
             let due = last + COMMANDS_EVERY;
             if Instant::now() < due {
@@ -141,7 +146,7 @@ impl Renewal {
                 refusals.put_commands_off(None);
             }
             last = Instant::now();
-            let fetched = Run::begin(&self.config).printed().await;
+            let fetched = Run::begin(&self.config, &self.begun.identities).printed().await;
             commands = Commands::after(&fetched, &self.config);
             self.take_over(&fetched);
             // What was refused meanwhile was one of the old ones.

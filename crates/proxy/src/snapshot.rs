@@ -63,9 +63,6 @@ pub enum Unusable {
     /// Its address is not one.
     #[error("the base URL of provider `{0}` is not an address")]
     Address(String),
-    /// This version has no adapter for its kind.
-    #[error("provider `{0}` is of a kind that this version cannot serve")]
-    Kind(String),
 }
 
 impl Snapshot {
@@ -143,17 +140,14 @@ impl Upstream {
     fn build(provider: &checked::Provider, index: usize, keyring: &Keyring) -> Result<Self, Unusable> {
         let adapter = provider.kind.adapter();
         let facts = adapter.facts();
-        if !facts.is_served() {
-            return Err(Unusable::Kind(provider.name.clone()));
-        }
         let origin =
             Origin::from_uri(&provider.base_url).map_err(|_| Unusable::Address(provider.name.clone()))?;
         let id = ProviderId::of(&provider.name);
         let mut keys = BTreeMap::new();
         for place in 0..provider.keys.len() {
             if let Some(secret) = keyring.secret(index, place) {
-                let entry = Entry { label: secret.label(), secret: Some(secret) };
-                keys.insert(provider.keys[place].id(id), entry);
+                let key = &provider.keys[place];
+                keys.insert(key.id(id), Entry { label: key.label(&secret), secret: Some(secret) });
             }
         }
         if provider.keys.is_empty() && !facts.auth.is_needed {

@@ -11,6 +11,7 @@ mod announcing;
 mod claude_code;
 mod commands;
 mod configuration;
+mod identities;
 mod machine;
 mod planning;
 mod remembering;

@@ -51,7 +51,10 @@ pub(super) fn pool(
         }
     }
     keys.extend(access_key(raw, kind));
-    let n_written = raw.keys.items.len() + usize::from(raw.aws_access_key_id.get().is_some());
+    if raw.keys.items.is_empty() && raw.keys.whole && keys.is_empty() {
+        keys.extend(identity(raw, kind));
+    }
+    let n_written = raw.keys.items.len().max(keys.len());
     let name = name.unwrap_or("?");
     let pooling = raw.pooling.enabled.get().map(|enabled| enabled.0);
     if n_written == 0 && raw.keys.whole {
@@ -79,14 +82,6 @@ pub(super) fn pool(
     }
 }
 
-/// Is it asked with nothing that is written here?
-pub(super) fn has_none(raw: &raw::providers::Provider) -> bool {
-    let written = |hidden: &Field<raw::leaf::Hidden>| {
-        hidden.is_bad() || hidden.get().is_some_and(|it| !it.secret.is_empty())
-    };
-    raw.keys.items.is_empty() && raw.keys.whole && !written(&raw.aws_access_key_id)
-}
-
 /// The access key of an account of AWS, as a key like any other: both of its parts, with a colon between.
 fn access_key(raw: &raw::providers::Provider, kind: Option<Kind>) -> Option<(Key, String)> {
     let (id, secret) = (raw.aws_access_key_id.get()?, raw.aws_secret_access_key.get()?);
@@ -94,17 +89,22 @@ fn access_key(raw: &raw::providers::Provider, kind: Option<Kind>) -> Option<(Key
         return None;
     }
     let both = Secret::new(format!("{}:{}", id.secret.expose(), secret.secret.expose()));
-    let key = Key {
-        source: KeySource::Value(both),
-        variable: id.variable.clone(),
-        limits: Limits::default(),
-        priority: PRIORITY,
-        weight: 1,
-        limit_group: None,
-        workspace: None,
-        admin: None,
-    };
+    let key = Key { variable: id.variable.clone(), ..alone(KeySource::Value(both)) };
     Some((key, raw.aws_access_key_id.spot.path.clone()))
+}
+
+/// What stands for a key where none is written, and nothing is wrong with what is.
+fn identity(raw: &raw::providers::Provider, kind: Option<Kind>) -> Option<(Key, String)> {
+    let identity = kind?.facts().identity?;
+    let half = raw.aws_access_key_id.is_bad() || raw.aws_secret_access_key.is_bad();
+    (!half).then(|| (alone(KeySource::Identity(identity)), raw.spot().path.clone()))
+}
+
+/// A key of which nothing else is said.
+const fn alone(source: KeySource) -> Key {
+    let (variable, limit_group, workspace, admin) = (None, None, None, None);
+    let limits = Limits { requests: 0, input: 0, output: 0 };
+    Key { source, variable, limits, priority: PRIORITY, weight: 1, limit_group, workspace, admin }
 }
 
 /// Can it not be asked without a key? Of one whose type could not be read, that is not known.
@@ -191,7 +191,9 @@ fn refuse_twins(source: &KeySource, spot: &Spot, keys: &[(Key, String)], finding
     let Some((_, twin)) = keys.iter().find(|(key, _)| key.source == *source) else { return };
     let what = match source {
         KeySource::Value(secret) => format!("is the same key as `{twin}` (<{}>)", secret.label()),
-        KeySource::File(_) | KeySource::Command(_) => format!("has the same source as `{twin}`"),
+        KeySource::File(_) | KeySource::Command(_) | KeySource::Identity(_) => {
+            format!("has the same source as `{twin}`")
+        }
     };
     findings.problem(spot, what).hint("remove one of them");
 }

@@ -37,10 +37,8 @@ pub(super) fn providers(root: &Root, listen: &Address, findings: &mut Findings) 
     let list = &root.providers;
     let mut accounts = Accounts { served: Vec::new(), names: Vec::new(), all_named: list.whole };
     let mut lines: Vec<u32> = Vec::new();
-    let mut enabled = false;
     for (spot, account) in &list.items {
         let raw = &account.0;
-        enabled |= raw.enabled.value.0;
         let name = name(raw, spot, &accounts, &lines, findings);
         let provider = provider(raw, name.as_deref(), &listener, findings);
         accounts.all_named &= !raw.name.is_bad();
@@ -52,22 +50,18 @@ pub(super) fn providers(root: &Root, listen: &Address, findings: &mut Findings) 
     }
     let hidden = findings.problems.iter().any(|problem| problem.path.starts_with("providers"));
     if accounts.served.is_empty() && !hidden {
-        none_served(root, enabled, findings);
+        none_served(root, findings);
     }
     accounts
 }
 
 /// Why there is nobody to ask.
-fn none_served(root: &Root, enabled: bool, findings: &mut Findings) {
+fn none_served(root: &Root, findings: &mut Findings) {
     let spot = &root.providers.spot;
     if root.providers.items.is_empty() {
         findings
             .problem(spot, "no provider is configured")
             .hint("`cc-relay config init` writes a configuration to begin with");
-    } else if enabled {
-        findings
-            .problem(spot, "no enabled provider can be served by this version")
-            .hint("enable one of another type");
     } else {
         findings.problem(spot, "no provider is enabled").hint("write `enabled: true` in one of them");
     }
@@ -128,22 +122,6 @@ fn provider(
         cloud_fields(raw, kind, enabled, findings);
     }
     if !enabled {
-        return None;
-    }
-    if let Some(kind) = kind.filter(|kind| !kind.facts().is_served()) {
-        findings.notice(
-            raw.spot(),
-            format!("is left out: this version cannot serve providers of type `{}` yet", kind.as_str()),
-        );
-        return None;
-    }
-    if kind == Some(Kind::Bedrock) && keys::has_none(raw) {
-        findings
-            .notice(
-                raw.spot(),
-                "is left out: this version takes no credentials of AWS from the machine it runs on",
-            )
-            .hint("write `aws_access_key_id` and `aws_secret_access_key`, or `keys`");
         return None;
     }
     // Whatever its type is to be, the rest of it must be right as well, and is told in the same breath.

@@ -26,7 +26,7 @@ section! {
     Provider {
         /// Its name, unique: it stands in logs, headers and `routing`.
         name: Text => "anthropic";
-        /// Its kind. `vertex` is checked, and left out by this version.
+        /// Its kind.
         r#type: OneOf<Kind> => "anthropic";
         /// Whether it is used.
         enabled: Flag = false => "true";
@@ -36,7 +36,7 @@ section! {
         models: List<Text> => "[claude-opus-5-5, claude-sonnet-5-5]";
         /// Exact names of models, and what is sent upstream instead.
         model_mapping: Named<Text> => "{ claude-haiku-4-5: claude-haiku-5-5 }";
-        /// Its keys. `anthropic` without keys forwards the credential of the client, `ollama` needs none.
+        /// Its keys. `anthropic` without keys forwards the credential of the client, `ollama` needs none; `bedrock`, `azure` and `vertex` without keys are asked with what the machine is to the cloud.
         keys: List<Entry>;
         /// How one of its keys is chosen.
         pooling: Pooling;

@@ -82,11 +82,6 @@ pub(crate) fn fixtures() -> Vec<Asked> {
     named.collect()
 }
 
-/// Kinds that this version can ask.
-pub(crate) fn served() -> impl Iterator<Item = Kind> {
-    Kind::all().filter(|kind| kind.facts().is_served())
-}
-
 /// Where one is, and what it calls models.
 pub(crate) fn target(kind: Kind, models: &[(&str, &str)]) -> Target {
     let account = Account(

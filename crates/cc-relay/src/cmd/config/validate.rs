@@ -69,7 +69,7 @@ fn key_files(config: &Config) -> impl Iterator<Item = &Path> {
     let files = keys.flat_map(|key| {
         let own = match &key.source {
             KeySource::File(path) => Some(path.as_path()),
-            KeySource::Value(_) | KeySource::Command(_) => None,
+            KeySource::Value(_) | KeySource::Command(_) | KeySource::Identity(_) => None,
         };
         let admin = match &key.admin {
             Some(AdminSource::File(path)) => Some(path.as_path()),
