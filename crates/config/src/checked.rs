@@ -228,7 +228,7 @@ pub struct Provider {
     pub base_url: http::Uri,
     /// The models it is listed with; for the listing only.
     pub models: Vec<String>,
-    /// Model asked for, model sent. Exact names.
+    /// Model asked for, model sent. Names, and patterns with `*`.
     pub model_mapping: Vec<(String, String)>,
     /// Its keys, in the order of the file. May be empty: Anthropic by the client's own credential, a local Ollama.
     pub keys: Vec<Key>,

@@ -12,6 +12,7 @@ use relay_wire::call::Call;
 use relay_wire::edit::Edits;
 
 use crate::features::Feature;
+use crate::models::Models;
 use crate::secret::Secret;
 use crate::{anthropic, compatible};
 
@@ -69,6 +70,8 @@ pub struct Facts {
     pub place: Place,
     /// The models it is listed with, if the configuration does not say.
     pub models: &'static [&'static str],
+    /// A name with `[1m]` behind it means something to it.
+    pub knows_long: bool,
     /// Who makes them, in the words of the old program's listing.
     pub owner: &'static str,
     /// How long it may take to the first byte, if the configuration does not say.
@@ -79,6 +82,8 @@ pub struct Facts {
     pub identity: Option<Identity>,
     /// What it has besides messages.
     pub offers: &'static [Offer],
+    /// A body may be an error although its status says that it is a message.
+    pub errs_late: bool,
     /// What it lacks of what requests may ask for, with the model of that name, and is therefore not asked.
     pub lacks: fn(&str) -> &'static [&'static Feature],
     /// Does it take a beta with the model of that name? What it does not know it refuses.
@@ -242,18 +247,10 @@ pub struct Ask<'a> {
 pub struct Target {
     /// Scheme, authority, and perhaps a path and a query.
     pub base: Uri,
-    /// Model asked for, model sent. Exact names.
-    pub models: Vec<(String, String)>,
+    /// What it calls models.
+    pub models: Models,
     /// What its account is told apart by.
     pub account: Account,
-}
-
-impl Target {
-    /// What this provider calls that model, if something else.
-    pub fn mapped(&self, model: &str) -> Option<&str> {
-        let found = self.models.iter().find(|(asked, _)| asked == model)?;
-        Some(found.1.as_str())
-    }
 }
 
 /// What authorises one upstream request. Exactly one is ever set.

@@ -10,11 +10,13 @@ impl Adapter for AnthropicCompatible {
         &Facts {
             place: Place::Anywhere,
             models: &[],
+            knows_long: false,
             owner: "compatible",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::OPTIONAL_API_KEY,
             identity: None,
             offers: &[],
+            errs_late: true,
             lacks: unless_claude,
             takes_beta: |_, _| true,
         }

@@ -17,11 +17,13 @@ impl Adapter for Azure {
         &Facts {
             place: Place::Of(&[Setting::AzureResource], place),
             models: &["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"],
+            knows_long: false,
             owner: "azure",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::API_KEY,
             identity: Some(Identity::Azure),
             offers: &[Offer::CountTokens],
+            errs_late: false,
             lacks: |_| &[],
             takes_beta: |_, _| true,
         }

@@ -33,11 +33,13 @@ impl Adapter for Bedrock {
         &Facts {
             place: Place::Of(&[Setting::AwsRegion], place),
             models: &[],
+            knows_long: false,
             owner: "aws",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::SIGNATURE,
             identity: Some(Identity::Aws),
             offers: &[],
+            errs_late: false,
             lacks: betas::lacks,
             takes_beta: betas::is_known,
         }
@@ -54,7 +56,7 @@ impl Adapter for Bedrock {
             return Err(Unsupported::Path);
         };
         let asked = call.model.as_deref().ok_or(Unsupported::Body)?;
-        let model = target.mapped(asked).unwrap_or(asked);
+        let model = &*target.models.sent(asked, false);
         let mut headers = compatible::forwarded(ask.headers);
         // A compressed stream cannot be watched.
         headers.set("accept-encoding", Value::fixed("identity"));

@@ -83,9 +83,10 @@ pub(crate) fn prepare(
     let edits = match ask.call {
         Some((call, body)) => {
             let model = call.model.as_deref().unwrap_or_default();
-            let name = target.mapped(model);
-            let lacks = (facts.lacks)(name.unwrap_or(model));
+            let name = target.models.sent(model, facts.knows_long);
+            let lacks = (facts.lacks)(&name);
             let asks = features::strip_betas(&mut headers, lacks) || features::may_ask(body, lacks);
+            let name = call.model.as_deref().filter(|asked| *asked != name).map(|_| &*name);
             edited(body, name, if asks { lacks } else { &[] })?
         }
         None => None,
@@ -183,6 +184,7 @@ fn join(target: &Target, ask: &Ask<'_>) -> Result<PathAndQuery, Unsupported> {
 mod tests {
     use super::*;
     use crate::adapter::Account;
+    use crate::models::Models;
     use relay_wire::call::Call;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> Headers {
@@ -198,7 +200,7 @@ mod tests {
     }
 
     fn target(base: &'static str) -> Target {
-        Target { base: http::Uri::from_static(base), models: Vec::new(), account: Account::default() }
+        Target { base: http::Uri::from_static(base), models: Models::default(), account: Account::default() }
     }
 
     fn prepared(client: &Headers, credential: &Credential) -> Headers {
@@ -280,7 +282,7 @@ mod tests {
         let client = Headers::default();
         let path = PathAndQuery::from_static("/v1/messages");
         let ask = Ask { path: &path, headers: &client, call: Some((&call, &body)) };
-        let models = vec![("claude-x".to_owned(), "glm-5.3".to_owned())];
+        let models = Models::new(vec![("claude-x".to_owned(), "glm-5.3".to_owned())]);
         let target = Target { models, ..target("https://a.example") };
         let facts = crate::Kind::Zai.facts();
         let sent = prepare(facts, &ask, &target, &Credential::None).unwrap();

@@ -12,11 +12,13 @@ impl Adapter for DeepSeek {
         &Facts {
             place: Place::At("https://api.deepseek.com/anthropic"),
             models: &["deepseek-v4-pro", "deepseek-flash"],
+            knows_long: false,
             owner: "deepseek",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::API_KEY,
             identity: None,
             offers: &[],
+            errs_late: false,
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,
         }

@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod features;
+pub mod models;
 pub mod secret;
 
 pub mod compatible;
@@ -18,6 +19,7 @@ pub use crate::adapter::{
     Account, Adapter, Ask, Auth, Credential, Facts, Garbled, Head, Identity, Offer, Piece, Place, Scheme,
     Setting, Target, Translator, Unsupported, Upstream,
 };
+pub use crate::models::Models;
 pub use crate::secret::Secret;
 
 /// How long a provider may take to the first byte, unless it or the configuration says otherwise: what

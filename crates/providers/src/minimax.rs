@@ -25,11 +25,13 @@ impl Adapter for MiniMax {
                 "MiniMax-M2.5-highspeed",
                 "MiniMax-M2.1",
             ],
+            knows_long: false,
             owner: "minimax",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
             identity: None,
             offers: &[],
+            errs_late: true,
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,
         }

@@ -12,11 +12,13 @@ impl Adapter for Moonshot {
         &Facts {
             place: Place::At("https://api.moonshot.ai/anthropic"),
             models: &["kimi-k3"],
+            knows_long: false,
             owner: "moonshot",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
             identity: None,
             offers: &[],
+            errs_late: false,
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,
         }

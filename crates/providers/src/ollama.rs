@@ -11,11 +11,13 @@ impl Adapter for Ollama {
         &Facts {
             place: Place::At("http://localhost:11434"),
             models: &[],
+            knows_long: false,
             owner: "ollama",
             first_byte: crate::SLOW_FIRST_BYTE,
             auth: Auth::OPTIONAL_BEARER,
             identity: None,
             offers: &[],
+            errs_late: false,
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,
         }

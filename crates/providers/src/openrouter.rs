@@ -11,11 +11,13 @@ impl Adapter for OpenRouter {
         &Facts {
             place: Place::At("https://openrouter.ai/api"),
             models: &["anthropic/claude-opus-5.5", "anthropic/claude-sonnet-5.5"],
+            knows_long: false,
             owner: "openrouter",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
             identity: None,
             offers: &[],
+            errs_late: true,
             lacks: unless_claude,
             takes_beta: |_, _| true,
         }

@@ -30,11 +30,13 @@ impl Adapter for Vertex {
         &Facts {
             place: Place::Of(&[Setting::GcpProject, Setting::GcpRegion], place),
             models: &[],
+            knows_long: false,
             owner: "google",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
             identity: Some(Identity::Google),
             offers: &[Offer::CountTokens],
+            errs_late: false,
             lacks: |_| LACKS,
             takes_beta: |_, _| true,
         }
@@ -49,7 +51,7 @@ impl Adapter for Vertex {
     ) -> Result<Upstream, Unsupported> {
         let Some((call, body)) = ask.call else { return Err(Unsupported::Path) };
         let asked = call.model.as_deref().ok_or(Unsupported::Body)?;
-        let model = target.mapped(asked).unwrap_or(asked);
+        let model = &*target.models.sent(asked, false);
         let mut headers = compatible::forwarded(ask.headers);
         // A compressed stream cannot be watched.
         headers.set("accept-encoding", Value::fixed("identity"));

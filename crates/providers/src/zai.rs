@@ -27,11 +27,13 @@ impl Adapter for Zai {
                 "glm-4.7",
                 "glm-4.5-air",
             ],
+            knows_long: true,
             owner: "zhipu",
             first_byte: crate::FIRST_BYTE,
             auth: Auth::BEARER,
             identity: None,
             offers: &[],
+            errs_late: false,
             lacks: |_| FOREIGN,
             takes_beta: |_, _| true,
         }

@@ -139,6 +139,17 @@ async fn read_beginning(upstream: &Upstream, mut reply: Reply, quota: &Quota, no
             Err(error) => return Answer::broken(cut(&error), error),
         }
     }
+    if upstream.adapter.facts().errs_late && matches!(reply.watch, Watch::Message(_)) {
+        if let Err(error) = reply.read_up_to(1).await {
+            return Answer::broken(cut(&error), error);
+        }
+        let said = reply.said();
+        if relay_wire::refusal::is_one(&said) {
+            let (verdict, detail) =
+                (judged(Piece::Error(&said)), told("an error in place of a message", &said));
+            return Answer { verdict, reply: Some(reply), detail };
+        }
+    }
     Answer { verdict: judged(Piece::Nothing), reply: Some(reply), detail: String::new() }
 }
 

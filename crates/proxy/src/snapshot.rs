@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use relay_config::Config;
 use relay_config::checked::{self, Auth, DebugOptions, Server, UnifiedHeaders};
 use relay_core::{Families, Fleet, Key, KeyId, ProviderId};
-use relay_providers::{Adapter, Credential, Offer, Secret, Target};
+use relay_providers::{Adapter, Credential, Models, Offer, Secret, Target};
 use relay_transport::{Deadlines, Origin, Transport};
 
 use crate::admit::{Pool, is_here, is_subscription};
@@ -162,7 +162,7 @@ impl Upstream {
             origin,
             target: Target {
                 base: provider.base_url.clone(),
-                models: provider.model_mapping.clone(),
+                models: Models::new(provider.model_mapping.clone()),
                 account: provider.account.clone(),
             },
             deadlines: Deadlines { connect, first_byte, idle },

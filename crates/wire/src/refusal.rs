@@ -153,6 +153,19 @@ pub fn read(piece: &[u8]) -> Refusal {
     }
 }
 
+/// Is it an error, whatever its status says? Told by the beginning of a body.
+pub fn is_one(piece: &[u8]) -> bool {
+    let mut is = false;
+    each_field(piece.trim_ascii_start(), |name, text| {
+        is |= match name {
+            "error" => text.starts_with(b"{"),
+            "type" => word(text).as_deref() == Some("error"),
+            _ => false,
+        };
+    });
+    is
+}
+
 /// Reads what stands in the field `error`.
 fn read_error(piece: &[u8]) -> Refusal {
     let mut refusal = Refusal::default();
@@ -207,6 +220,20 @@ fn text(kind: ErrorKind, message: &str, request_id: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_told_from_a_message_by_how_it_begins() {
+        let whole = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        for error in [whole, &whole[..20], r#" {"error":{"message":"No credits","code":402}}"#] {
+            assert!(is_one(error.as_bytes()), "{error}");
+        }
+        let message =
+            r#"{"id":"msg_1","type":"message","content":[{"type":"error","error":{}}],"error":null}"#;
+        for at in 0..message.len() {
+            assert!(!is_one(&message.as_bytes()[..at]), "{at}");
+        }
+        assert!(!is_one(b"<html>") && !is_one(b""));
+    }
 
     fn check(body: &str, kind: &str, message: &str, code: &str, request_id: &str) {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());

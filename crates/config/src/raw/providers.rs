@@ -34,8 +34,8 @@ section! {
         base_url: Text => "https://api.anthropic.com";
         /// The models it is listed with; for the listing only. The default depends on the kind.
         models: List<Text> => "[claude-opus-5-5, claude-sonnet-5-5]";
-        /// Exact names of models, and what is sent upstream instead.
-        model_mapping: Named<Text> => "{ claude-haiku-4-5: claude-haiku-5-5 }";
+        /// Names of models, and what is sent upstream instead. A `*` stands for any letters; the very name comes before patterns, and longer patterns before shorter ones. `[1m]` at the end of a name asked for does not count.
+        model_mapping: Named<Text> => "{ claude-haiku-4-5: claude-haiku-5-5, claude-opus-*: claude-opus-5-5 }";
         /// Its keys. `anthropic` without keys forwards the credential of the client, `ollama` needs none; `bedrock`, `azure` and `vertex` without keys are asked with what the machine is to the cloud.
         keys: List<Entry>;
         /// How one of its keys is chosen.

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use relay_core::Time;
 use relay_headers::{Headers, Value};
-use relay_providers::{Account, Ask, Credential, Kind, Secret, Setting, Target, Unsupported, Upstream};
+use relay_providers::{
+    Account, Ask, Credential, Kind, Models, Secret, Setting, Target, Unsupported, Upstream,
+};
 use relay_wire::call::Call;
 
 /// A secret that is found wherever it stands.
@@ -97,7 +99,9 @@ pub(crate) fn target(kind: Kind, models: &[(&str, &str)]) -> Target {
     let base = kind.facts().place.url(&account).unwrap_or_else(|| "https://models.example/api".to_owned());
     Target {
         base: base.parse().expect("it is a URL"),
-        models: models.iter().map(|(asked, sent)| ((*asked).to_owned(), (*sent).to_owned())).collect(),
+        models: Models::new(
+            models.iter().map(|(asked, sent)| ((*asked).to_owned(), (*sent).to_owned())).collect(),
+        ),
         account,
     }
 }

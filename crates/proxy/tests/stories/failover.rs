@@ -221,3 +221,14 @@ async fn a_first_event_without_end_is_passed_on_and_not_kept() {
         client.begin(ask("hi", Manner::Stream)).await.expect("it begins before its first event ends");
     assert!(flowing.next().await.is_some_and(|chunk| chunk.is_ok()));
 }
+
+/// OpenRouter answers 200 before it knows whether anybody behind it will serve.
+#[tokio::test(start_paused = true)]
+async fn an_error_that_comes_under_a_200_lets_another_key_answer() {
+    let late = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    let script = [replies::json(200, &[], late), replies::message("hello")];
+    let relay = story().provider_with("a", 2, script).of_type("a", "openrouter", &[]).start().await;
+    let answer = relay.ask_whole("hi").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "hello".to_owned()));
+    assert_eq!(relay.upstream("a").seen().len(), 2);
+}
