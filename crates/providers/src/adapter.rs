@@ -11,10 +11,10 @@ use relay_headers::Headers;
 use relay_wire::call::Call;
 use relay_wire::edit::Edits;
 
-use crate::features::Feature;
+use crate::features::{self, Feature};
 use crate::models::Models;
 use crate::secret::Secret;
-use crate::{anthropic, compatible};
+use crate::{FIRST_BYTE, anthropic, compatible};
 
 /// What differs between providers, and nothing else. No method does I/O or reads a clock.
 pub trait Adapter: Send + Sync + 'static {
@@ -23,14 +23,8 @@ pub trait Adapter: Send + Sync + 'static {
 
     /// Writes the upstream request: where it goes, its headers, and what changes in the client's bytes. Some are signed,
     /// with the time.
-    fn prepare(
-        &self,
-        ask: &Ask<'_>,
-        target: &Target,
-        credential: &Credential,
-        _now: Time,
-    ) -> Result<Upstream, Unsupported> {
-        compatible::prepare(self.facts(), ask, target, credential)
+    fn prepare(&self, order: &Order<'_>) -> Result<Upstream, Unsupported> {
+        compatible::prepare(self.facts(), order)
     }
 
     /// Reads the head and a bounded first piece of an answer. Most providers speak as Anthropic does.
@@ -91,6 +85,21 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What holds of most who speak as Anthropic does and have models of their own.
+    pub const USUAL: Self = Self {
+        place: Place::Anywhere,
+        models: &[],
+        knows_long: false,
+        owner: "",
+        first_byte: FIRST_BYTE,
+        auth: Auth::BEARER,
+        identity: None,
+        offers: &[],
+        errs_late: false,
+        lacks: |_| features::FOREIGN,
+        takes_beta: |_, _| true,
+    };
+
     /// Does it have that?
     pub fn offers(&self, offer: Offer) -> bool {
         self.offers.contains(&offer)
@@ -240,6 +249,19 @@ pub struct Ask<'a> {
     pub headers: &'a Headers,
     /// What its body asks, and the body; none for a body that is not looked at.
     pub call: Option<(&'a Call, &'a Bytes)>,
+}
+
+/// What is to be written, for whom, with what, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// What the client asked.
+    pub ask: Ask<'a>,
+    /// Who is asked.
+    pub target: &'a Target,
+    /// What authorises it.
+    pub credential: &'a Credential,
+    /// The time, for signatures.
+    pub now: Time,
 }
 
 /// One provider as configured: where it is, and what it calls its models.

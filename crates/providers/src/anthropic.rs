@@ -24,15 +24,11 @@ impl Adapter for Anthropic {
                 "claude-haiku-5-5",
                 "claude-haiku-4-5",
             ],
-            knows_long: false,
             owner: "anthropic",
-            first_byte: crate::FIRST_BYTE,
             auth: Auth::API_KEY,
-            identity: None,
             offers: &[Offer::CountTokens, Offer::Batches, Offer::Files, Offer::OwnCredential],
-            errs_late: false,
             lacks: |_| &[],
-            takes_beta: |_, _| true,
+            ..Facts::USUAL
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Microsoft Foundry: Claude models of a resource in Azure, each under the name of its deployment.
 //! <https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/use-foundry-models-claude>
 
-use relay_core::Time;
 use relay_headers::Value;
 
 use crate::adapter::{
-    Account, Adapter, Ask, Auth, Credential, Facts, Identity, Offer, Place, Setting, Target, Unsupported, Upstream,
+    Account, Adapter, Auth, Credential, Facts, Identity, Offer, Order, Place, Setting, Unsupported, Upstream,
 };
 use crate::compatible::{self, ANTHROPIC_VERSION};
 use crate::secret::Secret;
@@ -17,28 +16,19 @@ impl Adapter for Azure {
         &Facts {
             place: Place::Of(&[Setting::AzureResource], place),
             models: &["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"],
-            knows_long: false,
             owner: "azure",
-            first_byte: crate::FIRST_BYTE,
             auth: Auth::API_KEY,
             identity: Some(Identity::Azure),
             offers: &[Offer::CountTokens],
-            errs_late: false,
             lacks: |_| &[],
-            takes_beta: |_, _| true,
+            ..Facts::USUAL
         }
     }
 
     /// It insists on a version, which clients of it may leave to it.
-    fn prepare(
-        &self,
-        ask: &Ask<'_>,
-        target: &Target,
-        credential: &Credential,
-        _now: Time,
-    ) -> Result<Upstream, Unsupported> {
-        let mut upstream = compatible::prepare(self.facts(), ask, target, credential)?;
-        if let Credential::Key(key) = credential
+    fn prepare(&self, order: &Order<'_>) -> Result<Upstream, Unsupported> {
+        let mut upstream = compatible::prepare(self.facts(), order)?;
+        if let Credential::Key(key) = order.credential
             && is_token(key)
         {
             upstream.headers.remove(compatible::X_API_KEY);

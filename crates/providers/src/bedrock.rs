@@ -15,7 +15,7 @@ use relay_wire::refusal::{self, Refusal};
 use relay_wire::{Call, Segments};
 
 use crate::adapter::{
-    Account, Adapter, Ask, Auth, Credential, Facts, Identity, Head, Piece, Place, Setting, Target, Translator, Unsupported,
+    Account, Adapter, Ask, Auth, Credential, Facts, Identity, Head, Order, Piece, Place, Setting, Target, Translator, Unsupported,
     Upstream,
 };
 use crate::anthropic;
@@ -32,26 +32,17 @@ impl Adapter for Bedrock {
     fn facts(&self) -> &'static Facts {
         &Facts {
             place: Place::Of(&[Setting::AwsRegion], place),
-            models: &[],
-            knows_long: false,
             owner: "aws",
-            first_byte: crate::FIRST_BYTE,
             auth: Auth::SIGNATURE,
             identity: Some(Identity::Aws),
-            offers: &[],
-            errs_late: false,
             lacks: betas::lacks,
             takes_beta: betas::is_known,
+            ..Facts::USUAL
         }
     }
 
-    fn prepare(
-        &self,
-        ask: &Ask<'_>,
-        target: &Target,
-        credential: &Credential,
-        now: Time,
-    ) -> Result<Upstream, Unsupported> {
+    fn prepare(&self, order: &Order<'_>) -> Result<Upstream, Unsupported> {
+        let Order { ask, target, credential, now } = *order;
         let Some((call, body)) = ask.call.filter(|_| ask.path.path() == MESSAGES) else {
             return Err(Unsupported::Path);
         };

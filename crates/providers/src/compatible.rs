@@ -10,7 +10,7 @@ use relay_wire::edit::{Edits, Outline, quoted};
 
 use zeroize::Zeroizing;
 
-use crate::adapter::{Ask, Auth, Credential, Facts, Scheme, Target, Unsupported, Upstream};
+use crate::adapter::{Ask, Auth, Credential, Facts, Order, Scheme, Target, Unsupported, Upstream};
 use crate::features::{self, Feature};
 use crate::secret::Secret;
 
@@ -68,12 +68,8 @@ fn ends_here(header: Header<'_>) -> bool {
 }
 
 /// Writes the request.
-pub(crate) fn prepare(
-    facts: &Facts,
-    ask: &Ask<'_>,
-    target: &Target,
-    credential: &Credential,
-) -> Result<Upstream, Unsupported> {
+pub(crate) fn prepare(facts: &Facts, order: &Order<'_>) -> Result<Upstream, Unsupported> {
+    let Order { ask, target, credential, .. } = order;
     let mut headers = forwarded(ask.headers);
     if ask.call.is_some() {
         // A compressed stream cannot be watched.
@@ -185,6 +181,7 @@ mod tests {
     use super::*;
     use crate::adapter::Account;
     use crate::models::Models;
+    use relay_core::Time;
     use relay_wire::call::Call;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> Headers {
@@ -203,16 +200,14 @@ mod tests {
         Target { base: http::Uri::from_static(base), models: Models::default(), account: Account::default() }
     }
 
+    fn order<'a>(ask: Ask<'a>, target: &'a Target, credential: &'a Credential) -> Order<'a> {
+        Order { ask, target, credential, now: Time::default() }
+    }
+
     fn prepared(client: &Headers, credential: &Credential) -> Headers {
         let facts = crate::Kind::Anthropic.facts();
-        prepare(
-            facts,
-            &ask(client, &PathAndQuery::from_static("/v1/messages")),
-            &target("https://a.example"),
-            credential,
-        )
-        .unwrap()
-        .headers
+        let path = PathAndQuery::from_static("/v1/messages");
+        prepare(facts, &order(ask(client, &path), &target("https://a.example"), credential)).unwrap().headers
     }
 
     /// W8 of the old program: it told the provider the client's address and forwarded its cookies.
@@ -265,12 +260,8 @@ mod tests {
         }
         let broken = Credential::Key(Secret::new("sk\n"));
         let facts = crate::Kind::Anthropic.facts();
-        let refused = prepare(
-            facts,
-            &ask(&client, &PathAndQuery::from_static("/")),
-            &target("https://a.example"),
-            &broken,
-        );
+        let path = PathAndQuery::from_static("/");
+        let refused = prepare(facts, &order(ask(&client, &path), &target("https://a.example"), &broken));
         assert_eq!(refused.unwrap_err(), Unsupported::Credential);
     }
 
@@ -285,7 +276,7 @@ mod tests {
         let models = Models::new(vec![("claude-x".to_owned(), "glm-5.3".to_owned())]);
         let target = Target { models, ..target("https://a.example") };
         let facts = crate::Kind::Zai.facts();
-        let sent = prepare(facts, &ask, &target, &Credential::None).unwrap();
+        let sent = prepare(facts, &order(ask, &target, &Credential::None)).unwrap();
         let text = sent.edits.unwrap().apply().to_bytes();
         assert_eq!(&text[..], br#"{"z":12345678901234567890,"model":"glm-5.3","a":1.0,"t":"<&>"}"#);
         assert_eq!(sent.headers.text("accept-encoding"), Some("identity"));

@@ -3,7 +3,6 @@
 //! <https://api-docs.deepseek.com/guides/anthropic_api>
 
 use crate::adapter::{Adapter, Auth, Facts, Place};
-use crate::features::FOREIGN;
 
 pub(crate) struct DeepSeek;
 
@@ -12,15 +11,9 @@ impl Adapter for DeepSeek {
         &Facts {
             place: Place::At("https://api.deepseek.com/anthropic"),
             models: &["deepseek-v4-pro", "deepseek-flash"],
-            knows_long: false,
             owner: "deepseek",
-            first_byte: crate::FIRST_BYTE,
             auth: Auth::API_KEY,
-            identity: None,
-            offers: &[],
-            errs_late: false,
-            lacks: |_| FOREIGN,
-            takes_beta: |_, _| true,
+            ..Facts::USUAL
         }
     }
 }

@@ -16,8 +16,8 @@ mod cloud;
 mod sigv4;
 
 pub use crate::adapter::{
-    Account, Adapter, Ask, Auth, Credential, Facts, Garbled, Head, Identity, Offer, Piece, Place, Scheme,
-    Setting, Target, Translator, Unsupported, Upstream,
+    Account, Adapter, Ask, Auth, Credential, Facts, Garbled, Head, Identity, Offer, Order, Piece, Place,
+    Scheme, Setting, Target, Translator, Unsupported, Upstream,
 };
 pub use crate::models::Models;
 pub use crate::secret::Secret;

@@ -7,9 +7,8 @@ use std::time::Duration;
 use relay_core::{Breakage, Extent, Time, Verdict};
 use relay_wire::refusal;
 
-use crate::adapter::{Adapter, Auth, Facts, Head, Piece, Place};
+use crate::adapter::{Adapter, Facts, Head, Piece, Place};
 use crate::anthropic;
-use crate::features::FOREIGN;
 
 pub(crate) struct MiniMax;
 
@@ -25,15 +24,9 @@ impl Adapter for MiniMax {
                 "MiniMax-M2.5-highspeed",
                 "MiniMax-M2.1",
             ],
-            knows_long: false,
             owner: "minimax",
-            first_byte: crate::FIRST_BYTE,
-            auth: Auth::BEARER,
-            identity: None,
-            offers: &[],
             errs_late: true,
-            lacks: |_| FOREIGN,
-            takes_beta: |_, _| true,
+            ..Facts::USUAL
         }
     }
 

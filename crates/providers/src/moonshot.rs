@@ -2,8 +2,7 @@
 //! `https://api.moonshot.cn/anthropic`.
 //! <https://platform.moonshot.ai/docs/guide/agent-support>
 
-use crate::adapter::{Adapter, Auth, Facts, Place};
-use crate::features::FOREIGN;
+use crate::adapter::{Adapter, Facts, Place};
 
 pub(crate) struct Moonshot;
 
@@ -12,15 +11,8 @@ impl Adapter for Moonshot {
         &Facts {
             place: Place::At("https://api.moonshot.ai/anthropic"),
             models: &["kimi-k3"],
-            knows_long: false,
             owner: "moonshot",
-            first_byte: crate::FIRST_BYTE,
-            auth: Auth::BEARER,
-            identity: None,
-            offers: &[],
-            errs_late: false,
-            lacks: |_| FOREIGN,
-            takes_beta: |_, _| true,
+            ..Facts::USUAL
         }
     }
 }

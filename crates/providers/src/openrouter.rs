@@ -1,7 +1,7 @@
 //! OpenRouter: models of many makers behind an endpoint that speaks as Anthropic does.
 //! <https://openrouter.ai/docs/api/api-reference/anthropic-messages/create-messages>
 
-use crate::adapter::{Adapter, Auth, Facts, Place};
+use crate::adapter::{Adapter, Facts, Place};
 use crate::features::unless_claude;
 
 pub(crate) struct OpenRouter;
@@ -11,15 +11,10 @@ impl Adapter for OpenRouter {
         &Facts {
             place: Place::At("https://openrouter.ai/api"),
             models: &["anthropic/claude-opus-5.5", "anthropic/claude-sonnet-5.5"],
-            knows_long: false,
             owner: "openrouter",
-            first_byte: crate::FIRST_BYTE,
-            auth: Auth::BEARER,
-            identity: None,
-            offers: &[],
             errs_late: true,
             lacks: unless_claude,
-            takes_beta: |_, _| true,
+            ..Facts::USUAL
         }
     }
 }

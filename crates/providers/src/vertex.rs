@@ -5,13 +5,12 @@
 use bytes::Bytes;
 use http::StatusCode;
 use http::uri::PathAndQuery;
-use relay_core::Time;
 use relay_headers::{Headers, Value};
 use relay_wire::ErrorKind;
 use relay_wire::edit::{Edits, Outline, quoted};
 
 use crate::adapter::{
-    Account, Adapter, Ask, Auth, Credential, Facts, Identity, Offer, Place, Setting, Target, Translator, Unsupported, Upstream,
+    Account, Adapter, Ask, Facts, Identity, Offer, Order, Place, Setting, Target, Translator, Unsupported, Upstream,
 };
 use crate::cloud::Envelope;
 use crate::compatible::{self, ANTHROPIC_VERSION, COUNT_TOKENS, MESSAGES};
@@ -29,26 +28,16 @@ impl Adapter for Vertex {
     fn facts(&self) -> &'static Facts {
         &Facts {
             place: Place::Of(&[Setting::GcpProject, Setting::GcpRegion], place),
-            models: &[],
-            knows_long: false,
             owner: "google",
-            first_byte: crate::FIRST_BYTE,
-            auth: Auth::BEARER,
             identity: Some(Identity::Google),
             offers: &[Offer::CountTokens],
-            errs_late: false,
             lacks: |_| LACKS,
-            takes_beta: |_, _| true,
+            ..Facts::USUAL
         }
     }
 
-    fn prepare(
-        &self,
-        ask: &Ask<'_>,
-        target: &Target,
-        credential: &Credential,
-        _now: Time,
-    ) -> Result<Upstream, Unsupported> {
+    fn prepare(&self, order: &Order<'_>) -> Result<Upstream, Unsupported> {
+        let Order { ask, target, credential, .. } = *order;
         let Some((call, body)) = ask.call else { return Err(Unsupported::Path) };
         let asked = call.model.as_deref().ok_or(Unsupported::Body)?;
         let model = &*target.models.sent(asked, false);

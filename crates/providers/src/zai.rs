@@ -8,9 +8,8 @@ use relay_core::{Extent, Time, Verdict};
 use relay_wire::moment;
 use relay_wire::refusal::{self, Refusal};
 
-use crate::adapter::{Adapter, Auth, Facts, Head, Piece, Place};
+use crate::adapter::{Adapter, Facts, Head, Piece, Place};
 use crate::anthropic;
-use crate::features::FOREIGN;
 
 pub(crate) struct Zai;
 
@@ -29,13 +28,7 @@ impl Adapter for Zai {
             ],
             knows_long: true,
             owner: "zhipu",
-            first_byte: crate::FIRST_BYTE,
-            auth: Auth::BEARER,
-            identity: None,
-            offers: &[],
-            errs_late: false,
-            lacks: |_| FOREIGN,
-            takes_beta: |_, _| true,
+            ..Facts::USUAL
         }
     }
 

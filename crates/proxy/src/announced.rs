@@ -19,7 +19,7 @@ use relay_config::Config;
 use relay_config::checked::AdminSource;
 use relay_core::{Class, Counted, Holder, KeyId, ProviderId, Time};
 use relay_headers::{Headers, Request, Response, Value};
-use relay_providers::{Ask, Credential, Secret};
+use relay_providers::{Ask, Credential, Order, Secret};
 use relay_transport::RequestBody;
 use relay_wire::rate_limits::{self, Group};
 use tokio::sync::watch;
@@ -317,11 +317,11 @@ fn request(
     headers.add("accept", Value::fixed("application/json"));
     headers.add("anthropic-version", Value::fixed("2023-06-01"));
     headers.add("user-agent", Value::fixed(concat!("cc-relay/", env!("CARGO_PKG_VERSION"))));
-    let ask = Ask { path: &path, headers: &headers, call: None };
-    let prepared = upstream
-        .adapter
-        .prepare(&ask, &upstream.target, &Credential::Key(secret.clone()), Time::default())
-        .ok()?;
+    let (ask, credential) =
+        (Ask { path: &path, headers: &headers, call: None }, Credential::Key(secret.clone()));
+    // What lists limits signs nothing.
+    let order = Order { ask, target: &upstream.target, credential: &credential, now: Time::default() };
+    let prepared = upstream.adapter.prepare(&order).ok()?;
     let (target, headers) = (prepared.path.into(), prepared.headers);
     Some(Request { method: Method::GET, target, headers, body: RequestBody::empty() })
 }

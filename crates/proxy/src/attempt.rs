@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use relay_core::{Breakage, Exhausted, Quota, Time, Verdict};
 use relay_headers::{Headers, Response};
-use relay_providers::{Credential, Head, Piece};
+use relay_providers::{Credential, Head, Order, Piece};
 use relay_transport::{BodyError, Kind, SendError};
 
 use crate::asked::Asked;
@@ -73,8 +73,8 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
         return Answer::broken(Breakage::Connect, "the key is gone");
     };
     let ask = asked.ask();
-    let now = relay.live.now();
-    let mut prepared = match upstream.adapter.prepare(&ask, &upstream.target, &credential, now) {
+    let order = Order { ask, target: &upstream.target, credential: &credential, now: relay.live.now() };
+    let mut prepared = match upstream.adapter.prepare(&order) {
         Ok(prepared) => prepared,
         Err(unsupported) => return Answer::unfit(unsupported),
     };

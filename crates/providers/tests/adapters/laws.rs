@@ -10,7 +10,7 @@ use relay_providers::features::SAFEGUARDS;
 use relay_providers::{Credential, Head, Kind, Offer, Piece, Scheme, Unsupported, Upstream};
 use relay_wire::scan::Value;
 
-use crate::stage::{Asked, NOW, SECRET, fixtures, target};
+use crate::stage::{Asked, SECRET, fixtures};
 
 #[test]
 fn a_kind_has_a_name_of_its_own_that_means_it() {
@@ -74,7 +74,7 @@ fn a_secret_stands_in_its_header_and_nowhere_else_and_the_clients_own_nowhere() 
 fn without_a_credential_none_is_sent() {
     for asked in fixtures() {
         for kind in Kind::all() {
-            let sent = kind.adapter().prepare(&asked.ask(), &target(kind, &[]), &Credential::None, NOW);
+            let sent = asked.sent_with(kind, &[], &Credential::None);
             let Some(sent) = carried(&asked, kind, sent) else { continue };
             assert!(
                 !sent.headers.has("authorization") && !sent.headers.has("x-api-key"),

@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use relay_core::Time;
 use relay_headers::{Headers, Value};
 use relay_providers::{
-    Account, Ask, Credential, Kind, Models, Secret, Setting, Target, Unsupported, Upstream,
+    Account, Ask, Credential, Kind, Models, Order, Secret, Setting, Target, Unsupported, Upstream,
 };
 use relay_wire::call::Call;
 
@@ -17,7 +17,7 @@ use relay_wire::call::Call;
 pub(crate) const SECRET: &str = "sk-of-the-relay-5f1c";
 
 /// 2026-11-20 12:00:00.
-pub(crate) const NOW: Time = Time::from_epoch(Duration::from_hours(498_660));
+const NOW: Time = Time::from_epoch(Duration::from_hours(498_660));
 
 /// What a client asks.
 pub(crate) struct Asked {
@@ -43,14 +43,25 @@ impl Asked {
         Self { name: name.to_owned(), path: PathAndQuery::from_static(path), headers, body, call }
     }
 
-    pub(crate) fn ask(&self) -> Ask<'_> {
+    fn ask(&self) -> Ask<'_> {
         Ask { path: &self.path, headers: &self.headers, call: Some((&self.call, &self.body)) }
     }
 
-    /// What a provider of that kind is sent, with a key of ours.
+    /// What a provider of that kind is sent, with that credential.
+    pub(crate) fn sent_with(
+        &self,
+        kind: Kind,
+        models: &[(&str, &str)],
+        credential: &Credential,
+    ) -> Result<Upstream, Unsupported> {
+        let target = target(kind, models);
+        kind.adapter().prepare(&Order { ask: self.ask(), target: &target, credential, now: NOW })
+    }
+
+    /// The same with a key of ours.
     pub(crate) fn sent_to(&self, kind: Kind, models: &[(&str, &str)]) -> Result<Upstream, Unsupported> {
         let credential = Credential::Key(Secret::new(SECRET));
-        kind.adapter().prepare(&self.ask(), &target(kind, models), &credential, NOW)
+        self.sent_with(kind, models, &credential)
     }
 }
 
@@ -85,7 +96,7 @@ pub(crate) fn fixtures() -> Vec<Asked> {
 }
 
 /// Where one is, and what it calls models.
-pub(crate) fn target(kind: Kind, models: &[(&str, &str)]) -> Target {
+fn target(kind: Kind, models: &[(&str, &str)]) -> Target {
     let account = Account(
         [
             (Setting::AwsRegion, "eu-central-1"),
