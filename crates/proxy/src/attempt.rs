@@ -12,6 +12,7 @@ use relay_core::{Breakage, Exhausted, Quota, Time, Verdict};
 use relay_headers::{Headers, Response};
 use relay_providers::{Credential, Head, Order, Piece};
 use relay_transport::{BodyError, Kind, SendError};
+use relay_wire::ErrorKind;
 
 use crate::asked::Asked;
 use crate::live::Held;
@@ -147,6 +148,9 @@ async fn read_beginning(upstream: &Upstream, mut reply: Reply, quota: &Quota, no
         if relay_wire::refusal::is_one(&said) {
             let (verdict, detail) =
                 (judged(Piece::Error(&said)), told("an error in place of a message", &said));
+            // If nobody else answers, the client hears what it is.
+            let kind = relay_wire::refusal::read(&said).kind.and_then(|kind| ErrorKind::from_name(&kind));
+            reply.status = kind.unwrap_or(ErrorKind::Api).status();
             return Answer { verdict, reply: Some(reply), detail };
         }
     }

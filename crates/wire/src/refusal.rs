@@ -38,6 +38,12 @@ pub enum ErrorKind {
     Overloaded,
 }
 
+/// Anthropic's own status: too much is asked of all.
+const OVERLOADED: StatusCode = match StatusCode::from_u16(529) {
+    Ok(status) => status,
+    Err(_) => panic!("it has three digits"),
+};
+
 /// What an error body says, as far as it could be read. Every part may be missing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Refusal {
@@ -81,6 +87,23 @@ impl ErrorKind {
             Self::Api => "api_error",
             Self::Timeout => "timeout_error",
             Self::Overloaded => "overloaded_error",
+        }
+    }
+
+    /// The status that the Anthropic API gives with it.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::Authentication => StatusCode::UNAUTHORIZED,
+            Self::Billing => StatusCode::PAYMENT_REQUIRED,
+            Self::Permission => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+            Self::Api => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Overloaded => OVERLOADED,
         }
     }
 
@@ -220,6 +243,13 @@ fn text(kind: ErrorKind, message: &str, request_id: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_has_a_status_that_means_it() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::from_status(kind.status()), kind);
+        }
+    }
 
     #[test]
     fn an_error_is_told_from_a_message_by_how_it_begins() {

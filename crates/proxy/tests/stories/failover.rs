@@ -231,4 +231,10 @@ async fn an_error_that_comes_under_a_200_lets_another_key_answer() {
     let answer = relay.ask_whole("hi").await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, "hello".to_owned()));
     assert_eq!(relay.upstream("a").seen().len(), 2);
+    // And if there is none, it is no answer.
+    let broke = r#"{"error":{"type":"invalid_request_error","message":"No."}}"#;
+    let script = [replies::json(200, &[], broke)];
+    let relay = story().provider("a", script).of_type("a", "openrouter", &[]).start().await;
+    let answer = relay.ask_whole("hi").await;
+    assert_eq!((answer.status.as_u16(), answer.body_text().as_str()), (400, broke));
 }
