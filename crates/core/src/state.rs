@@ -268,6 +268,12 @@ impl State {
         std::mem::take(&mut self.events)
     }
 
+    /// The places of the keys of a provider.
+    fn pool_of(&self, provider: ProviderId) -> &[usize] {
+        let place = self.fleet.providers.iter().position(|listed| listed.id == provider);
+        place.map_or(&[][..], |place| &self.pools[place])
+    }
+
     /// The place of the class of a call.
     fn class(&mut self, plan: &Plan) -> ClassId {
         plan.class_id.unwrap_or_else(|| self.classes.id(&plan.class))

@@ -13,6 +13,8 @@ mod admission;
 mod announced;
 #[path = "limits/books.rs"]
 mod books;
+#[path = "limits/capacity.rs"]
+mod capacity;
 #[path = "limits/choice.rs"]
 mod choice;
 #[path = "limits/headers.rs"]

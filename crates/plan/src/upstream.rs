@@ -78,8 +78,7 @@ impl<'a> Upstream<'a> {
         let admitted = self.limiter.admit(account, class, input, now.since_epoch());
         admitted.map_err(|Shortage { until, .. }| {
             let wait = until.map_or(Duration::from_mins(1), |at| at.saturating_sub(now.since_epoch()));
-            // Whole seconds, rounded up.
-            Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+            whole_seconds(wait)
         })?;
         self.take(account, call.model, [1, input, 0]);
         Ok(cached)
@@ -137,4 +136,9 @@ impl<'a> Upstream<'a> {
     pub(crate) fn taken(self) -> BTreeMap<(usize, String), [u64; 3]> {
         self.taken
     }
+}
+
+/// As a `retry-after` says it: rounded up.
+pub(crate) fn whole_seconds(wait: Duration) -> Duration {
+    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }

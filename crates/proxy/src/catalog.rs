@@ -10,10 +10,11 @@ use relay_headers::Response;
 use serde_json::{Value, json};
 
 use crate::admit::Standing;
+use crate::clock::seconds_up;
 use crate::escape::unescaped;
 use crate::exchange::Exchange;
 use crate::outgoing::{self, Outgoing};
-use crate::reject::{Denied, Reject, whole};
+use crate::reject::{Denied, Reject};
 use crate::relay::Relay;
 use crate::snapshot::{Snapshot, Upstream};
 use crate::surface::Surface;
@@ -244,7 +245,7 @@ fn limit(limit: &relay_core::LimitReport) -> Value {
         "per_minute": limit.per_minute,
         "available": limit.available,
         "owed": limit.owed,
-        "owes_for_seconds": whole(limit.owes_for),
+        "owes_for_seconds": seconds_up(limit.owes_for),
         "burst_seconds": limit.burst.as_secs(),
     })
 }

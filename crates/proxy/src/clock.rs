@@ -106,6 +106,11 @@ impl Dice {
     }
 }
 
+/// Whole seconds. Rounded up, and never clamped: whoever comes back sooner than he was told is refused again.
+pub(crate) const fn seconds_up(span: Duration) -> u64 {
+    span.as_secs() + if span.subsec_nanos() > 0 { 1 } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

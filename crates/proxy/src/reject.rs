@@ -9,6 +9,8 @@ use relay_headers::{Response, Value};
 use relay_transport::server::Fault;
 use relay_wire::refusal::{self, ErrorKind};
 
+use crate::clock::seconds_up;
+
 /// `x-should-retry`: with `false`, Claude Code and the SDKs do not try again.
 const X_SHOULD_RETRY: &str = "x-should-retry";
 /// `request-id`: what clients show next to an error.
@@ -273,20 +275,15 @@ fn keyless(what: &str, renewed: Option<Duration>) -> Face {
         None => Face::hopeless(&format!("{what}; see its log")),
         Some(wait) => {
             let face = Face::new(503, ErrorKind::Api, format!("{what}; it gets a new one"));
-            Face { retry_after: Some(whole(wait)), ..face }
+            Face { retry_after: Some(seconds_up(wait)), ..face }
         }
     }
 }
 
 fn spent(until: Time, now: Time) -> Face {
-    let seconds = whole(until.since(now));
+    let seconds = seconds_up(until.since(now));
     let message = format!("all keys at capacity, retry in {seconds} s, at {}", clock(until));
     Face { retry_after: Some(seconds), ..Face::new(429, ErrorKind::RateLimit, message) }
-}
-
-/// Whole seconds. Rounded up, and never clamped: a client that comes back sooner is refused again.
-pub(crate) fn whole(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// RFC 3339 in UTC, rounded up to the second.

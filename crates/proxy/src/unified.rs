@@ -13,6 +13,7 @@ use relay_headers::{Change, Header, Headers, Value};
 use relay_wire::quota::CLAIMS;
 
 use crate::attempt::Reply;
+use crate::clock::seconds_up;
 use crate::relay::Journey;
 
 const FAMILY: &str = "anthropic-ratelimit-unified-";
@@ -145,8 +146,7 @@ fn written(share: Share) -> String {
 /// In seconds since the Unix epoch, rounded up: by then it has been. Where the pool has none, what was said stays.
 fn moment(moment: Option<Time>) -> New {
     let Some(since) = moment.map(Time::since_epoch) else { return New::Same };
-    let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);
-    New::Value(seconds.to_string().into())
+    New::Value(seconds_up(since).to_string().into())
 }
 
 #[cfg(test)]

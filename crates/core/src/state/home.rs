@@ -100,9 +100,7 @@ impl State {
         now: Time,
     ) -> AtHome {
         let provider = cache.provider;
-        let place = self.fleet.providers.iter().position(|listed| listed.id == provider);
-        let pool = place.map_or(&[][..], |place| &self.pools[place]);
-        let near = pool.iter().copied().filter(|key| *key != home).find(|key| {
+        let near = self.pool_of(provider).iter().copied().filter(|key| *key != home).find(|key| {
             self.shares_cache(*key, home)
                 && matches!(self.look(plan, (provider, *key, domain), needs, now), Look::Able)
         });
@@ -140,10 +138,12 @@ impl State {
         if self.shares_cache(*key, other) {
             return None;
         }
-        let there = self.takes(other, choice.domain, &choice.needs);
-        let here = self.takes(*key, later.domain, needs);
-        let idle = self.idle(other, choice.domain, now);
-        let worth = self.worth_beside(&cache, here, there.saturating_sub(idle), now);
+        let worth = self.worth_beside(
+            &cache,
+            (*key, later.domain, needs),
+            (other, choice.domain, &choice.needs),
+            now,
+        );
         if !is_worth(plan, &Cache { worth, ..cache }, later.at, now) {
             return None;
         }
@@ -164,10 +164,8 @@ impl State {
         if later.at > plan.wait_until || self.shares_cache(*key, elsewhere.key) {
             return None;
         }
-        let there = self.takes(elsewhere.key, elsewhere.domain, cold);
-        let here = self.takes(*key, later.domain, needs);
-        let idle = self.idle(elsewhere.key, elsewhere.domain, now);
-        let worth = self.worth_beside(&cache, here, there.saturating_sub(idle), now);
+        let there = (elsewhere.key, elsewhere.domain, cold);
+        let worth = self.worth_beside(&cache, (*key, later.domain, needs), there, now);
         // Who stands in a line there already is not behind himself.
         let stands = self.turn(plan, now).filter(|(_, domain, _)| *domain != later.domain);
         let longer = later.at.since(stands.map_or(elsewhere.at, |(.., at)| at.min(elsewhere.at)));
@@ -198,9 +196,17 @@ impl State {
     }
 
     /// How long it is worth to wait at home, where it keeps limits busy for so long, rather than to go where it keeps them
-    /// busy for longer.
-    fn worth_beside(&mut self, cache: &Cache, here: u64, there: u64, now: Time) -> Duration {
-        let wanted = self.wanted_by_others(there.saturating_sub(here), now);
+    /// busy for longer. What those have given while nobody wanted it does not count.
+    fn worth_beside(
+        &mut self,
+        cache: &Cache,
+        home: (usize, DomainId, &Needs),
+        elsewhere: (usize, DomainId, &Needs),
+        now: Time,
+    ) -> Duration {
+        let [here, there] = [home, elsewhere].map(|(key, domain, needs)| self.takes(key, domain, needs));
+        let idle = self.idle(elsewhere.0, elsewhere.1, now);
+        let wanted = self.wanted_by_others(there.saturating_sub(idle).saturating_sub(here), now);
         cache.worth.saturating_add(Duration::from_nanos(wanted))
     }
 

@@ -293,9 +293,7 @@ impl State {
                 && standing.caps.admits(needs, &Backlog::NONE, now)
                 && matches!(self.readiness(*other, &plan.class, now), Readiness::Ready)
         };
-        let place = self.fleet.providers.iter().position(|listed| listed.id == provider);
-        let pool = place.map_or(&[][..], |place| &self.pools[place]);
-        let others = pool.iter().copied().filter(|other| *other != key).filter(is_as_good);
+        let others = self.pool_of(provider).iter().copied().filter(|other| *other != key).filter(is_as_good);
         others.min_by_key(|other| turns(*other)).filter(|other| turns(*other) < turns(key)).unwrap_or(key)
     }
 

@@ -145,8 +145,7 @@ impl State {
 
     /// How many keys that provider has for calls of that class. It looks at each of them.
     pub fn count(&self, provider: ProviderId, class: &Class, now: Time) -> Count {
-        let place = self.fleet.providers.iter().position(|known| known.id == provider);
-        let pool = place.map_or(&[][..], |place| &self.pools[place]);
+        let pool = self.pool_of(provider);
         let ready =
             |key: &&usize| matches!(self.readiness(**key, class, now), Readiness::Ready | Readiness::Probe);
         Count { total: pool.len(), available: pool.iter().filter(ready).count() }

@@ -113,6 +113,30 @@ pub(crate) fn gauge(limit: u64, remaining: u64) -> Gauge {
     Gauge { limit: Some(limit), remaining: Some(remaining), reset: None }
 }
 
+/// What a head says of requests.
+pub(crate) fn requests(gauge: Gauge) -> Quota {
+    Quota { requests: gauge, ..Quota::default() }
+}
+
+/// What a head says of input.
+pub(crate) fn input(gauge: Gauge) -> Quota {
+    Quota { input: gauge, ..Quota::default() }
+}
+
+/// What a head says of output.
+pub(crate) fn output(gauge: Gauge) -> Quota {
+    Quota { output: gauge, ..Quota::default() }
+}
+
+/// A stage whose only key has had an answer that said so. Nothing is under way.
+pub(crate) fn taught(quota: &Quota) -> Stage {
+    let mut stage = Stage::new(fleet(vec![key("a")]));
+    let mut call = stage.go(takes(1, 0));
+    stage.learn(&mut call, quota);
+    stage.serve(call, usage(1, 0));
+    stage
+}
+
 /// What a head says that names an organization only.
 pub(crate) fn organization(name: &str) -> Quota {
     Quota { organization: Some(name.to_owned()), ..Quota::default() }

@@ -10,6 +10,7 @@ use relay_core::{
 use super::{Choice, Happening, World};
 use crate::dice::Dice;
 use crate::optimum::float;
+use crate::upstream::whole_seconds;
 use crate::workload::Arrival;
 
 /// A call under way.
@@ -276,11 +277,6 @@ impl World<'_> {
 /// Who is not told when to come back does so after this time: Claude Code 2.1 waits for half a second and up to a
 /// quarter more.
 const AT_ONCE: Duration = Duration::from_millis(500);
-
-/// As a `retry-after` says it: rounded up.
-fn whole_seconds(wait: Duration) -> Duration {
-    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
-}
 
 /// How long it takes to produce so many tokens.
 fn flowing(tokens: u64, pace: Option<u64>) -> Duration {
