@@ -324,6 +324,10 @@ pub struct Limits {
     pub input: u64,
     /// Output tokens.
     pub output: u64,
+    /// Tokens of both kinds together.
+    pub tokens: u64,
+    /// Calls under way at once; not a minute.
+    pub at_once: u32,
 }
 
 /// How long a call may wait.

@@ -71,6 +71,7 @@ impl Provider {
             strategy: self.pooling,
             priority: self.priority,
             weight: self.weight,
+            accounting: self.kind.facts().accounting,
         }
     }
 }
@@ -114,13 +115,20 @@ impl Key {
             KeySource::File(_) | KeySource::Command(_) | KeySource::Identity(_) => self.label(&secret()?),
         };
         let cap = |limit: u64| Some(limit).filter(|limit| *limit > 0);
-        let Limits { requests, input, output } = self.limits;
+        let Limits { requests, input, output, tokens, at_once } = self.limits;
+        let caps = Caps {
+            requests: cap(requests),
+            input: cap(input),
+            output: cap(output),
+            tokens: cap(tokens),
+            at_once: Some(at_once).filter(|most| *most > 0),
+        };
         Some(relay_core::Key {
             id: self.id(provider),
             label,
             priority: self.priority,
             weight: self.weight,
-            caps: Caps { requests: cap(requests), input: cap(input), output: cap(output) },
+            caps,
             group: self.limit_group.clone(),
             workspace: self.workspace.clone(),
         })

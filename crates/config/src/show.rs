@@ -176,6 +176,12 @@ fn key(key: &Key) -> Option<Value> {
         "priority": key.priority,
         "weight": key.weight,
     });
+    for (name, limit) in [("tpm_limit", key.limits.tokens), ("concurrency_limit", key.limits.at_once.into())]
+    {
+        if limit > 0 {
+            shown[name] = Value::from(limit);
+        }
+    }
     for (name, text) in [("limit_group", &key.limit_group), ("workspace", &key.workspace)] {
         if let Some(text) = text {
             shown[name] = Value::from(text.as_str());

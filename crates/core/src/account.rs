@@ -66,8 +66,8 @@ pub(crate) struct Domain {
     pub(crate) limits: Limits,
     /// What those need who wait here.
     pub(crate) ahead: Backlog,
-    /// Leases open now.
-    pub(crate) open: u32,
+    /// It has been asked how many calls its provider allows at once.
+    pub(crate) is_told: bool,
     ramp: Ramp,
 }
 
@@ -119,6 +119,11 @@ impl Classes {
 }
 
 impl Accounts {
+    /// Every domain there is.
+    pub(crate) fn domains_mut(&mut self) -> impl Iterator<Item = &mut Domain> {
+        self.all.iter_mut().flat_map(|account| account.domains.iter_mut().map(|(_, domain)| domain))
+    }
+
     /// The account with which a key begins: its group's, or one of its own.
     pub(crate) fn begin(&mut self, group: Option<&str>) -> usize {
         if let Some(known) = group.and_then(|group| self.groups.get(group)) {
@@ -245,14 +250,13 @@ impl Domain {
     pub(crate) fn dares(&self, now: Time) -> Time {
         let Some(since) = self.ramp.since.filter(|_| !self.limits.is_limited()) else { return now };
         // So many doublings allow more than are open.
-        let wanted = u32::BITS - self.open.leading_zeros();
+        let wanted = u32::BITS - self.limits.calls().open().leading_zeros();
         let missing = wanted.saturating_sub(self.ramp.successes);
         now.max(since + Duration::from_secs(u64::from(missing)))
     }
 
     /// One more goes.
     pub(crate) fn begin(&mut self, now: Time) {
-        self.open += 1;
         self.ramp.since.get_or_insert(now);
     }
 
@@ -266,15 +270,10 @@ impl Domain {
         self.ramp.successes = self.ramp.successes.saturating_add(1);
     }
 
-    /// One has ended.
-    pub(crate) const fn end(&mut self) {
-        self.open = self.open.saturating_sub(1);
-    }
-
     fn absorb(&mut self, other: &Self, now: Time) {
         self.limits.absorb(&other.limits, now);
         self.ahead.join(&other.ahead);
-        self.open += other.open;
+        self.is_told &= other.is_told;
         self.ramp.successes = self.ramp.successes.max(other.ramp.successes);
         self.ramp.since = self.ramp.since.max(other.ramp.since);
     }

@@ -45,6 +45,17 @@ pub enum Event {
         /// and so many that really hold limits.
         holders: usize,
     },
+    /// A key was refused for want of room: with what shares its limits it has no more calls under way at once from now on.
+    Crowded {
+        /// Its provider.
+        provider: ProviderId,
+        /// The key.
+        key: KeyId,
+        /// The models.
+        class: Class,
+        /// So many.
+        most: u32,
+    },
     /// A key that rested or was barred has served a call.
     KeyBack {
         /// Its provider.

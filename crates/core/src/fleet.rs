@@ -53,6 +53,34 @@ pub struct Provider {
     pub priority: u32,
     /// Its share, under strategies that look at it; at least 1.
     pub weight: u32,
+    /// What it counts otherwise than Anthropic does.
+    pub accounting: Accounting,
+}
+
+impl Provider {
+    /// One like any other: of ordinary priority and weight, that counts as Anthropic does.
+    pub fn new(name: impl Into<String>, keys: Vec<Key>) -> Self {
+        let (name, strategy, accounting) = (name.into(), Strategy::LeastLoaded, Accounting::default());
+        Self { id: ProviderId::of(&name), name, keys, strategy, priority: 0, weight: 1, accounting }
+    }
+}
+
+/// What a provider counts otherwise than Anthropic does: requests, input and output, a minute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Accounting {
+    /// An account may have so many calls under way at once, for models whose names begin like that: the first that fits.
+    pub at_once: &'static [(&'static str, u32)],
+    /// One limit is for all tokens. When a call begins, all of its prompt counts against it, and an answer as long as it may
+    /// be; in the end what is cached of the prompt does not, and each token of the answer counts so much.
+    pub reserves: Option<u64>,
+}
+
+impl Accounting {
+    /// How many calls an account may have under way at once for models of a class; none if that is not limited.
+    pub fn at_once(&self, class: &Class) -> Option<u32> {
+        let found = self.at_once.iter().find(|(start, _)| class.as_str().starts_with(start));
+        found.map(|(_, most)| *most)
+    }
 }
 
 /// An entry of a pool. Its secret is not here: core never sees one.
@@ -91,6 +119,10 @@ pub struct Caps {
     pub input: Option<u64>,
     /// Output tokens.
     pub output: Option<u64>,
+    /// Tokens of both kinds together, as a provider counts them who has one limit for both.
+    pub tokens: Option<u64>,
+    /// Calls under way at once; not a minute.
+    pub at_once: Option<u32>,
 }
 
 /// Names a provider, for ever: a hash of its name.

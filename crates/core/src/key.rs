@@ -17,6 +17,8 @@ pub(crate) struct Standing {
     /// As it is configured, or was last.
     pub(crate) priority: u32,
     pub(crate) weight: u32,
+    /// See [`Accounting`](crate::Accounting).
+    pub(crate) reserves: Option<u64>,
     /// The operator's own caps, all models together.
     pub(crate) caps: Limits,
     /// What those need who wait to be given this key.
@@ -61,6 +63,7 @@ impl Standing {
             workspace,
             priority: 0,
             weight: 1,
+            reserves: None,
             caps: Limits::default(),
             ahead: Backlog::NONE,
             in_flight: 0,

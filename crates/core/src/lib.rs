@@ -12,6 +12,7 @@ mod name;
 pub mod fleet;
 pub mod select;
 
+mod concurrency;
 mod flow;
 mod meter;
 
@@ -44,7 +45,9 @@ pub mod state;
 pub use crate::affinity::{Conversation, Leaving, Stay};
 pub use crate::event::Event;
 pub use crate::fact::{Fact, Learned};
-pub use crate::fleet::{Caps, Class, ClientId, Families, Fleet, Key, KeyId, Ownership, Provider, ProviderId};
+pub use crate::fleet::{
+    Accounting, Caps, Class, ClientId, Families, Fleet, Key, KeyId, Ownership, Provider, ProviderId,
+};
 pub use crate::flow::PIECE;
 pub use crate::key::Totals;
 pub use crate::limits::Counted;
@@ -57,8 +60,8 @@ pub use crate::quota::{Gauge, Quota, Unified, UnifiedStatus, WindowReading};
 pub use crate::rest::{FIRST_REPROBE, LONGEST_UNPROBED, Unready};
 pub use crate::select::Strategy;
 pub use crate::state::{
-    Around, Ask, Count, Holder, KeyReport, LimitReport, Pool, PoolWindow, ProviderReport, Report, State,
-    WindowReport,
+    Around, Ask, CallsReport, Count, Holder, KeyReport, LimitReport, Pool, PoolWindow, ProviderReport,
+    Report, State, WindowReport,
 };
 pub use crate::text::Text;
 pub use crate::time::{Roll, Time};

@@ -1,4 +1,4 @@
-//! The limits of one holder: requests, input and output, each with its meter.
+//! The limits of one holder: requests, input and output, each with its meter, and how many calls there may be at once.
 //!
 //! It knows what a call needs of each, and what it costs to serve it here rather than elsewhere. It refuses to know
 //! who the holder is.
@@ -8,6 +8,8 @@ mod shown;
 
 use std::time::Duration;
 
+use crate::concurrency::Concurrency;
+use crate::fleet::Caps;
 use crate::flow::{Flow, Flows};
 use crate::memory::LimitMemory;
 use crate::meter::Meter;
@@ -58,7 +60,21 @@ const ROUNDED: i64 = 500;
 
 /// What one call needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Needs([Flow; N_COUNTED]);
+pub(crate) struct Needs {
+    flows: [Flow; N_COUNTED],
+    reserved: Reserved,
+}
+
+/// How an answer counts against a limit that is of all tokens together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Reserved {
+    /// So much more than one does each of its tokens count.
+    extra: u64,
+    /// So much is held back in any case, for it may be as long; less what has been produced.
+    most: u64,
+    /// What is read from a cache is held back until that is known.
+    cached: u64,
+}
 
 /// What several calls need together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -72,6 +88,8 @@ pub(crate) struct Backlog {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Limits {
     meters: [Meter; N_COUNTED],
+    /// The calls under way, and how many may be.
+    calls: Concurrency,
     /// Is anything limited? Most workspaces have no limits of their own, and there is no need to look for them.
     is_limited: bool,
     /// When they were last taken to hold another amount, since one of them refused.
@@ -96,7 +114,36 @@ impl Needs {
     /// One request, and tokens.
     pub(crate) const fn of(input: u64, output: Flow) -> Self {
         let tokens = Flow::at_once(input.saturating_add(output.units));
-        Self([Flow::at_once(1), Flow::at_once(input), output, tokens])
+        let flows = [Flow::at_once(1), Flow::at_once(input), output, tokens];
+        Self { flows, reserved: Reserved { extra: 0, most: 0, cached: 0 } }
+    }
+
+    /// The same, of somebody who counts each token of an answer `weight` times against a limit of all tokens together, and
+    /// until it has ended as if it were as long as it may be; and of a prompt of `prompt` tokens, until he has read it,
+    /// also what is cached of it.
+    pub(crate) fn reserving(mut self, weight: u64, most: u64, prompt: u64) -> Self {
+        let cached = prompt.saturating_sub(self.get(Counted::Input).units);
+        self.reserved = Reserved { extra: weight.saturating_sub(1), most, cached };
+        self.set(Counted::Output, self.get(Counted::Output));
+        self
+    }
+
+    /// What so many units of something count against a limit of all tokens together.
+    pub(crate) const fn weighed(&self, counted: Counted, units: u64) -> u64 {
+        match counted {
+            Counted::Requests => 0,
+            Counted::Input | Counted::Tokens => units,
+            Counted::Output => units.saturating_add(units.saturating_mul(self.reserved.extra)),
+        }
+    }
+
+    /// So much of what is reserved has been taken, in units of a limit of all tokens together.
+    pub(crate) const fn reserve_less(&mut self, counted: Counted, weighed: u64) {
+        match counted {
+            Counted::Input => self.reserved.cached = 0,
+            Counted::Output => self.reserved.most = self.reserved.most.saturating_sub(weighed),
+            Counted::Requests | Counted::Tokens => {}
+        }
     }
 
     /// The same, with so much input.
@@ -107,11 +154,11 @@ impl Needs {
 
     /// Is nothing counted?
     pub(crate) fn is_nothing(&self) -> bool {
-        self.0.iter().all(|flow| flow.units == 0)
+        self.flows.iter().all(|flow| flow.units == 0)
     }
 
     pub(crate) const fn get(&self, counted: Counted) -> Flow {
-        self.0[counted as usize]
+        self.flows[counted as usize]
     }
 
     /// Of input and output together.
@@ -121,10 +168,12 @@ impl Needs {
 
     /// Of one kind of tokens: those of both kinds follow.
     pub(crate) const fn set(&mut self, counted: Counted, flow: Flow) {
-        self.0[counted as usize] = flow;
-        let (input, output) = (self.get(Counted::Input).units, self.get(Counted::Output).units);
+        self.flows[counted as usize] = flow;
+        let input = self.get(Counted::Input).units.saturating_add(self.reserved.cached);
         // An answer is held back whole: where one limit is for both, too much is better than too little.
-        self.0[Counted::Tokens as usize] = Flow::at_once(input.saturating_add(output));
+        let output = self.weighed(Counted::Output, self.get(Counted::Output).units);
+        let output = if output < self.reserved.most { self.reserved.most } else { output };
+        self.flows[Counted::Tokens as usize] = Flow::at_once(input.saturating_add(output));
     }
 }
 
@@ -133,7 +182,7 @@ impl Backlog {
 
     /// What one needs.
     pub(crate) fn one(needs: &Needs) -> Self {
-        Self { n_calls: 1, flows: needs.0.map(Flows::of) }
+        Self { n_calls: 1, flows: needs.flows.map(Flows::of) }
     }
 
     /// Is it of nobody?
@@ -147,12 +196,12 @@ impl Backlog {
 
     pub(crate) fn add(&mut self, needs: &Needs) {
         self.n_calls += 1;
-        self.flows.iter_mut().zip(needs.0).for_each(|(flows, flow)| flows.add(flow));
+        self.flows.iter_mut().zip(needs.flows).for_each(|(flows, flow)| flows.add(flow));
     }
 
     pub(crate) fn remove(&mut self, needs: &Needs) {
         self.n_calls = self.n_calls.saturating_sub(1);
-        self.flows.iter_mut().zip(needs.0).for_each(|(flows, flow)| flows.remove(flow));
+        self.flows.iter_mut().zip(needs.flows).for_each(|(flows, flow)| flows.remove(flow));
     }
 
     pub(crate) fn join(&mut self, others: &Self) {
@@ -162,16 +211,39 @@ impl Backlog {
 }
 
 impl Limits {
-    /// So many a minute from now on; none for what is not capped.
-    pub(crate) fn cap(&mut self, caps: [Option<u64>; 3], now: Time) {
-        // Nobody caps both kinds of tokens together.
-        for (meter, cap) in self.meters.iter_mut().zip(caps) {
+    /// So many a minute from now on, and so many at once; none for what is not capped.
+    pub(crate) fn cap(&mut self, caps: &Caps, now: Time) {
+        let Caps { requests, input, output, tokens, at_once } = *caps;
+        for (meter, cap) in self.meters.iter_mut().zip([requests, input, output, tokens]) {
             match cap {
                 Some(rate) => meter.limit(rate, PRIOR_BURST, now),
                 None => meter.unlimit(),
             }
         }
+        self.tell(at_once);
+    }
+
+    /// So many may be under way at once, as somebody says who knows.
+    pub(crate) fn tell(&mut self, at_once: Option<u32>) {
+        self.calls.tell(at_once);
         self.look();
+    }
+
+    /// The calls under way, and how many may be.
+    pub(crate) const fn calls(&self) -> &Concurrency {
+        &self.calls
+    }
+
+    /// One was refused for want of room among those that are under way. False if none is: then that is not why.
+    pub(crate) fn crowd(&mut self, now: Time) -> bool {
+        let is_why = self.calls.refuse(now);
+        self.look();
+        is_why
+    }
+
+    /// One has ended that took so long.
+    pub(crate) fn note(&mut self, took: Duration) {
+        self.calls.note(took);
     }
 
     pub(crate) const fn of(&self, counted: Counted) -> &Meter {
@@ -192,22 +264,26 @@ impl Limits {
         self.is_limited
     }
 
+    /// Is anything limited by the minute?
+    pub(crate) fn is_metered(&self) -> bool {
+        self.meters.iter().any(|meter| meter.rate().is_some())
+    }
+
     /// Some limit has come or gone.
     fn look(&mut self) {
-        self.is_limited = self.meters.iter().any(|meter| meter.rate().is_some());
+        self.is_limited = self.calls.most().is_some() || self.is_metered();
     }
 
     /// May it go now, behind what is ahead of it?
     pub(crate) fn admits(&self, needs: &Needs, ahead: &Backlog, now: Time) -> bool {
-        !self.is_limited
-            || COUNTED
-                .iter()
-                .all(|counted| self.of(*counted).admits(needs.get(*counted), ahead.of(*counted), now))
+        let admits =
+            |counted: &Counted| self.of(*counted).admits(needs.get(*counted), ahead.of(*counted), now);
+        !self.is_limited || self.calls.admits(ahead.n_calls) && COUNTED.iter().all(admits)
     }
 
     /// The first moment at which it may, if all goes as promised and nobody else comes; none if never.
     pub(crate) fn admissible_at(&self, needs: &Needs, ahead: &Backlog, now: Time) -> Option<Time> {
-        COUNTED.iter().try_fold(now, |latest, counted| {
+        COUNTED.iter().try_fold(self.calls.admissible_at(ahead.n_calls, now), |latest, counted| {
             let at = self.of(*counted).admissible_at(needs.get(*counted), ahead.of(*counted), now)?;
             Some(latest.max(at))
         })
@@ -235,7 +311,9 @@ impl Limits {
             let (wait, takes) = self.of(counted).backlog(units, ahead.of(counted), now);
             cost = cost.saturating_add(cost::weighed(takes, wait));
         }
-        cost
+        // Room for all calls together counts as much as a bucket that is taken to hold as much as any is at first.
+        let calls = self.calls.backlog(ahead.n_calls, PRIOR_BURST);
+        calls.map_or(cost, |(wait, takes)| cost.saturating_add(cost::weighed(takes, wait)))
     }
 
     /// How long it takes to refill what it takes, of all limits together, in nanoseconds.
@@ -249,11 +327,15 @@ impl Limits {
         self.meters.iter().filter_map(Meter::full).max()
     }
 
-    pub(crate) fn promise(&mut self, backlog: &Backlog) {
+    /// Those begin.
+    pub(crate) fn promise(&mut self, backlog: &Backlog, now: Time) {
+        self.calls.begin(backlog.n_calls, now);
         self.wanted(backlog).for_each(|(meter, flows)| meter.promise(flows));
     }
 
+    /// Those have ended.
     pub(crate) fn release(&mut self, backlog: &Backlog) {
+        self.calls.end(backlog.n_calls);
         self.wanted(backlog).for_each(|(meter, flows)| meter.release(flows));
     }
 
@@ -335,8 +417,18 @@ impl Limits {
         }
     }
 
-    /// It served. After a while without a refusal its buckets are trusted a little more, up to what any is trusted at first.
-    pub(crate) fn calm(&mut self, now: Time) {
+    /// It served. After a while without a refusal its buckets are trusted a little more, up to what any is trusted at first;
+    /// and a few more calls are dared at once, if they are wanted. True if they are.
+    pub(crate) fn calm(&mut self, now: Time) -> bool {
+        self.trust(now);
+        let dares = self.calls.calm(now);
+        if dares {
+            self.look();
+        }
+        dares
+    }
+
+    fn trust(&mut self, now: Time) {
         if self.doubted.is_none_or(|doubted| now.since(doubted) < CALM) {
             return;
         }
@@ -349,6 +441,12 @@ impl Limits {
         }
     }
 
+    /// So many were found to be possible at once before a restart.
+    pub(crate) fn recall_calls(&mut self, most: u32, now: Time) {
+        self.calls.recall(most, now);
+        self.look();
+    }
+
     /// One of them was like that before a restart.
     pub(crate) fn recall(&mut self, known: &LimitMemory, now: Time) {
         self.of_mut(known.counted).recall(known.per_minute, known.burst, known.full, now);
@@ -357,6 +455,7 @@ impl Limits {
 
     pub(crate) fn absorb(&mut self, other: &Self, now: Time) {
         self.meters.iter_mut().zip(&other.meters).for_each(|(meter, other)| meter.absorb(other, now));
+        self.calls.absorb(&other.calls);
         self.look();
     }
 }

@@ -51,6 +51,8 @@ pub struct HolderMemory {
     pub rests: Vec<RestMemory>,
     /// Its limits.
     pub limits: Vec<LimitMemory>,
+    /// How many calls it may have under way at once, as was found out, by the class of their models.
+    pub calls: Vec<(Class, u32)>,
     /// The windows of its subscription.
     pub windows: Vec<WindowMemory>,
 }
@@ -175,6 +177,20 @@ impl Mark {
 
     pub(crate) const fn owners(self) -> u64 {
         self.owners
+    }
+}
+
+impl HolderMemory {
+    /// One of whom nothing is known.
+    pub const fn nothing(holder: Holder) -> Self {
+        Self {
+            holder,
+            name: None,
+            rests: Vec::new(),
+            limits: Vec::new(),
+            calls: Vec::new(),
+            windows: Vec::new(),
+        }
     }
 }
 

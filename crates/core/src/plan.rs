@@ -214,6 +214,11 @@ impl Plan {
         &self.met
     }
 
+    /// So many tokens its answer may have, if that is limited.
+    pub(crate) fn most(&self) -> u64 {
+        self.size.and_then(|size| size.max_tokens).unwrap_or_default()
+    }
+
     /// The class of its model.
     pub const fn class(&self) -> &Class {
         &self.class

@@ -43,7 +43,9 @@ use self::home::AtHome;
 use self::survey::{Choice, Scratch, Wants};
 
 pub use self::pool::{Pool, PoolWindow};
-pub use self::report::{Around, Count, Holder, KeyReport, LimitReport, ProviderReport, Report, WindowReport};
+pub use self::report::{
+    Around, CallsReport, Count, Holder, KeyReport, LimitReport, ProviderReport, Report, WindowReport,
+};
 
 /// All that was learned.
 #[derive(Debug, Default)]
@@ -121,7 +123,7 @@ impl State {
             AtHome::Soon(ticket, until) => return Ask::Wait { ticket, until },
             AtHome::Away(warm) => warm,
         };
-        let wants = Wants { cold: &needs, warm: warm.map(|warm| (warm.key, warm.needs)) };
+        let wants = Wants { cold: &needs, warm: warm.map(|warm| (warm.key, warm.needs)), most: plan.most() };
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut survey = self.survey(plan, &wants, now, &mut scratch);
         let chosen = if plan.met.len() >= MOST_ATTEMPTS {
@@ -304,6 +306,7 @@ impl State {
         (lease.since, lease.stay, lease.prefix) = (now, stay, prefix);
         (lease.used, lease.book) = (Usage::ZERO, None);
         if let Some(place) = choice.key {
+            self.tell(place, &choice, &lease.class);
             let probes = self.is_probe(place, &lease.class, now);
             let standing = self.keys.at_mut(place);
             (lease.key, lease.pardons) = (Some(standing.id), standing.pardons);
@@ -348,8 +351,7 @@ impl State {
             let domain = self.resolve(book.domain);
             let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
             held.succeed();
-            held.limits.calm(now);
-            if !held.limits.is_limited() {
+            if held.limits.calm(now) || !held.limits.is_limited() {
                 // More is dared now.
                 self.queue.touch(domain.account);
             }
@@ -403,6 +405,19 @@ impl State {
                     None => (None, until),
                 };
                 self.events.push(Event::KeyCooled { provider, key, class: class.clone(), window, until });
+            }
+            Toll::Crowds(until) => {
+                let account = standing.account;
+                let domain = self.classes.id(class);
+                let limits = &mut self.accounts.get_mut(account).domain_mut(domain).limits;
+                let (before, is_why) = (limits.calls().most(), limits.crowd(now));
+                if !is_why {
+                    return self.exact((provider, key), class, Toll::Cools(until), (asked, now));
+                }
+                if let Some(most) = limits.calls().found().filter(|most| before != Some(*most)) {
+                    self.events.push(Event::Crowded { provider, key, class: class.clone(), most });
+                }
+                self.queue.touch(account);
             }
             Toll::Barred(reason, extent) => {
                 let rests = match reason {

@@ -7,6 +7,7 @@
 //! | [`Unfit`](Verdict::Unfit) | nobody | | nothing | next provider |
 //! | [`Spent`](Verdict::Spent) | domain | cools | nothing | next domain, or wait |
 //! | [`Throttled`](Verdict::Throttled) | domain | cools | nothing | next domain, or wait |
+//! | [`Crowded`](Verdict::Crowded) | domain | fewer at once | nothing | next domain, or wait |
 //! | [`AboutThisCall`](Verdict::AboutThisCall) | nobody | | nothing | one hop |
 //! | [`OutOfMoney`](Verdict::OutOfMoney) | domain | barred | nothing | next domain |
 //! | [`KeyBad`](Verdict::KeyBad) | key | barred | nothing | next key |
@@ -32,6 +33,11 @@ pub enum Verdict {
     /// 429: too fast, though nothing is used up.
     Throttled {
         /// When to go on.
+        until: Time,
+    },
+    /// 429: too many are under way at once.
+    Crowded {
+        /// When to go on, if none of those is ours.
         until: Time,
     },
     /// 429 that speaks of no limit: it is about this request and says nothing of the key.
@@ -123,6 +129,8 @@ pub enum Toll {
     Proven,
     /// It rests, for this class of models, until then.
     Cools(Time),
+    /// It has fewer calls at once, for this class of models; if it has none, it rests until then.
+    Crowds(Time),
     /// It is out until a probe succeeds.
     Barred(Reason, Extent),
 }
@@ -178,6 +186,9 @@ impl Verdict {
             Self::Spent { until } | Self::Throttled { until } => {
                 (Fault::Domain, Toll::Cools(until), Spends::Nothing, Pulse::Nothing, Next::KeyOrWait)
             }
+            Self::Crowded { until } => {
+                (Fault::Domain, Toll::Crowds(until), Spends::Nothing, Pulse::Nothing, Next::KeyOrWait)
+            }
             Self::AboutThisCall => (Fault::Nobody, Toll::Nothing, Spends::Request, Pulse::Nothing, Next::Hop),
             Self::OutOfMoney => {
                 let toll = Toll::Barred(Reason::OutOfMoney, Extent::Key);
@@ -204,6 +215,7 @@ impl Verdict {
         match self {
             Self::Spent { .. }
             | Self::Throttled { .. }
+            | Self::Crowded { .. }
             | Self::AboutThisCall
             | Self::OutOfMoney
             | Self::KeyBad(_) => Self::Refused,
@@ -219,6 +231,7 @@ impl Verdict {
             Self::Unfit => "unfit",
             Self::Spent { .. } => "spent",
             Self::Throttled { .. } => "throttled",
+            Self::Crowded { .. } => "crowded",
             Self::AboutThisCall => "about_this_call",
             Self::OutOfMoney => "out_of_money",
             Self::KeyBad(_) => "key_bad",
@@ -257,6 +270,14 @@ mod tests {
                 Verdict::Throttled { until: T },
                 Fault::Domain,
                 Toll::Cools(T),
+                Spends::Nothing,
+                Pulse::Nothing,
+                Next::KeyOrWait,
+            ),
+            (
+                Verdict::Crowded { until: T },
+                Fault::Domain,
+                Toll::Crowds(T),
                 Spends::Nothing,
                 Pulse::Nothing,
                 Next::KeyOrWait,
@@ -309,8 +330,12 @@ mod tests {
 
     #[test]
     fn a_429_is_never_the_providers_fault() {
-        for verdict in [Verdict::Spent { until: T }, Verdict::Throttled { until: T }, Verdict::AboutThisCall]
-        {
+        for verdict in [
+            Verdict::Spent { until: T },
+            Verdict::Throttled { until: T },
+            Verdict::Crowded { until: T },
+            Verdict::AboutThisCall,
+        ] {
             assert_ne!(verdict.effect().fault, Fault::Provider);
             assert_ne!(verdict.effect().pulse, Pulse::Failure);
         }
@@ -321,6 +346,7 @@ mod tests {
         for verdict in [
             Verdict::Spent { until: T },
             Verdict::Throttled { until: T },
+            Verdict::Crowded { until: T },
             Verdict::AboutThisCall,
             Verdict::OutOfMoney,
             Verdict::KeyBad(Extent::Key),

@@ -37,12 +37,17 @@ struct Town {
 impl Town {
     /// Two providers, of which each has so many keys of organizations of their own.
     fn new(n_keys: u32, strategy: Strategy) -> Self {
-        let caps = Caps { requests: Some(1_000_000), input: Some(1_000_000_000), output: Some(100_000_000) };
+        let caps = Caps {
+            requests: Some(1_000_000),
+            input: Some(1_000_000_000),
+            output: Some(100_000_000),
+            ..Caps::default()
+        };
         let provider = |name: &str| {
             let id = ProviderId::of(name);
             let key = |index: u32| Key { caps, ..Key::new(KeyId::of(id, &index.to_le_bytes()), "key") };
             let keys = (0..n_keys).map(key).collect();
-            Provider { id, name: name.to_owned(), keys, strategy, priority: 0, weight: 1 }
+            Provider { strategy, ..Provider::new(name, keys) }
         };
         let fleet = Fleet {
             providers: PROVIDERS.map(provider).into(),

@@ -17,6 +17,8 @@ mod books;
 mod capacity;
 #[path = "limits/choice.rs"]
 mod choice;
+#[path = "limits/concurrency.rs"]
+mod concurrency;
 #[path = "limits/headers.rs"]
 mod headers;
 #[path = "limits/homes.rs"]
@@ -29,6 +31,8 @@ mod memory;
 mod moments;
 #[path = "limits/ramp.rs"]
 mod ramp;
+#[path = "limits/reserving.rs"]
+mod reserving;
 #[path = "limits/sharing.rs"]
 mod sharing;
 #[path = "limits/turns.rs"]

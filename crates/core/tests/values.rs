@@ -159,12 +159,10 @@ fn a_class_keeps_no_more_of_a_clients_name_than_it_must() {
 fn a_provider_has_its_own_keys_only() {
     let (a, b) = (ProviderId::of("a"), ProviderId::of("b"));
     let own = Key::new(KeyId::of(a, b"1"), "");
-    let strategy = Strategy::default();
-    let provider =
-        Provider { id: a, name: "a".to_owned(), keys: vec![own], strategy, priority: 0, weight: 1 };
+    let provider = Provider::new("a", vec![own]);
     assert!(provider.has(KeyId::of(a, b"1")));
     assert!(!provider.has(KeyId::of(b, b"1")));
-    assert_eq!(strategy, Strategy::Failover);
+    assert_eq!((provider.id, Strategy::default()), (a, Strategy::Failover));
 }
 
 #[test]

@@ -54,9 +54,9 @@ fn keys(
         let mut place = |holder: Holder, id: Option<String>| {
             let named = (kind(holder), id?);
             Some(*places.entry(named).or_insert_with_key(|named| {
-                let Holding { rests, limits, windows } = holdings.remove(named).unwrap_or_default();
+                let Holding { rests, limits, calls, windows } = holdings.remove(named).unwrap_or_default();
                 let name = named.1.strip_prefix('=').map(str::to_owned);
-                holders.push(HolderMemory { holder, name, rests, limits, windows });
+                holders.push(HolderMemory { holder, name, rests, limits, calls, windows });
                 holders.len() - 1
             }))
         };
@@ -76,6 +76,9 @@ fn holdings(connection: &Connection) -> Result<Holdings, rusqlite::Error> {
     }
     for (whose, limit) in limits(connection)? {
         holdings.entry(whose).or_default().limits.push(limit);
+    }
+    for (whose, known) in calls(connection)? {
+        holdings.entry(whose).or_default().calls.push(known);
     }
     for (whose, window) in windows(connection)? {
         holdings.entry(whose).or_default().windows.push(window);
@@ -116,6 +119,15 @@ fn limits(connection: &Connection) -> Rows<(Whose, LimitMemory)> {
         let (class, burst, full) = (Class::of(&class), duration(row.get(5)?), time(row.get(6)?));
         let limit = counted.map(|counted| LimitMemory { class, counted, per_minute, burst, full });
         Ok(whose(row)?.zip(limit))
+    })
+}
+
+fn calls(connection: &Connection) -> Rows<(Whose, (Class, u32))> {
+    let query = "SELECT kind, id, class, most FROM calls ORDER BY rowid";
+    rows(connection, query, |row| {
+        let (class, most): (String, i64) = (row.get(2)?, row.get(3)?);
+        let most = u32::try_from(most).ok();
+        Ok(whose(row)?.zip(most.map(|most| (Class::of(&class), most))))
     })
 }
 

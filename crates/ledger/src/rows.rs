@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use relay_core::memory::{HolderMemory, LimitMemory, RestMemory, WindowMemory};
-use relay_core::{Holder, KeyId, Memory};
+use relay_core::{Class, Holder, KeyId, Memory};
 
 use crate::code::{Kind, name_of};
 
@@ -28,6 +28,8 @@ pub(crate) struct KeyRow {
 pub(crate) struct Holding {
     pub(crate) rests: Vec<RestMemory>,
     pub(crate) limits: Vec<LimitMemory>,
+    /// How many calls at once, as was found out. Not of keys.
+    pub(crate) calls: Vec<(Class, u32)>,
     /// Of organizations only.
     pub(crate) windows: Vec<WindowMemory>,
 }
@@ -48,13 +50,13 @@ impl Rows {
             let (organization, workspace) = (name(known.organization), name(known.workspace));
             rows.keys.insert(known.key, KeyRow { secret: known.secret, organization, workspace });
             let (rests, limits) = (known.rests.clone(), known.caps.clone());
-            let holding = Holding { rests, limits, windows: Vec::new() };
+            let holding = Holding { rests, limits, ..Holding::default() };
             rows.holdings.insert((Kind::Key, name_of(known.key)), holding);
         }
         for (holder, name) in memory.holders.iter().zip(names) {
-            let HolderMemory { rests, limits, windows, .. } = holder.clone();
+            let HolderMemory { rests, limits, calls, windows, .. } = holder.clone();
             if let Some(name) = name {
-                rows.holdings.insert((kind(holder.holder), name), Holding { rests, limits, windows });
+                rows.holdings.insert((kind(holder.holder), name), Holding { rests, limits, calls, windows });
             }
         }
         rows

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// The format of the tables, which a change of them counts up. A file of an earlier one is begun anew: what is in it can
 /// be learned again.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Says whose file it is: "ccrl", as the `application_id` of the database.
 const OURS: u32 = 0x6363_726c;
@@ -27,6 +27,8 @@ CREATE INDEX rests_of ON rests (kind, id);
 CREATE TABLE limits (kind INTEGER NOT NULL, id TEXT NOT NULL, class TEXT NOT NULL, counted INTEGER NOT NULL,
     per_minute INTEGER NOT NULL, burst INTEGER NOT NULL, full INTEGER NOT NULL) STRICT;
 CREATE INDEX limits_of ON limits (kind, id);
+CREATE TABLE calls (kind INTEGER NOT NULL, id TEXT NOT NULL, class TEXT NOT NULL, most INTEGER NOT NULL) STRICT;
+CREATE INDEX calls_of ON calls (kind, id);
 CREATE TABLE windows (kind INTEGER NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, class TEXT, status INTEGER,
     used INTEGER, ends INTEGER NOT NULL, told INTEGER NOT NULL) STRICT;
 CREATE INDEX windows_of ON windows (kind, id);

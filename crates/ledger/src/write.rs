@@ -70,6 +70,7 @@ fn write_holding(transaction: &Transaction<'_>, (kind, id): (Kind, &str), holdin
     for clear in [
         "DELETE FROM rests WHERE kind = ?1 AND id = ?2",
         "DELETE FROM limits WHERE kind = ?1 AND id = ?2",
+        "DELETE FROM calls WHERE kind = ?1 AND id = ?2",
         "DELETE FROM windows WHERE kind = ?1 AND id = ?2",
     ] {
         transaction.prepare_cached(clear)?.execute(params![kind, id])?;
@@ -93,6 +94,10 @@ fn write_holding(transaction: &Transaction<'_>, (kind, id): (Kind, &str), holdin
             nanos(limit.burst),
             moment(limit.full)
         ])?;
+    }
+    let mut insert = transaction.prepare_cached("INSERT INTO calls VALUES (?1, ?2, ?3, ?4)")?;
+    for (class, most) in &holding.calls {
+        insert.execute(params![kind, id, class.as_str(), most])?;
     }
     let mut insert =
         transaction.prepare_cached("INSERT INTO windows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;

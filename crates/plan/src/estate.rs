@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use relay_core::{Caps, Families, Fleet, Key, KeyId, Provider, ProviderId, Strategy};
+use relay_core::{Caps, Families, Fleet, Key, KeyId, Provider, ProviderId};
 use relay_sim::limiter::Account;
-use relay_sim::{ClassLimit, Limit, Meter, Organization, Settings, Workspace};
+use relay_sim::{ClassLimit, Limit, Organization, Settings, Workspace};
 
-/// The three limits of an organization.
-pub const METERS: [Meter; 3] = [Meter::Requests, Meter::Input, Meter::Output];
+/// The limits of an organization, by what they are of: requests, input and output a minute, and calls at once.
+pub const N_METERS: usize = 4;
+
+/// The place of the last of these.
+pub const AT_ONCE: usize = 3;
 
 /// The default of `server.head_after_ms`.
 const HEAD_AFTER: Duration = Duration::from_secs(15);
@@ -122,6 +125,11 @@ impl Estate {
             });
             let limits = std::array::from_fn(|meter| assumed.rate(meter, configured[meter], unsaid));
             estate.settle(&name, &keys, (limits, assumed.burst));
+            // Each key has its own cap of calls at once.
+            let at_once: Option<u32> = keys.iter().map(|key| key.caps.at_once).sum();
+            if let Some(held) = estate.provider.organizations.last_mut() {
+                held.limit.at_once = at_once;
+            }
         }
         estate.fleet = fleet;
         estate
@@ -162,8 +170,7 @@ impl Estate {
                 }
             }
         }
-        let strategy = Strategy::LeastLoaded;
-        let only = Provider { id, name: "sim".to_owned(), keys, strategy, priority: 0, weight: 1 };
+        let only = Provider::new("sim", keys);
         let max_wait = Duration::from_secs(30);
         Self {
             fleet: Fleet { providers: vec![only], max_wait, ..Fleet::default() },
@@ -186,30 +193,37 @@ impl Estate {
         let of = |key: &Key| self.accounts.get(&key.id).map(|account| account.organization);
         for key in estate.fleet.providers.iter_mut().flat_map(|provider| &mut provider.keys) {
             if of(key) == Some(organization) {
-                let Caps { requests, input, output } = &mut key.caps;
-                let cap = [requests, input, output];
-                *cap[meter] = cap[meter].map(quarter_more);
+                let Caps { requests, input, output, at_once, .. } = &mut key.caps;
+                match [requests, input, output].into_iter().nth(meter) {
+                    Some(cap) => *cap = cap.map(quarter_more),
+                    None => *at_once = at_once.map(quarter_more_calls),
+                }
             }
         }
         estate
     }
 
-    /// What an organization has of a limit a minute, of all classes but those with a limit of their own.
+    /// What an organization has of a limit, a minute or at once, of all classes but those with a limit of their own.
     pub fn rate(&self, organization: usize, meter: usize) -> Option<u64> {
-        let Limit { requests, input, output, .. } = self.provider.organizations[organization].limit;
-        [requests, input, output][meter]
+        rates(&self.provider.organizations[organization].limit)[meter]
     }
 
     /// What an organization has of each limit a minute, for a class of models.
     pub fn limit(&self, organization: usize, class: &str) -> Limit {
         let held = &self.provider.organizations[organization];
         let own = held.class_limits.iter().find(|own| own.class == class);
-        own.map_or(held.limit, |own| own.limit)
+        Limit { at_once: held.limit.at_once, ..own.map_or(held.limit, |own| own.limit) }
     }
 }
 
+/// What a limit allows of each, a minute or at once.
+pub(crate) fn rates(limit: &Limit) -> [Option<u64>; N_METERS] {
+    let Limit { requests, input, output, at_once, .. } = *limit;
+    [requests, input, output, at_once.map(u64::from)]
+}
+
 fn limited([requests, input, output]: Rates, burst: Duration) -> Limit {
-    Limit { requests, input, output, burst }
+    Limit { requests, input, output, burst, at_once: None }
 }
 
 /// Of what was taken from the Start tier, some models have less.
@@ -223,8 +237,14 @@ fn fables(limits: [(Option<u64>, Known); 3], burst: Duration) -> Vec<ClassLimit>
 }
 
 fn raise(limit: &mut Limit, meter: usize) {
-    let rates = [&mut limit.requests, &mut limit.input, &mut limit.output];
-    *rates[meter] = rates[meter].map(quarter_more);
+    match [&mut limit.requests, &mut limit.input, &mut limit.output].into_iter().nth(meter) {
+        Some(rate) => *rate = rate.map(quarter_more),
+        None => limit.at_once = limit.at_once.map(quarter_more_calls),
+    }
+}
+
+fn quarter_more_calls(most: u32) -> u32 {
+    most.saturating_add(most.div_ceil(4))
 }
 
 fn quarter_more(rate: u64) -> u64 {
@@ -255,9 +275,7 @@ mod tests {
     }
 
     fn estate(keys: Vec<Key>, assumed: &Assumed, unsaid: Unsaid) -> Estate {
-        let id = ProviderId::of("a");
-        let strategy = Strategy::LeastLoaded;
-        let provider = Provider { id, name: "a".to_owned(), keys, strategy, priority: 0, weight: 1 };
+        let provider = Provider::new("a", keys);
         Estate::of(Fleet { providers: vec![provider], ..Fleet::default() }, assumed, &|_| unsaid)
     }
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use relay_core::Usage;
-use relay_sim::Meter;
 
-use crate::estate::{Estate, METERS};
+use crate::estate::{AT_ONCE, Estate, N_METERS, rates};
 use crate::optimum::{Demand, Pool, float, optimum, pool};
 use crate::workload::Workload;
 use crate::world::{Choice, Outcome, Setting, World};
@@ -49,8 +48,8 @@ pub struct Used {
     pub class: String,
     /// The place of the meter.
     pub meter: usize,
-    /// Units a minute.
-    pub per_minute: u64,
+    /// Units a minute, or at once.
+    pub limit: u64,
     /// What was taken of all that it could give in this time.
     pub part: f64,
 }
@@ -62,8 +61,8 @@ pub struct Raise {
     pub organization: usize,
     /// The place of the meter.
     pub meter: usize,
-    /// Units a minute, from and to.
-    pub per_minute: (u64, u64),
+    /// Units a minute or at once, from and to.
+    pub limit: (u64, u64),
     /// Calls a minute, without and with it.
     pub calls: (f64, f64),
     /// How long a call waits on average, without and with it.
@@ -144,7 +143,7 @@ impl Question<'_> {
         Raise {
             organization,
             meter,
-            per_minute: (rate(self.estate), rate(&raised)),
+            limit: (rate(self.estate), rate(&raised)),
             calls: (before.throughput(), after.throughput()),
             waits: (before.waits.all.mean(), after.waits.all.mean()),
         }
@@ -170,12 +169,12 @@ fn limits(estate: &Estate, outcome: &Outcome) -> Vec<Used> {
     for ((organization, class), taken) in &outcome.taken {
         let limit = estate.limit(*organization, class);
         let gives = pool(&limit, outcome.lasted);
-        let rates = [limit.requests, limit.input, limit.output];
-        for meter in 0..METERS.len() {
-            let (Some(per_minute), Some(gives)) = (rates[meter], gives[meter]) else { continue };
-            let part = float(taken[meter]) / gives.max(1.0);
+        let rates = rates(&limit);
+        for meter in 0..N_METERS {
+            let (Some(limit), Some(gives)) = (rates[meter], gives[meter]) else { continue };
+            let part = taken[meter] / gives.max(1.0);
             let (organization, class) = (*organization, class.clone());
-            limits.push(Used { organization, class, meter, per_minute, part });
+            limits.push(Used { organization, class, meter, limit, part });
         }
     }
     limits.sort_by(|one, other| other.part.total_cmp(&one.part));
@@ -189,11 +188,15 @@ fn of_optimum(estate: &Estate, workload: &Workload, outcome: &Outcome) -> Option
     let written: u64 = outcome.models.iter().map(|served| served.usage.cache_write).sum();
     let spared = 1.0 - float(lost.min(written)) / float(written.max(1));
     let classes: Vec<_> = workload.models.iter().map(|model| estate.families.class(model)).collect();
-    let demand = |((model, _), (count, usage)): (&(usize, _), &(u64, Usage))| {
+    let demand = |((model, _), (count, usage, took)): (&(usize, _), &(u64, Usage, Duration))| {
         let count = float(*count);
         let input = float(usage.input) + float(usage.cache_write) * spared;
         let class = classes.iter().position(|class| *class == classes[*model]).unwrap_or(*model);
-        Demand { needs: [1.0, input / count, float(usage.output) / count], count, class }
+        Demand {
+            needs: [1.0, input / count, float(usage.output) / count, took.as_secs_f64() / count],
+            count,
+            class,
+        }
     };
     let demands: Vec<Demand> = outcome.alike.iter().map(demand).collect();
     let holder = |place: usize| -> Vec<Pool> {
@@ -222,9 +225,10 @@ fn together(holders: impl Iterator<Item = Vec<Pool>>) -> Vec<Vec<Pool>> {
 
 /// What reports call a meter.
 pub(crate) fn meter_name(meter: usize) -> &'static str {
-    match METERS.get(meter) {
-        Some(Meter::Input) => "input tokens",
-        Some(Meter::Output) => "output tokens",
-        Some(Meter::Requests) | None => "requests",
+    match meter {
+        1 => "input tokens",
+        2 => "output tokens",
+        AT_ONCE => "calls at once",
+        _ => "requests",
     }
 }

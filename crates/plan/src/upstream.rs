@@ -7,13 +7,26 @@ use relay_core::{Class, KeyId, Quota, Time};
 use relay_headers::{Headers, Value};
 use relay_sim::limiter::{Account, Gauge, Limiter, Shortage};
 
-use crate::estate::Estate;
+use crate::estate::{Estate, N_METERS};
+use crate::optimum::float;
 use crate::workload::Arrival;
 
 /// So long does a prompt live in a cache after it was used, if nothing else is asked for, and if that is
 /// (<https://platform.claude.com/docs/en/build-with-claude/prompt-caching>).
 const CACHED: Duration = Duration::from_mins(5);
 const CACHED_LONG: Duration = Duration::from_hours(1);
+
+/// After so long comes back who was refused for want of room. Nobody says when there will be some.
+const CROWDED: Duration = Duration::from_secs(1);
+
+/// A request was refused.
+#[derive(Clone, Copy)]
+pub(crate) struct Refused {
+    /// When to come back.
+    pub(crate) wait: Duration,
+    /// Too many were under way at once.
+    pub(crate) is_crowd: bool,
+}
 
 /// See the module.
 pub(crate) struct Upstream<'a> {
@@ -22,8 +35,8 @@ pub(crate) struct Upstream<'a> {
     limiter: Limiter,
     /// Of each workspace.
     caches: BTreeMap<(usize, usize), Cache>,
-    /// Requests, uncached input and output, by organization and class.
-    taken: BTreeMap<(usize, String), [u64; 3]>,
+    /// Requests, uncached input, output, and seconds under way, by organization and class.
+    taken: BTreeMap<(usize, String), [f64; N_METERS]>,
 }
 
 /// What can be read of prompts: tokens, and until when; by model.
@@ -68,19 +81,23 @@ impl<'a> Upstream<'a> {
         Self { estate, classes, limiter, caches: BTreeMap::new(), taken: BTreeMap::new() }
     }
 
-    /// A request of that key. How many tokens of its prompt were in the cache, or how many seconds to wait.
-    pub(crate) fn admit(&mut self, key: KeyId, call: &Arrival, now: Time) -> Result<u64, Duration> {
+    /// A request of that key. How many tokens of its prompt were in the cache.
+    pub(crate) fn admit(&mut self, key: KeyId, call: &Arrival, now: Time) -> Result<u64, Refused> {
         let account = self.estate.accounts[&key];
         let cache = self.caches.entry((account.organization, account.workspace)).or_default();
         let cached = cache.reads(call, now);
         let input = call.prompt - cached;
         let class = self.classes[call.model].as_str();
+        if !self.limiter.enter(account, class, now.since_epoch()) {
+            return Err(Refused { wait: CROWDED, is_crowd: true });
+        }
         let admitted = self.limiter.admit(account, class, input, now.since_epoch());
-        admitted.map_err(|Shortage { until, .. }| {
+        if let Err(Shortage { until, .. }) = admitted {
+            self.limiter.leave(account, class, now.since_epoch());
             let wait = until.map_or(Duration::from_mins(1), |at| at.saturating_sub(now.since_epoch()));
-            whole_seconds(wait)
-        })?;
-        self.take(account, call.model, [1, input, 0]);
+            return Err(Refused { wait: whole_seconds(wait), is_crowd: false });
+        }
+        self.take(account, call.model, [1.0, float(input), 0.0, 0.0]);
         Ok(cached)
     }
 
@@ -94,10 +111,17 @@ impl<'a> Upstream<'a> {
     pub(crate) fn produce(&mut self, key: KeyId, model: usize, tokens: u64, now: Time) {
         let account = self.estate.accounts[&key];
         self.limiter.produce(account, self.classes[model].as_str(), tokens, now.since_epoch());
-        self.take(account, model, [0, 0, tokens]);
+        self.take(account, model, [0.0, 0.0, float(tokens), 0.0]);
     }
 
-    fn take(&mut self, account: Account, model: usize, units: [u64; 3]) {
+    /// An answer has ended.
+    pub(crate) fn end(&mut self, key: KeyId, model: usize, took: Duration, now: Time) {
+        let account = self.estate.accounts[&key];
+        self.limiter.leave(account, self.classes[model].as_str(), now.since_epoch());
+        self.take(account, model, [0.0, 0.0, 0.0, took.as_secs_f64()]);
+    }
+
+    fn take(&mut self, account: Account, model: usize, units: [f64; N_METERS]) {
         let class = self.classes[model].as_str().to_owned();
         let taken = self.taken.entry((account.organization, class)).or_default();
         for (taken, units) in taken.iter_mut().zip(units) {
@@ -118,7 +142,7 @@ impl<'a> Upstream<'a> {
         Quota {
             organization: Some(organization.id.clone()),
             workspace: Some(workspace.id.clone()),
-            ..relay_wire::quota::quota(&headers, now)
+            ..relay_wire::quota::quota(&headers, relay_wire::quota::Pool::Ordinary, now)
         }
     }
 
@@ -133,7 +157,7 @@ impl<'a> Upstream<'a> {
     }
 
     /// What was taken: requests, uncached input and output, by organization and class.
-    pub(crate) fn taken(self) -> BTreeMap<(usize, String), [u64; 3]> {
+    pub(crate) fn taken(self) -> BTreeMap<(usize, String), [f64; N_METERS]> {
         self.taken
     }
 }

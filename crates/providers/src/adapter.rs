@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{StatusCode, Uri};
-use relay_core::{Quota, Time, Verdict};
+use relay_core::{Accounting, Quota, Time, Verdict};
 use relay_headers::Headers;
 use relay_wire::call::Call;
 use relay_wire::edit::Edits;
@@ -80,6 +80,8 @@ pub struct Facts {
     pub errs_late: bool,
     /// What it lacks of what requests may ask for, with the model of that name, and is therefore not asked.
     pub lacks: fn(&str) -> &'static [&'static Feature],
+    /// What it counts otherwise than Anthropic does.
+    pub accounting: Accounting,
     /// Does it take a beta with the model of that name? What it does not know it refuses.
     pub takes_beta: fn(&str, &str) -> bool,
 }
@@ -97,6 +99,7 @@ impl Facts {
         offers: &[],
         errs_late: false,
         lacks: |_| features::FOREIGN,
+        accounting: Accounting { at_once: &[], reserves: None },
         takes_beta: |_, _| true,
     };
 
@@ -236,6 +239,8 @@ pub enum Offer {
     Batches,
     /// `/v1/files`.
     Files,
+    /// Answers that come faster for more money, with limits of their own.
+    FastMode,
     /// A client's own credential may go there.
     OwnCredential,
 }

@@ -26,7 +26,13 @@ impl Adapter for Anthropic {
             ],
             owner: "anthropic",
             auth: Auth::API_KEY,
-            offers: &[Offer::CountTokens, Offer::Batches, Offer::Files, Offer::OwnCredential],
+            offers: &[
+                Offer::CountTokens,
+                Offer::Batches,
+                Offer::Files,
+                Offer::FastMode,
+                Offer::OwnCredential,
+            ],
             lacks: |_| &[],
             ..Facts::USUAL
         }
@@ -89,6 +95,9 @@ fn too_many(refusal: &Refusal, quota: &Quota, now: Time) -> Verdict {
     if capped || refusal.kind.as_deref() == Some("billing_error") {
         return Verdict::OutOfMoney;
     }
+    if is_crowd(refusal) && !quota.says_spent() {
+        return Verdict::Crowded { until: now + quota.retry_after.unwrap_or(BARE_PAUSE) };
+    }
     if !quota.speaks_of_limits() {
         let asks_again = quota.should_retry == Some(true);
         return if asks_again || refusal.message.as_deref() == Some("Error") {
@@ -102,6 +111,12 @@ fn too_many(refusal: &Refusal, quota: &Quota, now: Time) -> Verdict {
         (false, Some(pause)) if pause <= SHORT_PAUSE => Verdict::Throttled { until: now + pause },
         _ => Verdict::Spent { until: said.or(quota.reset()).unwrap_or(now + UNSAID) },
     }
+}
+
+/// Does it say that too many calls are under way at once? No code says so; the words of all who limit that have this one.
+fn is_crowd(refusal: &Refusal) -> bool {
+    let words = refusal.message.as_deref().unwrap_or_default().as_bytes();
+    words.windows(b"concurren".len()).any(|word| word.eq_ignore_ascii_case(b"concurren"))
 }
 
 fn overloaded(quota: &Quota, now: Time) -> Verdict {

@@ -8,7 +8,7 @@ mod betas;
 use bytes::Bytes;
 use http::StatusCode;
 use http::uri::PathAndQuery;
-use relay_core::{Breakage, Extent, Time, Verdict};
+use relay_core::{Accounting, Breakage, Extent, Time, Verdict};
 use relay_headers::{Headers, Value};
 use relay_wire::edit::{Edits, Outline, quoted};
 use relay_wire::refusal::{self, Refusal};
@@ -26,6 +26,10 @@ use crate::sigv4::{AccessKey, Scope};
 pub(crate) struct Bedrock;
 
 /// The version of the format of its bodies, which stands in them.
+/// Each token of an answer counts so much against the one limit for tokens; until it has ended it counts as if it were as
+/// long as it may be. <https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html>
+const BURNDOWN: u64 = 5;
+
 const VERSION: &str = "bedrock-2023-05-31";
 
 impl Adapter for Bedrock {
@@ -37,6 +41,7 @@ impl Adapter for Bedrock {
             identity: Some(Identity::Aws),
             lacks: betas::lacks,
             takes_beta: betas::is_known,
+            accounting: Accounting { reserves: Some(BURNDOWN), ..Facts::USUAL.accounting },
             ..Facts::USUAL
         }
     }

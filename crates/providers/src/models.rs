@@ -16,6 +16,11 @@ impl Models {
         Self(mapping)
     }
 
+    /// Is every model called what it is asked by?
+    pub const fn is_plain(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What is sent for a model: what its very name is mapped to; else what the pattern with most letters of its own is,
     /// the first of several; else its name. `[1m]` at the end of a name does not count, unless it is mapped with it, and is
     /// sent only to whom it means something.

@@ -39,8 +39,10 @@ impl Adapter for Zai {
         };
         let said = head.quota.retry_after.map(|pause| now + pause);
         match (code(&refusal), head.status.as_u16()) {
-            // Too many at once, or too often.
-            (1302 | 1303, _) => Verdict::Throttled { until: said.unwrap_or(now + PAUSE) },
+            // Too many at once.
+            (1302, _) => Verdict::Crowded { until: said.unwrap_or(now + PAUSE) },
+            // Too often.
+            (1303, _) => Verdict::Throttled { until: said.unwrap_or(now + PAUSE) },
             // Too much for all, or of this model.
             (1305 | 1312, _) => Verdict::Overloaded { until: said },
             // What a day, a window or a month has is used up.
@@ -97,7 +99,7 @@ mod tests {
         let table = [
             (429, told, Verdict::Spent { until: later(2_307) }),
             (429, r#"{"error":{"code":"1310","message":"reset at 2026-09-01 00:00:00"}}"#, Verdict::Spent { until: later(1_800) }),
-            (429, r#"{"error":{"code":1302,"message":"High concurrency usage of this API"}}"#, Verdict::Throttled { until: later(5) }),
+            (429, r#"{"error":{"code":1302,"message":"High concurrency usage of this API"}}"#, Verdict::Crowded { until: later(5) }),
             (529, r#"{"type":"error","error":{"type":"overloaded_error","message":"[1305][The service may be temporarily overloaded, please try again later]"}}"#, Verdict::Overloaded { until: None }),
             (429, r#"{"error":{"code":"1113","message":"Insufficient balance"}}"#, Verdict::OutOfMoney),
             (429, r#"{"error":{"code":"1313","message":"Fair Usage Policy"}}"#, Verdict::KeyBad(Extent::Key)),

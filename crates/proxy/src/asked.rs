@@ -199,8 +199,9 @@ impl Asked {
             Purpose::CountTokens => (Subject::Model, Some(Offer::CountTokens)),
             Purpose::Property(offer, _) => (Subject::Property, Some(*offer)),
         };
+        let among = snapshot.able(offer, self.client.own.as_ref());
         let class = match &self.purpose {
-            Purpose::Messages => snapshot.families.class(model.as_deref().unwrap_or_default()),
+            Purpose::Messages => snapshot.class(model.as_deref().unwrap_or_default(), self.is_fast(), &among),
             // Counted in a pool of its own upstream, so it must not rest a model's class here.
             Purpose::CountTokens => Class::of("count_tokens"),
             Purpose::Property(..) => Class::of("files_and_batches"),
@@ -214,7 +215,7 @@ impl Asked {
         Need {
             class,
             model,
-            among: snapshot.able(offer, self.client.own.as_ref()),
+            among,
             pinned,
             subject,
             credential: whose,
@@ -226,6 +227,11 @@ impl Asked {
                 .and_then(|call| call.prefix)
                 .map(Prefix),
         }
+    }
+
+    /// Does it ask for a faster answer?
+    pub(crate) fn is_fast(&self) -> bool {
+        self.call().is_some_and(|call| call.fast)
     }
 
     /// Who speaks in it.

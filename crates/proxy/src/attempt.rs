@@ -10,9 +10,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use relay_core::{Breakage, Exhausted, Quota, Time, Verdict};
 use relay_headers::{Headers, Response};
-use relay_providers::{Credential, Head, Order, Piece};
+use relay_providers::{Credential, Head, Offer, Order, Piece};
 use relay_transport::{BodyError, Kind, SendError};
 use relay_wire::ErrorKind;
+use relay_wire::quota::Pool;
 
 use crate::asked::Asked;
 use crate::live::Held;
@@ -93,7 +94,9 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
     };
     exchange.note_answer(status, &headers, body.timings(), &snapshot.debug);
     let now = relay.live.now();
-    let quota = relay_wire::quota::quota(&headers, now);
+    let is_fast = asked.is_fast() && upstream.adapter.facts().offers(Offer::FastMode);
+    let pool = if is_fast { Pool::Fast } else { Pool::Ordinary };
+    let quota = relay_wire::quota::quota(&headers, pool, now);
     relay.live.learn(held, &quota, now);
     let translator = upstream.adapter.reply(&asked.ask(), status, &mut headers);
     let source = match Source::new(body, &headers, asked.is_watched(), translator) {

@@ -162,6 +162,7 @@ fn providers(relay: &Relay, snapshot: &Snapshot) -> Value {
                 "workspace": key.workspace,
                 "held": held,
                 "limits": key.limits.iter().map(limit).collect::<Vec<_>>(),
+                "concurrency": key.calls.iter().map(calls).collect::<Vec<_>>(),
                 "windows": key.windows.iter().map(|it| window(it, now)).collect::<Vec<_>>(),
             })
         });
@@ -233,13 +234,8 @@ fn limit(limit: &relay_core::LimitReport) -> Value {
         relay_core::Counted::Output => "output_tokens",
         relay_core::Counted::Tokens => "tokens",
     };
-    let holder = match limit.holder {
-        Some(relay_core::Holder::Organization) => "organization",
-        Some(relay_core::Holder::Workspace) => "workspace",
-        None => "key",
-    };
     json!({
-        "holder": holder,
+        "holder": holder(limit.holder),
         "model_class": limit.class.as_ref().map(relay_core::Class::as_str),
         "counted": counted,
         "per_minute": limit.per_minute,
@@ -248,6 +244,25 @@ fn limit(limit: &relay_core::LimitReport) -> Value {
         "owes_for_seconds": seconds_up(limit.owes_for),
         "burst_seconds": limit.burst.as_secs(),
     })
+}
+
+/// How many calls may be under way at once, and how many are.
+fn calls(calls: &relay_core::CallsReport) -> Value {
+    json!({
+        "holder": holder(calls.holder),
+        "model_class": calls.class.as_ref().map(relay_core::Class::as_str),
+        "limit": calls.most,
+        "in_use": calls.open,
+    })
+}
+
+/// Whose a limit is.
+const fn holder(holder: Option<relay_core::Holder>) -> &'static str {
+    match holder {
+        Some(relay_core::Holder::Organization) => "organization",
+        Some(relay_core::Holder::Workspace) => "workspace",
+        None => "key",
+    }
 }
 
 /// Scheme, host, port and path: neither who nor with what.

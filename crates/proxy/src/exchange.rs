@@ -210,8 +210,13 @@ impl Exchange {
         // Writing to a `String` cannot fail.
         let _ = write!(met, "{separator}{provider}/{key}: {}", verdict.name());
         // That a limit is used up is told elsewhere; whatever else it is, somebody will ask why.
-        let usual =
-            matches!(verdict, Verdict::Spent { .. } | Verdict::Throttled { .. } | Verdict::Overloaded { .. });
+        let usual = matches!(
+            verdict,
+            Verdict::Spent { .. }
+                | Verdict::Throttled { .. }
+                | Verdict::Crowded { .. }
+                | Verdict::Overloaded { .. }
+        );
         if !usual && !detail.is_empty() {
             let _ = write!(met, " ({detail})");
         }

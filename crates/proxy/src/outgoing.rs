@@ -261,6 +261,9 @@ fn explain_limits(around: &Around, class: &Class, headers: &mut Headers) {
         };
         headers.add(name, *left);
     }
+    if let Some(left) = around.calls {
+        headers.add("x-cc-relay-remaining-concurrency", u64::from(left));
+    }
 }
 
 /// What became of a conversation's prompt cache, if it left it, or if it is asked for.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use relay_config::Config;
 use relay_config::checked::{self, Auth, DebugOptions, Server, UnifiedHeaders};
-use relay_core::{Families, Fleet, Key, KeyId, ProviderId};
+use relay_core::{Class, Families, Fleet, Key, KeyId, ProviderId};
 use relay_providers::{Adapter, Credential, Models, Offer, Secret, Target};
 use relay_transport::{Deadlines, Origin, Transport};
 
@@ -96,6 +96,25 @@ impl Snapshot {
     /// The provider of that id.
     pub(crate) fn upstream(&self, id: ProviderId) -> Option<&Upstream> {
         self.providers.iter().find(|upstream| upstream.id == id)
+    }
+
+    /// The models whose limits one shares that is asked of those. What all of them call by the same name counts by that: two
+    /// names that clients know may be one model. Faster answers have limits of their own, where there are any.
+    pub(crate) fn class(&self, model: &str, fast: bool, among: &[ProviderId]) -> Class {
+        let asked = || self.providers.iter().filter(|upstream| among.contains(&upstream.id));
+        let sent = |upstream: &Upstream| {
+            let knows_long = upstream.adapter.facts().knows_long;
+            upstream.target.models.sent(model, knows_long).into_owned()
+        };
+        let class = if asked().all(|upstream| upstream.target.models.is_plain()) {
+            self.families.class(model)
+        } else {
+            let mut names = asked().map(sent);
+            let first = names.next().filter(|first| names.all(|name| name == *first));
+            self.families.class(first.as_deref().unwrap_or(model))
+        };
+        let is_apart = fast && asked().any(|upstream| upstream.adapter.facts().offers(Offer::FastMode));
+        if is_apart { Class::of(&format!("{}/fast", class.as_str())) } else { class }
     }
 
     /// The first key, in the order of the configuration, of those who offer that.

@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     request_id: String,
     account: Option<Account>,
     class: Option<String>,
+    /// It is one of those calls that an organization may have under way.
+    entered: bool,
     ended: bool,
 }
 
@@ -58,7 +60,7 @@ impl Entry {
             state.journal.count_request(account);
         }
         drop(state);
-        Self { sim: sim.clone(), number, request_id, account, class: None, ended: false }
+        Self { sim: sim.clone(), number, request_id, account, class: None, entered: false, ended: false }
     }
 
     /// The `request-id` of the answer.
@@ -96,6 +98,15 @@ impl Entry {
         if let Some(record) = self.sim.state().journal.record(self.number) {
             record.model = Some(model.to_owned());
         }
+    }
+
+    /// It begins, if not too many calls are under way already.
+    pub(crate) fn enter(&mut self) -> bool {
+        if let (Some(account), Some(class)) = (self.account, &self.class) {
+            let now = self.sim.now();
+            self.entered = self.sim.state().limiter.enter(account, class, now);
+        }
+        self.entered
     }
 
     /// The head of the answer is ready.
@@ -145,6 +156,9 @@ impl Entry {
         if let Some(record) = state.journal.record(self.number) {
             record.outcome = outcome;
             record.ended = Some(now);
+        }
+        if let (true, Some(account), Some(class)) = (self.entered, self.account, &self.class) {
+            state.limiter.leave(account, class, now);
         }
         if let (Outcome::CancelledByClient, Some(account)) = (outcome, self.account) {
             state.journal.count_cancelled(account, self.class.as_deref());

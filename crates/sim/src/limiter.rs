@@ -121,6 +121,20 @@ impl Limiter {
         Ok(())
     }
 
+    /// A call of this class begins, if not too many are under way. If it does, it is to be told when it [`leave`](Self::leave)s.
+    pub fn enter(&mut self, account: Account, class: &str, now: Duration) -> bool {
+        let has_room = self.concerned(account, class, now).all(|(_, meters)| meters.has_room());
+        if has_room {
+            self.concerned(account, class, now).for_each(|(_, meters)| meters.enter());
+        }
+        has_room
+    }
+
+    /// Its answer has ended, or its client has left.
+    pub fn leave(&mut self, account: Account, class: &str, now: Duration) {
+        self.concerned(account, class, now).for_each(|(_, meters)| meters.leave());
+    }
+
     /// Replaces an estimate of input tokens by what it really was.
     pub fn correct(&mut self, account: Account, class: &str, estimate: u64, actual: u64, now: Duration) {
         for (_, meters) in self.concerned(account, class, now) {

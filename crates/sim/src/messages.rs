@@ -33,6 +33,10 @@ use crate::{
 /// The beta which lets a client see what became of its thinking blocks.
 const BINDING_BETA: &str = "thinking-binding-controls-2026-08-01";
 
+/// What is said to one call too many of those under way at once.
+const CROWDED: &str =
+    "Number of concurrent connections has exceeded your rate limit. Please try again later.";
+
 /// Who calls, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller<'a> {
@@ -67,6 +71,9 @@ pub(crate) fn prepare(
     let shared = sim.shared();
     let model = request::model(&shared.settings.models, body)?;
     entry.note_call(caller.account, &model.id, &model.class);
+    if !entry.enter() {
+        return Err(Refusal::new(Kind::RateLimit, CROWDED));
+    }
     let segments = segments(body);
     let (visit, estimate) = admit(sim, caller.account, model, &segments, bytes)?;
     let good = check(sim, caller, model, body, &segments);

@@ -46,6 +46,9 @@ pub(crate) struct Meters {
     requests: Option<Measured>,
     input: Option<Measured>,
     output: Option<Measured>,
+    /// Calls that have begun and not ended, and how many may.
+    under_way: u32,
+    at_once: Option<u32>,
 }
 
 /// A bucket, and how often it refused.
@@ -88,7 +91,22 @@ impl Meters {
             requests: measured(limit.requests),
             input: measured(limit.input),
             output: measured(limit.output),
+            under_way: 0,
+            at_once: limit.at_once,
         }
+    }
+
+    /// May one more call be under way?
+    pub(crate) fn has_room(&self) -> bool {
+        self.at_once.is_none_or(|most| self.under_way < most)
+    }
+
+    pub(crate) const fn enter(&mut self) {
+        self.under_way += 1;
+    }
+
+    pub(crate) const fn leave(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
     }
 
     pub(crate) fn get(&self, meter: Meter) -> Option<&Measured> {

@@ -96,6 +96,8 @@ pub struct Limit {
     pub input: Option<u64>,
     /// Output tokens a minute.
     pub output: Option<u64>,
+    /// Calls under way at once, until their answers have ended; not a minute.
+    pub at_once: Option<u32>,
     /// How much of a rate a full bucket holds; 60 s is one minute's worth.
     pub burst: Duration,
 }
@@ -142,12 +144,17 @@ pub struct Memory {
 impl Limit {
     /// No limit at all.
     pub const fn none() -> Self {
-        Self { requests: None, input: None, output: None, burst: Duration::from_mins(1) }
+        Self { requests: None, input: None, output: None, at_once: None, burst: Duration::from_mins(1) }
     }
 
     /// Limits a minute whose buckets hold what `burst` adds.
     pub const fn per_minute(requests: u64, input: u64, output: u64, burst: Duration) -> Self {
-        Self { requests: Some(requests), input: Some(input), output: Some(output), burst }
+        Self { requests: Some(requests), input: Some(input), output: Some(output), at_once: None, burst }
+    }
+
+    /// So many calls at once, and as many a minute as come.
+    pub const fn at_once(most: u32) -> Self {
+        Self { at_once: Some(most), ..Self::none() }
     }
 }
 

@@ -169,6 +169,10 @@ pub fn key_event(event: &Event, provider: &str, key: &str, now: Time) {
                 "it is known whose limits the key shares"
             );
         }
+        Event::Crowded { class, most, .. } => {
+            let what = "the provider refuses more calls at once";
+            warn!(provider, key_id = key, class = class.as_str(), at_once = u64::from(*most), "{what}");
+        }
         Event::KeyBack { .. } => info!(provider, key_id = key, "key is back"),
     }
 }

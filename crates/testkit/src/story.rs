@@ -95,6 +95,15 @@ impl Story {
         self
     }
 
+    /// Each key of that provider has this as well, written as in a configuration.
+    pub fn key_option(mut self, name: &str, option: &str) -> Self {
+        let keys = self.providers.iter_mut().filter(|(known, ..)| known == name).flat_map(|(.., keys)| keys);
+        for key in keys {
+            *key = key.replacen('{', &format!("{{ {option},"), 1);
+        }
+        self
+    }
+
     /// More of the configuration, as YAML at the top level.
     pub fn with(mut self, yaml: &str) -> Self {
         self.more.push_str(yaml);

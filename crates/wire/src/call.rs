@@ -29,6 +29,8 @@ pub struct Call {
     pub stream: bool,
     /// `max_tokens`, in tokens.
     pub max_tokens: Option<u64>,
+    /// `speed` is `fast`.
+    pub fast: bool,
     /// The session that `metadata.user_id` names.
     pub session: Option<String>,
     /// `thinking` is there, and its type is not `disabled`.
@@ -76,6 +78,7 @@ impl Call {
                 }
                 Some(b"stream") => call.stream = value.as_bool() == Some(true),
                 Some(b"max_tokens") => call.max_tokens = value.as_u64(),
+                Some(b"speed") => call.fast = value.as_str().as_deref() == Some("fast"),
                 Some(b"metadata") => call.session = session(value),
                 Some(b"thinking") => call.thinking = is_thinking(value),
                 Some(b"container") => call.container = container(value),
@@ -183,7 +186,7 @@ mod tests {
     fn a_request_is_read_in_one_look() {
         let body = r#" {"model":"claude-opus-5-5","messages":[{"role":"system","content":"x"}],
             "metadata":{"user_id":"{\"device_id\":\"d\",\"session_id\":\"5f1c\"}"},
-            "max_tokens":128000,"thinking":{"type":"adaptive"},"stream":true} "#;
+            "max_tokens":128000,"thinking":{"type":"adaptive"},"stream":true,"speed":"fast"} "#;
         let call = read(body);
         let span = call.model_span.clone().unwrap();
         assert_eq!(&body[span.clone()], "\"claude-opus-5-5\"");
@@ -192,6 +195,7 @@ mod tests {
             model_span: Some(span),
             stream: true,
             max_tokens: Some(128_000),
+            fast: true,
             session: Some("5f1c".to_owned()),
             thinking: true,
             files: Vec::new(),

@@ -28,23 +28,39 @@ const LAST_WAIT: u64 = 366 * 86_400;
 /// 2001 in milliseconds, and the year 33658 in seconds.
 const FIRST_MILLISECOND: u64 = 1_000_000_000_000;
 
-/// Reads every header that tells of limits, of who holds them and of when to come again.
+/// Which limits an answer tells of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pool {
+    /// Those that most calls count against.
+    Ordinary,
+    /// Those of calls that are answered faster for more money
+    /// (<https://platform.claude.com/docs/en/build-with-claude/fast-mode>).
+    Fast,
+}
+
+/// Reads every header that tells of limits, of who holds them and of when to come again. The call counts against those of
+/// that pool; of others its answer may tell as well.
 ///
 /// A moment in a header is the provider's clock speaking. Where the answer carries its own `Date`, the
 /// moment is taken relative to that and counted from `now`, so that a clock that is wrong, ours or
 /// theirs, does no harm.
-pub fn quota(headers: &Headers, now: Time) -> Quota {
+pub fn quota(headers: &Headers, pool: Pool, now: Time) -> Quota {
     let mut head = Head { now, ..Head::default() };
     if !head.read(headers) {
         return Quota::default();
     }
+    let (nothing, fast) = (Bucket::default(), &head.fast);
+    let [requests, input, output, tokens] = match pool {
+        Pool::Ordinary => [&head.requests, &head.input, &head.output, &head.tokens],
+        Pool::Fast => [&nothing, &fast.input, &fast.output, &nothing],
+    };
     Quota {
         organization: head.organization.map(str::to_owned),
         workspace: head.workspace.map(str::to_owned),
-        requests: head.gauge(&head.requests),
-        input: head.gauge(&head.input),
-        output: head.gauge(&head.output),
-        tokens: head.gauge(&head.tokens),
+        requests: head.gauge(requests),
+        input: head.gauge(input),
+        output: head.gauge(output),
+        tokens: head.gauge(tokens),
         unified: head.unified(),
         retry_after: head.retry_after(),
         should_retry: match head.should_retry {
@@ -70,6 +86,7 @@ struct Head<'a> {
     input: Bucket<'a>,
     output: Bucket<'a>,
     tokens: Bucket<'a>,
+    fast: Fast<'a>,
     unified_status: Option<&'a str>,
     unified_claim: Option<&'a str>,
     unified_reset: Option<&'a str>,
@@ -89,6 +106,13 @@ struct Bucket<'a> {
     anthropic: Readings<'a>,
     /// As OpenAI-style servers do.
     other: Readings<'a>,
+}
+
+/// The buckets of calls that are answered faster.
+#[derive(Default)]
+struct Fast<'a> {
+    input: Bucket<'a>,
+    output: Bucket<'a>,
 }
 
 #[derive(Default)]
@@ -159,6 +183,15 @@ impl<'a> Head<'a> {
     }
 
     fn place_of_anthropic(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        if let Some(name) = name.strip_prefix("fast-") {
+            let (bucket, reading) = name.split_once("-tokens-")?;
+            let bucket = match bucket {
+                "input" => &mut self.fast.input,
+                "output" => &mut self.fast.output,
+                _ => return None,
+            };
+            return bucket.anthropic.place(reading);
+        }
         let Some(name) = name.strip_prefix("ratelimit-") else {
             return match name {
                 "organization-id" => Some(&mut self.organization),

@@ -40,7 +40,7 @@ pub(super) fn pool(
         match source {
             Source::Known(source) => {
                 refuse_twins(&source, spot, &keys, findings);
-                keys.push((Key { admin, ..key(entry, source) }, spot.path.clone()));
+                keys.push((Key { admin, ..key(entry, source, kind, findings) }, spot.path.clone()));
             }
             Source::Keyless if admin.is_some() => {
                 findings
@@ -103,7 +103,7 @@ fn identity(raw: &raw::providers::Provider, kind: Option<Kind>) -> Option<(Key, 
 /// A key of which nothing else is said.
 const fn alone(source: KeySource) -> Key {
     let (variable, limit_group, workspace, admin) = (None, None, None, None);
-    let limits = Limits { requests: 0, input: 0, output: 0 };
+    let limits = Limits { requests: 0, input: 0, output: 0, tokens: 0, at_once: 0 };
     Key { source, variable, limits, priority: PRIORITY, weight: 1, limit_group, workspace, admin }
 }
 
@@ -198,7 +198,7 @@ fn refuse_twins(source: &KeySource, spot: &Spot, keys: &[(Key, String)], finding
     findings.problem(spot, what).hint("remove one of them");
 }
 
-fn key(entry: &raw::providers::Entry, source: KeySource) -> Key {
+fn key(entry: &raw::providers::Entry, source: KeySource, kind: Option<Kind>, findings: &mut Findings) -> Key {
     let text = |field: &Field<raw::leaf::Text>| {
         field.get().map(|text| text.text.clone()).filter(|text| !text.is_empty())
     };
@@ -206,7 +206,7 @@ fn key(entry: &raw::providers::Entry, source: KeySource) -> Key {
     Key {
         source,
         variable,
-        limits: limits(entry),
+        limits: limits(entry, kind, findings),
         priority: entry.priority.get().map_or(PRIORITY, |priority| number(priority.0)),
         weight: weight(entry),
         limit_group: text(&entry.limit_group),
@@ -248,14 +248,25 @@ fn admin(
     }
 }
 
-/// The limits of a key. The old `tpm_limit` counts only where neither of its successors is set: half of it
-/// for input, half for output, and never so little that it would mean no limit.
-fn limits(entry: &raw::providers::Entry) -> Limits {
-    let (requests, input, output) =
-        (entry.rpm_limit.value.0, entry.itpm_limit.value.0, entry.otpm_limit.value.0);
-    let together = entry.tpm_limit.get().map_or(0, |limit| limit.0);
-    if input > 0 || output > 0 || together == 0 {
-        return Limits { requests, input, output };
+/// The limits of a key. Where a provider has no limit of both kinds of tokens together, `tpm_limit` is an old option, and
+/// counts only where neither of its successors is set: half of it for input, half for output, and never so little that it
+/// would mean no limit.
+fn limits(entry: &raw::providers::Entry, kind: Option<Kind>, findings: &mut Findings) -> Limits {
+    let given = Limits {
+        requests: entry.rpm_limit.value.0,
+        input: entry.itpm_limit.value.0,
+        output: entry.otpm_limit.value.0,
+        tokens: 0,
+        at_once: number(entry.concurrency_limit.value.0),
+    };
+    let Some(together) = entry.tpm_limit.get().map(|limit| limit.0) else { return given };
+    if kind.is_some_and(|kind| kind.facts().accounting.reserves.is_some()) {
+        return Limits { tokens: together, ..given };
     }
-    Limits { requests, input: together.div_ceil(2), output: (together / 2).max(1) }
+    let what = "is an old option: half of it counts for input, half for output, unless they have limits of their own";
+    findings.notice(&entry.tpm_limit.spot, what).hint("set `itpm_limit` and `otpm_limit` instead");
+    if given.input > 0 || given.output > 0 || together == 0 {
+        return given;
+    }
+    Limits { input: together.div_ceil(2), output: (together / 2).max(1), ..given }
 }

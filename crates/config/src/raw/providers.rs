@@ -18,6 +18,9 @@ use crate::tree::{Node, Value};
 /// Limits, weights and priorities beyond this are mistakes.
 const MOST: u64 = u32::MAX as u64;
 
+/// The largest number of calls at once; nobody has so many.
+const CALLS: u64 = 1_000_000;
+
 /// The longest time to wait for a connection, in milliseconds: 5 minutes.
 const LONGEST_CONNECT: u64 = 300_000;
 
@@ -80,11 +83,10 @@ section! {
         itpm_limit: Whole<0, MOST> = 0_u64;
         /// Output tokens a minute, of all models together; 0 means no cap of your own.
         otpm_limit: Whole<0, MOST> = 0_u64;
-        /// Tokens a minute, in the old program.
-        tpm_limit: Whole<0, MOST> => "0", old(
-            "is an old option: half of it counts for input, half for output, unless they have limits of their own",
-            "set `itpm_limit` and `otpm_limit` instead"
-        );
+        /// For `bedrock`, which has one limit for tokens of both kinds: tokens a minute as AWS counts them, of all models together; 0 means no cap of your own. An answer is held back as long as it may be (`max_tokens`), and each of its tokens counts five times in the end. For other types it is an old option: half of it counts for input, half for output, unless they have limits of their own.
+        tpm_limit: Whole<0, MOST> => "0";
+        /// Calls under way at once, of all models together; 0 means no cap of your own. It replaces what is known of the provider (DeepSeek allows an account 500 or 2,500, by model).
+        concurrency_limit: Whole<0, CALLS> = 0_u64;
         /// 0 to 2, higher goes first, under strategies that look at it. The default is 1.
         priority: Whole<0, 2> => "1";
         /// Its share, under strategies that look at it; 0 counts as 1.

@@ -47,10 +47,22 @@ impl State {
         // The same for all of them, so it is reckoned once.
         let needs = Backlog::one(needs);
         let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
-        held.limits.promise(&needs);
+        held.limits.promise(&needs, now);
         held.begin(now);
-        self.workspaces.get_mut(room.account).domain_mut(room.class).limits.promise(&needs);
-        self.keys.at_mut(key).caps.promise(&needs);
+        self.workspaces.get_mut(room.account).domain_mut(room.class).limits.promise(&needs, now);
+        self.keys.at_mut(key).caps.promise(&needs, now);
+    }
+
+    /// Whoever is asked for the first time since the configuration was read says how many calls may be under way at once.
+    /// What the operator says of a key he knows better.
+    pub(super) fn tell(&mut self, key: usize, choice: &Choice, class: &Class) {
+        let is_capped = self.keys.at(key).caps.calls().most().is_some();
+        let held = self.accounts.get_mut(choice.domain.account).domain_mut(choice.domain.class);
+        if !held.is_told {
+            held.is_told = true;
+            let provider = self.fleet.provider(choice.provider).filter(|_| !is_capped);
+            held.limits.tell(provider.and_then(|provider| provider.accounting.at_once(class)));
+        }
     }
 
     /// Takes a promise back.
@@ -58,7 +70,6 @@ impl State {
         let needs = Backlog::one(needs);
         let held = self.accounts.get_mut(domain.account).domain_mut(domain.class);
         held.limits.release(&needs);
-        held.end();
         self.workspaces.get_mut(room.account).domain_mut(room.class).limits.release(&needs);
         self.keys.at_mut(key).caps.release(&needs);
         self.freed(self.resolve(domain));
@@ -87,7 +98,7 @@ impl State {
         });
         let full = fills_at(holders.each_ref().map(|limits| &**limits), now);
         for limits in holders {
-            limits.promise(&promised);
+            limits.promise(&promised, now);
             limits.of_mut(Counted::Requests).send(request, now);
             limits.of_mut(Counted::Input).send(input, now);
             limits.of_mut(Counted::Tokens).send(input, now);
@@ -128,19 +139,24 @@ impl State {
     /// Takes units of something out of what was promised; `rest` is what may still be taken.
     fn take(&mut self, book: &mut Book, counted: Counted, units: u64, rest: Flow, now: Time) {
         let (promised, tokens) = (book.needs.get(counted), book.needs.get(Counted::Tokens));
-        if units == 0 && rest == promised {
+        let weighed = book.needs.weighed(counted, units);
+        book.needs.reserve_less(counted, weighed);
+        book.needs.set(counted, rest);
+        let fewer = book.needs.get(Counted::Tokens);
+        if units == 0 && rest == promised && fewer == tokens {
             return;
         }
-        book.needs.set(counted, rest);
         let (before, after) = (Flows::of(promised), Flows::of(rest));
-        let (tokens_before, tokens_after) = (Flows::of(tokens), Flows::of(book.needs.get(Counted::Tokens)));
+        let (tokens_before, tokens_after) = (Flows::of(tokens), Flows::of(fewer));
         for limits in self.holders(book) {
             limits.of_mut(counted).replace(&before, units, &after, now);
             if counted != Counted::Requests {
-                limits.of_mut(Counted::Tokens).replace(&tokens_before, units, &tokens_after, now);
+                limits.of_mut(Counted::Tokens).replace(&tokens_before, weighed, &tokens_after, now);
             }
         }
-        if units.saturating_add(rest.units) < promised.units {
+        let is_less =
+            |units: u64, rest: Flow, promised: Flow| units.saturating_add(rest.units) < promised.units;
+        if is_less(units, rest, promised) || is_less(weighed, fewer, tokens) {
             self.freed(self.resolve(book.domain));
         }
     }
@@ -163,10 +179,11 @@ impl State {
             // It was taken a moment ago, at most.
             Counted::Output | Counted::Tokens => now,
         };
+        let weighed = book.needs.weighed(counted, units);
         for limits in self.holders(book) {
             limits.give_back(counted, units, (&book.marks, full), now);
             if counted != Counted::Requests {
-                limits.give_back(Counted::Tokens, units, (&book.marks, full), now);
+                limits.give_back(Counted::Tokens, weighed, (&book.marks, full), now);
             }
         }
         self.freed(self.resolve(book.domain));
@@ -260,6 +277,10 @@ impl State {
     /// to have been counted.
     pub(super) fn settle(&mut self, lease: &mut Lease, now: Time) {
         self.spend(lease, Spends::Prompt, now);
+        let took = now.since(lease.since);
+        if let Some(book) = &lease.book {
+            self.holders(book).into_iter().for_each(|limits| limits.note(took));
+        }
         if let (Some(Book { begun: Some(begun), domain, .. }), Some(size)) = (&lease.book, &lease.size) {
             let known: &mut Estimates = self.estimates.entry(domain.class).or_default();
             known.note_answer(size, &lease.used, (*begun, now));

@@ -48,13 +48,13 @@ impl State {
         let (provider, pool) = (self.fleet.providers[place].id, &self.pools[place]);
         let able = |index: usize| {
             let (domain, needs) = (self.domain(pool[index], class), self.wanted(wants, pool[index]));
-            matches!(self.look(plan, (provider, pool[index], domain), needs, now), Look::Able)
+            matches!(self.look(plan, (provider, pool[index], domain), &needs, now), Look::Able)
         };
         let mut best: Option<Rank> = None;
         // Whether somebody could serve now is asked last, for of most it is not needed to know.
         let mut compare = |index: usize, sight: &Sight<'_>| {
             let needs = self.wanted(wants, pool[index]);
-            if let Some(rank) = sight.rank(index, best.as_ref(), (needs, &plan.class), now)
+            if let Some(rank) = sight.rank(index, best.as_ref(), (&needs, &plan.class), now)
                 && able(index)
             {
                 best = Some(rank);

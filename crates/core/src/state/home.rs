@@ -63,7 +63,8 @@ impl State {
         let added =
             plan.size.and_then(|size| size.bytes.checked_sub(bytes)).map(|bytes| self.tokens(class, bytes));
         let input = added.map(|added| (prompt - tokens.min(prompt)).saturating_add(added));
-        let needs = input.map_or(*needs, |input| needs.with_input(input));
+        let warm = input.map_or(*needs, |input| needs.with_input(input));
+        let needs = self.as_counted(&warm, (needs, plan.most()), key).into_owned();
         let domain = self.domain(key, class);
         if let Some((ticket, Spot::Line(waits_for, rank))) = self.stands(plan)
             && waits_for == domain

@@ -1,7 +1,7 @@
 //! Taking over a new configuration, and trading what was learned with others and with the past.
 
 use crate::fact::{Fact, Learned};
-use crate::fleet::{Caps, Fleet, Key, KeyId, Provider};
+use crate::fleet::{Fleet, Key, KeyId, Provider};
 use crate::key::Standing;
 use crate::rest::Unready;
 use crate::select::Select;
@@ -21,8 +21,9 @@ impl State {
         });
         self.fleet = fleet.clone();
         self.keys.unlist();
+        self.accounts.domains_mut().for_each(|domain| domain.is_told = false);
         let pool = |state: &mut Self, provider: &Provider| {
-            provider.keys.iter().map(|key| state.take_in(key, now)).collect()
+            provider.keys.iter().map(|key| state.take_in(key, provider.accounting.reserves, now)).collect()
         };
         self.pools = fleet.providers.iter().map(|provider| pool(self, provider)).collect();
         self.dissolve();
@@ -33,16 +34,15 @@ impl State {
     }
 
     /// The place of a key, with the caps that it has now.
-    fn take_in(&mut self, key: &Key, now: Time) -> usize {
+    fn take_in(&mut self, key: &Key, reserves: Option<u64>, now: Time) -> usize {
         let (accounts, workspaces) = (&mut self.accounts, &mut self.workspaces);
         let place = self.keys.place(key.id, || {
             (accounts.begin(key.group.as_deref()), workspaces.begin(key.workspace.as_deref()))
         });
-        let Caps { requests, input, output } = key.caps;
         let standing = self.keys.at_mut(place);
         standing.is_listed = true;
-        (standing.priority, standing.weight) = (key.priority, key.weight);
-        standing.caps.cap([requests, input, output], now);
+        (standing.priority, standing.weight, standing.reserves) = (key.priority, key.weight, reserves);
+        standing.caps.cap(&key.caps, now);
         place
     }
 

@@ -203,7 +203,7 @@ impl State {
         } else {
             self.leave(plan);
             match line {
-                Some(later) => (self.join(plan, &later, self.wanted(wants, later.key)), later.at),
+                Some(later) => (self.join(plan, &later, &self.wanted(wants, later.key)), later.at),
                 None => (self.queue.pause(until), until),
             }
         };

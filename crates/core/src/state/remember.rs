@@ -149,8 +149,8 @@ impl State {
             }
         }
         for (told, _) in recalled {
-            let HolderMemory { rests, limits, windows, .. } = &mut holders[told];
-            (*rests, *limits, *windows) = (Vec::new(), Vec::new(), Vec::new());
+            let HolderMemory { holder, .. } = holders[told];
+            holders[told] = HolderMemory { name: holders[told].name.take(), ..HolderMemory::nothing(holder) };
         }
     }
 
@@ -193,6 +193,9 @@ impl State {
         for limit in limits.into_iter().take(MOST_CLASSES * COUNTED.len()) {
             account.domain_mut(self.classes.id(&limit.class)).limits.recall(limit, now);
         }
+        for (class, most) in known.calls.iter().take(MOST_CLASSES) {
+            account.domain_mut(self.classes.id(class)).limits.recall_calls(*most, now);
+        }
     }
 }
 
@@ -202,17 +205,18 @@ impl Told<'_> {
         if let Some(told) = self.places.get(&(holder, place)) {
             return *told;
         }
-        let mut limits = Vec::new();
+        let (mut limits, mut calls) = (Vec::new(), Vec::new());
         for (class, domain) in account.domains() {
             if let Some(class) = self.names.get(&class).filter(|_| domain.limits.is_limited()) {
                 note_limits(class, &domain.limits, &mut limits);
+                calls.extend(domain.limits.calls().found().map(|most| ((*class).clone(), most)));
             }
         }
         let (name, rests) = (account.organization.clone(), account.rests.remember(self.now));
         let windows = account.windows().remember(self.now);
-        let is_known = name.is_some() || !rests.is_empty() || !limits.is_empty() || !windows.is_empty();
-        let told = is_known.then(|| {
-            self.holders.push(HolderMemory { holder, name, rests, limits, windows });
+        let known = HolderMemory { holder, name, rests, limits, calls, windows };
+        let told = (known != HolderMemory::nothing(holder)).then(|| {
+            self.holders.push(known);
             self.holders.len() - 1
         });
         self.places.insert((holder, place), told);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fleet::{Class, KeyId, Provider, ProviderId};
 use crate::key::{Standing, Totals};
-use crate::limits::{COUNTED, Counted};
+use crate::limits::{COUNTED, Counted, Limits};
 use crate::plan::Lease;
 use crate::quota::{Quota, UnifiedStatus};
 use crate::rest::{Readiness, Unready};
@@ -56,6 +56,8 @@ pub struct KeyReport {
     /// The limits that are known, of its organization, of its workspace and its own; those that keys share are told with
     /// each of them.
     pub limits: Vec<LimitReport>,
+    /// How many calls those may have under way at once, where that is limited.
+    pub calls: Vec<CallsReport>,
     /// The windows of its subscription, as far as they have not been reset since they were told of.
     pub windows: Vec<WindowReport>,
 }
@@ -90,6 +92,19 @@ pub struct LimitReport {
     pub owes_for: Duration,
 }
 
+/// How many calls somebody may have under way at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallsReport {
+    /// Whose they are. None: the key's own, to which its operator caps them.
+    pub holder: Option<Holder>,
+    /// For which models. None: for all together.
+    pub class: Option<Class>,
+    /// So many may be.
+    pub most: u32,
+    /// So many are.
+    pub open: u32,
+}
+
 /// One window of a subscription.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WindowReport {
@@ -113,6 +128,8 @@ pub struct Around {
     /// How much is left of each that is limited, for anybody: neither used nor promised, by the narrowest of those
     /// that hold.
     pub remaining: Vec<(Counted, u64)>,
+    /// How many more calls may be under way at once, if that is limited.
+    pub calls: Option<u32>,
 }
 
 /// How many keys a provider has, and how many of them could serve now.
@@ -164,10 +181,18 @@ impl State {
             Some((counted, left))
         };
         let holder = account.organization.clone().or_else(|| account.group.clone());
-        Around { holder, remaining: COUNTED.into_iter().filter_map(least).collect() }
+        let left = holders.iter().filter_map(|limits| {
+            let calls = limits.calls();
+            calls.most().map(|most| most.saturating_sub(calls.open()))
+        });
+        Around { holder, remaining: COUNTED.into_iter().filter_map(least).collect(), calls: left.min() }
     }
 
-    fn report_limits(&self, standing: &Standing, now: Time) -> Vec<LimitReport> {
+    /// All limits of a key, and of whom and of which models they are: none, if they are its own.
+    fn limits_of<'a>(
+        &'a self,
+        standing: &'a Standing,
+    ) -> impl Iterator<Item = (Option<Holder>, Option<Class>, &'a Limits)> {
         let accounts = [
             (Holder::Organization, self.accounts.get(standing.account)),
             (Holder::Workspace, self.workspaces.get(standing.workspace)),
@@ -176,7 +201,19 @@ impl State {
             let class = |class| Some(self.classes.name(class));
             account.domains().map(move |(id, domain)| (Some(holder), class(id), &domain.limits))
         });
-        let all = domains.chain([(None, None, &standing.caps)]).flat_map(|(holder, class, limits)| {
+        domains.chain([(None, None, &standing.caps)])
+    }
+
+    fn report_calls(&self, standing: &Standing) -> Vec<CallsReport> {
+        let limited = self.limits_of(standing).filter_map(|(holder, class, limits)| {
+            let calls = limits.calls();
+            Some(CallsReport { holder, class, most: calls.most()?, open: calls.open() })
+        });
+        limited.collect()
+    }
+
+    fn report_limits(&self, standing: &Standing, now: Time) -> Vec<LimitReport> {
+        let all = self.limits_of(standing).flat_map(|(holder, class, limits)| {
             COUNTED.map(|counted| (holder, class.clone(), limits.of(counted), counted))
         });
         let known = all.filter_map(|(holder, class, meter, counted)| {
@@ -217,6 +254,7 @@ impl State {
             organization: standing.and_then(|it| self.accounts.get(it.account).organization.clone()),
             workspace: standing.and_then(|it| self.workspaces.get(it.workspace).organization.clone()),
             limits: standing.map_or_else(Vec::new, |it| self.report_limits(it, now)),
+            calls: standing.map_or_else(Vec::new, |it| self.report_calls(it)),
             windows: standing.map_or_else(Vec::new, |it| self.report_windows(it, now)),
         }
     }

@@ -1,8 +1,10 @@
 //! Who could serve a call now, whom it is, and if nobody could, when somebody will.
 
+use std::borrow::Cow;
+
 use crate::account::{ClassId, DomainId};
 use crate::fleet::{Class, Key, Provider, ProviderId};
-use crate::limits::Needs;
+use crate::limits::{Counted, Needs};
 use crate::plan::{Done, Plan, Whose};
 use crate::rest::Readiness;
 use crate::select::{Candidate, Select, Strategy};
@@ -54,6 +56,8 @@ pub(super) struct Wants<'a> {
     pub(super) cold: &'a Needs,
     /// A key where its conversation is cached, and what it needs there.
     pub(super) warm: Option<(usize, Needs)>,
+    /// So many tokens may its answer have.
+    pub(super) most: u64,
 }
 
 /// Room for candidates.
@@ -126,7 +130,7 @@ impl State {
         let mut able = false;
         for key in self.pools[place].iter().copied() {
             let (domain, needs) = (self.domain(key, class), self.wanted(wants, key));
-            match self.look(plan, (provider, key, domain), needs, now) {
+            match self.look(plan, (provider, key, domain), &needs, now) {
                 Look::Passed => {}
                 Look::Able => {
                     able = true;
@@ -134,7 +138,7 @@ impl State {
                 }
                 Look::Later(at) => {
                     survey.note(Some(at), Some(at));
-                    let cost = self.cost(key, domain, needs, now);
+                    let cost = self.cost(key, domain, &needs, now);
                     let later = Later { at, cost, provider, key, domain };
                     let is_idle = self.queue.line(domain).is_none() && at <= plan.wait_until;
                     survey.later = Later::better(survey.later, later);
@@ -151,10 +155,25 @@ impl State {
     }
 
     /// What a call needs of that key: less, if its conversation is cached there.
-    pub(super) fn wanted<'w>(&self, wants: &'w Wants<'_>, key: usize) -> &'w Needs {
-        match &wants.warm {
+    pub(super) fn wanted<'w>(&self, wants: &'w Wants<'_>, key: usize) -> Cow<'w, Needs> {
+        let needs = match &wants.warm {
             Some((home, warm)) if *home == key || self.shares_cache(key, *home) => warm,
             _ => wants.cold,
+        };
+        self.as_counted(needs, (wants.cold, wants.most), key)
+    }
+
+    /// The same as the provider of that key counts it. Where nothing is cached it needs `cold`, and its answer has `most`
+    /// tokens at most.
+    pub(super) fn as_counted<'w>(
+        &self,
+        needs: &'w Needs,
+        (cold, most): (&Needs, u64),
+        key: usize,
+    ) -> Cow<'w, Needs> {
+        match self.keys.at(key).reserves {
+            None => Cow::Borrowed(needs),
+            Some(weight) => Cow::Owned(needs.reserving(weight, most, cold.get(Counted::Input).units)),
         }
     }
 
@@ -233,7 +252,7 @@ impl State {
             Strategy::LeastLoaded => self.cheapest(plan, (place, class), wants, (now, roll)),
             _ => self.select_key(plan, place, wants, &mut scratch.keys, (now, roll)),
         }?;
-        let needs = *self.wanted(wants, key);
+        let needs = self.wanted(wants, key).into_owned();
         Some(Choice { provider, key: Some(key), domain: self.domain(key, class), needs })
     }
 
@@ -250,7 +269,7 @@ impl State {
         candidates.clear();
         for (index, key) in pool.iter().copied().enumerate() {
             let (domain, needs) = (self.domain(key, class), self.wanted(wants, key));
-            if matches!(self.look(plan, (provider.id, key, domain), needs, now), Look::Able) {
+            if matches!(self.look(plan, (provider.id, key, domain), &needs, now), Look::Able) {
                 let Key { priority, weight, .. } = provider.keys[index];
                 let in_flight = self.keys.at(key).in_flight;
                 candidates.push(Candidate { place: index, priority, weight, in_flight });

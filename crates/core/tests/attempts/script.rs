@@ -31,14 +31,7 @@ pub(crate) fn fleet(keys: &str) -> Fleet {
 }
 
 fn provider(name: &str) -> Provider {
-    Provider {
-        id: ProviderId::of(name),
-        name: name.to_owned(),
-        keys: Vec::new(),
-        strategy: Strategy::Failover,
-        priority: 0,
-        weight: 1,
-    }
+    Provider { strategy: Strategy::Failover, ..Provider::new(name, Vec::new()) }
 }
 
 /// The id of a key by its label.

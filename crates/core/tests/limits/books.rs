@@ -243,8 +243,12 @@ fn whoever_waits_is_called_when_a_call_before_him_gives_something_back() {
 #[test]
 fn what_calls_will_need_is_learned_from_what_they_needed() {
     let mut stage = ten();
-    stage.fleet.providers[0].keys[0].caps =
-        relay_core::Caps { requests: Some(6_000), input: Some(600_000), output: Some(600_000) };
+    stage.fleet.providers[0].keys[0].caps = relay_core::Caps {
+        requests: Some(6_000),
+        input: Some(600_000),
+        output: Some(600_000),
+        ..relay_core::Caps::default()
+    };
     let fleet = stage.fleet.clone();
     stage.state.reconcile(&fleet, at(0));
     // It holds more now, but there is no more in it yet.

@@ -7,8 +7,7 @@ use relay_core::memory::Mark;
 use relay_core::{
     Ask, Breakage, Caps, Class, ClientId, Conversation, Exhausted, Fleet, Foretold, Gauge, Key, KeyId,
     KeyReport, Lease, LimitReport, Memory, Need, Plan, Provider, ProviderId, Quota, Roll, Share, Size, State,
-    Step, Strategy, Subject, Ticket, Time, Unified, UnifiedStatus, Usage, Verdict, Whose, WindowName,
-    WindowReading,
+    Step, Subject, Ticket, Time, Unified, UnifiedStatus, Usage, Verdict, Whose, WindowName, WindowReading,
 };
 
 /// When everything begins.
@@ -34,7 +33,7 @@ pub(crate) fn key(label: &str) -> Key {
 
 /// A key that is capped at so many requests, input and output tokens a minute.
 pub(crate) fn capped(label: &str, [requests, input, output]: [Option<u64>; 3]) -> Key {
-    Key { caps: Caps { requests, input, output }, ..key(label) }
+    Key { caps: Caps { requests, input, output, ..Caps::default() }, ..key(label) }
 }
 
 /// A key that shares its limits with others.
@@ -44,14 +43,11 @@ pub(crate) fn of_group(label: &str, group: &str) -> Key {
 
 /// One provider with those keys, chosen among by what serving a call costs the others.
 pub(crate) fn fleet(keys: Vec<Key>) -> Fleet {
-    let provider = Provider {
-        id: ProviderId::of(PROVIDER),
-        name: PROVIDER.to_owned(),
-        keys,
-        strategy: Strategy::LeastLoaded,
-        priority: 0,
-        weight: 1,
-    };
+    fleet_of(Provider::new(PROVIDER, keys))
+}
+
+/// That provider alone.
+pub(crate) fn fleet_of(provider: Provider) -> Fleet {
     Fleet { providers: vec![provider], max_wait: Duration::from_mins(10), ..Fleet::default() }
 }
 

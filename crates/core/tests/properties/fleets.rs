@@ -71,12 +71,13 @@ fn provider(place: usize, n_keys: usize) -> impl Generate<Value = Provider> {
     let shares = vec((0_u32..3, 0_u32..4), n_keys + 1);
     (Just(place), keys, select(&STRATEGIES), shares).prop_map(move |(place, keys, strategy, shares)| {
         Provider {
-            id: provider_id(place),
-            name: PROVIDERS[place].to_owned(),
-            keys: keys.into_iter().zip(&shares).map(|(key, &share)| make_key(place, key, share)).collect(),
             strategy,
             priority: shares[n_keys].0,
             weight: shares[n_keys].1,
+            ..Provider::new(
+                PROVIDERS[place],
+                keys.into_iter().zip(&shares).map(|(key, &share)| make_key(place, key, share)).collect(),
+            )
         }
     })
 }
@@ -89,12 +90,8 @@ fn make_key(provider: usize, key: usize, (priority, weight): (u32, u32)) -> Key 
 /// Two providers with two keys each, all alike.
 pub(crate) fn square(among_providers: Strategy, among_keys: Strategy) -> Fleet {
     let providers = [0, 1].map(|place| Provider {
-        id: provider_id(place),
-        name: PROVIDERS[place].to_owned(),
-        keys: vec![make_key(place, 0, (0, 1)), make_key(place, 1, (0, 1))],
         strategy: among_keys,
-        priority: 0,
-        weight: 1,
+        ..Provider::new(PROVIDERS[place], vec![make_key(place, 0, (0, 1)), make_key(place, 1, (0, 1))])
     });
     Fleet { providers: providers.to_vec(), strategy: among_providers, ..Fleet::default() }
 }

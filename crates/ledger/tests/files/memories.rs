@@ -46,12 +46,14 @@ pub(crate) fn memories(millis: u64) -> impl Strategy<Value = Memory> {
     let holders = (0_usize..4, 0_usize..4).prop_flat_map(|(organizations, workspaces)| {
         let one = |holder| {
             let name = option::of("[a-z0-9=#' ü-]{0,12}");
-            let parts = (name, vec(rests(), 0..4), vec(limits(), 0..6), vec(windows(), 0..4));
-            parts.prop_map(move |(name, rests, limits, windows)| HolderMemory {
+            let calls = vec((classes(), any::<u32>()), 0..3);
+            let parts = (name, vec(rests(), 0..4), vec(limits(), 0..6), calls, vec(windows(), 0..4));
+            parts.prop_map(move |(name, rests, limits, calls, windows)| HolderMemory {
                 holder,
                 name,
                 rests,
                 limits,
+                calls,
                 windows,
             })
         };

@@ -150,14 +150,7 @@ fn fleet() -> Fleet {
         let caps = Caps { input: Some(200_000).filter(|_| label == "d"), ..Caps::default() };
         Key { caps, ..Key::new(KeyId::of(provider, label.as_bytes()), label) }
     });
-    let provider = Provider {
-        id: provider,
-        name: "p".to_owned(),
-        keys: keys.to_vec(),
-        strategy: relay_core::Strategy::LeastLoaded,
-        priority: 0,
-        weight: 1,
-    };
+    let provider = Provider::new("p", keys.to_vec());
     Fleet { providers: vec![provider], max_wait: Duration::from_mins(10), ..Fleet::default() }
 }
 
@@ -310,11 +303,8 @@ fn what_nobody_has_seen_for_long_is_forgotten_when_a_relay_starts() {
         caps: Vec::new(),
     };
     let named = |name: &str| HolderMemory {
-        holder: Holder::Organization,
         name: Some(name.to_owned()),
-        rests: Vec::new(),
-        limits: Vec::new(),
-        windows: Vec::new(),
+        ..HolderMemory::nothing(Holder::Organization)
     };
     let estimate = |class: &str, seen| EstimateMemory {
         class: Class::of(class),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Held, KindLine, Report};
-use crate::estate::Known;
+use crate::estate::{AT_ONCE, Known, N_METERS};
 use crate::forecast::{Advice, Raise, Used};
 use crate::world::{Moment, Outcome, Served, Spans};
 use relay_core::price::{PRICED, SOURCE};
@@ -14,7 +14,7 @@ use relay_core::price::{PRICED, SOURCE};
 const VERSION: u32 = 1;
 
 /// What meters are called.
-const METERS: [&str; 3] = ["requests", "input_tokens", "output_tokens"];
+const METERS: [&str; N_METERS] = ["requests", "input_tokens", "output_tokens", "concurrency"];
 
 impl Report {
     /// Everything that is known.
@@ -99,7 +99,7 @@ impl Report {
             "organization": self.holder(used.organization),
             "class": used.class,
             "meter": METERS[used.meter],
-            "per_minute": used.per_minute,
+            unit(used.meter): used.limit,
             "used": used.part,
         })
     }
@@ -113,13 +113,18 @@ impl Report {
         json!({
             "organization": self.holder(raise.organization),
             "meter": METERS[raise.meter],
-            "from_per_minute": raise.per_minute.0,
-            "to_per_minute": raise.per_minute.1,
+            format!("from_{}", unit(raise.meter)): raise.limit.0,
+            format!("to_{}", unit(raise.meter)): raise.limit.1,
             "calls_per_minute": {"before": raise.calls.0, "after": raise.calls.1},
             "mean_wait_ms": {"before": millis(raise.waits.0), "after": millis(raise.waits.1)},
             "for": helps,
         })
     }
+}
+
+/// In what a limit is given.
+const fn unit(meter: usize) -> &'static str {
+    if meter == AT_ONCE { "at_once" } else { "per_minute" }
 }
 
 fn organization(held: &Held) -> Value {
@@ -133,7 +138,7 @@ fn organization(held: &Held) -> Value {
         let limit = json!({"per_minute": held.rates[meter], "from": from(held.known[meter])});
         (METERS[meter].to_owned(), limit)
     };
-    json!({"organization": held.name, "limits": Value::Object((0..METERS.len()).map(limit).collect())})
+    json!({"organization": held.name, "limits": Value::Object((0..held.known.len()).map(limit).collect())})
 }
 
 fn calls(served: &Served) -> Value {

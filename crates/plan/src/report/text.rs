@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::table::table;
 use super::{Held, KindLine, Report};
-use crate::estate::Known;
+use crate::estate::{AT_ONCE, Known};
 use crate::forecast::{Advice, Raise, Used, meter_name};
 use crate::optimum::float;
 use crate::plot;
@@ -135,7 +135,9 @@ impl Report {
     fn limits(&self, f: &mut Formatter<'_>) -> Result {
         let line = |used: &Used| {
             let name = format!("{}, {}", self.used_name(used), used.class);
-            vec![name, grouped(used.per_minute), percent(used.part)]
+            let at_once = if used.meter == AT_ONCE { " at once" } else { "" };
+            let limit = format!("{}{at_once}", grouped(used.limit));
+            vec![name, limit, percent(used.part)]
         };
         let lines: Vec<_> = self.forecast.limits.iter().take(LIMITS).map(line).collect();
         if lines.is_empty() { Ok(()) } else { table(f, &["limit", "a minute", "used"], &lines) }?;
@@ -164,7 +166,7 @@ impl Report {
             return writeln!(f, "the first to bind would be {name}, at {times} times these calls");
         }
         let name = |raise: &Raise| {
-            let (from, to) = raise.per_minute;
+            let (from, to) = raise.limit;
             format!("{} from {} to {}", self.limit_name(raise), grouped(from), grouped(to))
         };
         let cells = |name: String, calls: f64, wait: Duration| vec![name, plain(calls), span(wait)];

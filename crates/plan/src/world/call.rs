@@ -10,7 +10,7 @@ use relay_core::{
 use super::{Choice, Happening, World};
 use crate::dice::Dice;
 use crate::optimum::float;
-use crate::upstream::whole_seconds;
+use crate::upstream::{Refused, whole_seconds};
 use crate::workload::Arrival;
 
 /// A call under way.
@@ -147,8 +147,8 @@ impl World<'_> {
         self.foresee(self.now + pause + later, Happening::Comes(number));
     }
 
-    /// The provider gets the request. When to come back, if it refuses.
-    pub(super) fn request(&mut self, number: usize, key: KeyId) -> Result<(), Duration> {
+    /// The provider gets the request.
+    pub(super) fn request(&mut self, number: usize, key: KeyId) -> Result<(), Refused> {
         self.outcome.requests += 1;
         let Some(call) = self.calls.get_mut(&number) else { return Ok(()) };
         (call.sent, call.key) = (self.now, Some(key));
@@ -160,11 +160,11 @@ impl World<'_> {
                 self.foresee(head, Happening::Begins(number));
                 Ok(())
             }
-            Err(wait) => {
-                call.said = Some(wait);
+            Err(refused) => {
+                call.said = Some(refused.wait);
                 self.outcome.refused_upstream += 1;
                 self.outcome.keys.entry(key).or_default().refused += 1;
-                Err(wait)
+                Err(refused)
             }
         }
     }
@@ -173,7 +173,7 @@ impl World<'_> {
         let key = lease.key().expect("there is no other credential");
         let refused = self.request(number, key).err();
         let Some(call) = self.calls.get_mut(&number) else { return };
-        let Some(wait) = refused else {
+        let Some(Refused { wait, is_crowd }) = refused else {
             call.lease = Some(lease);
             return;
         };
@@ -181,7 +181,9 @@ impl World<'_> {
         let quota = Quota { retry_after: Some(wait), ..said };
         self.state.learn(&mut lease, &quota, self.now);
         let Some(plan) = &mut call.plan else { return };
-        match self.state.judge(plan, lease, Verdict::Spent { until: self.now + wait }, self.now) {
+        let until = self.now + wait;
+        let verdict = if is_crowd { Verdict::Crowded { until } } else { Verdict::Spent { until } };
+        match self.state.judge(plan, lease, verdict, self.now) {
             Step::Again => self.ask(number),
             Step::Commit(_) | Step::Stop => self.refuse(number, Exhausted::Words),
         }
@@ -244,7 +246,7 @@ impl World<'_> {
     pub(super) fn end(&mut self, number: usize) {
         let Some(call) = self.calls.get_mut(&number) else { return };
         let Some(key) = call.key else { return };
-        let (asked, usage) = (call.asked, call.usage);
+        let (asked, usage, took) = (call.asked, call.usage, self.now.since(call.sent));
         if let Some(lease) = call.lease.take() {
             self.state.close(lease, usage, self.now);
         }
@@ -252,7 +254,8 @@ impl World<'_> {
         let price = self.setting.estate.fleet.prices.of(&self.setting.workload.models[asked.model]);
         let nanodollars = price.map(|price| price.call(&usage)).unwrap_or_default();
         let dollars = float(u64::try_from(nanodollars).unwrap_or(u64::MAX)) / 1e9;
-        self.outcome.end(&asked, key, (usage, dollars), self.now.since(self.begin));
+        self.upstream.end(key, asked.model, took, self.now);
+        self.outcome.end(&asked, key, (usage, dollars), (took, self.now.since(self.begin)));
         self.over(number);
     }
 

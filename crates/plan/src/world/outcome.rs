@@ -6,6 +6,7 @@ use std::time::Duration;
 use relay_core::{KeyId, Usage};
 use relay_sim::limiter::Gauge;
 
+use crate::estate::N_METERS;
 use crate::optimum::float;
 use crate::workload::Arrival;
 
@@ -70,9 +71,9 @@ pub struct Outcome {
     pub kinds: Vec<Served>,
     /// By model.
     pub models: Vec<Served>,
-    /// Of those that were answered, how many were alike, and what they used: by model, and by how much input and output they
+    /// Of those that were answered, how many were alike, what they used, and for how long they were under way: by model, and by how much input and output they
     /// had.
-    pub alike: BTreeMap<(usize, [u32; 2]), (u64, Usage)>,
+    pub alike: BTreeMap<(usize, [u32; 2]), (u64, Usage, Duration)>,
     /// What each key carried.
     pub keys: BTreeMap<KeyId, Carried>,
     /// How long calls waited for their turn that were answered, since they came or came back.
@@ -87,8 +88,9 @@ pub struct Outcome {
     pub requests: u64,
     /// The provider's buckets.
     pub gauges: Vec<Gauge>,
-    /// What was taken of limits: requests, uncached input and output, by the place of the organization and by class.
-    pub taken: BTreeMap<(usize, String), [u64; 3]>,
+    /// What was taken of limits: requests, uncached input, output, and seconds under way, by the place of the organization and
+    /// by class.
+    pub taken: BTreeMap<(usize, String), [f64; N_METERS]>,
     /// Leases that were open at the end.
     pub open: u32,
     /// Tokens of prompts that were read from a cache.
@@ -211,14 +213,20 @@ impl Outcome {
         self.keys.entry(key).or_default().answered += 1;
     }
 
-    pub(super) fn end(&mut self, asked: &Arrival, key: KeyId, used: (Usage, f64), at: Duration) {
-        let (usage, dollars) = used;
+    /// It has ended, after that time, and so long after the beginning of all.
+    pub(super) fn end(
+        &mut self,
+        asked: &Arrival,
+        key: KeyId,
+        (usage, dollars): (Usage, f64),
+        (took, at): (Duration, Duration),
+    ) {
         for served in self.concerned(asked) {
             (served.usage, served.dollars) = (served.usage + usage, served.dollars + dollars);
         }
         let size = [usage.uncached_input(), usage.output].map(magnitude);
-        let (count, sum) = self.alike.entry((asked.model, size)).or_default();
-        (*count, *sum) = (*count + 1, *sum + usage);
+        let (count, sum, all) = self.alike.entry((asked.model, size)).or_default();
+        (*count, *sum, *all) = (*count + 1, *sum + usage, *all + took);
         self.keys.entry(key).or_default().usage += usage;
         self.lasted = at;
     }

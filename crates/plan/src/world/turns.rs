@@ -4,6 +4,7 @@
 use relay_core::{Exhausted, KeyId};
 
 use super::World;
+use crate::upstream::Refused;
 
 impl World<'_> {
     pub(super) fn take_turn(&mut self, number: usize) {
@@ -19,7 +20,9 @@ impl World<'_> {
         for place in first..first + keys.len() {
             match self.request(number, keys[place % keys.len()]) {
                 Ok(()) => return,
-                Err(wait) => soonest = Some(soonest.map_or(wait, |soonest| wait.min(soonest))),
+                Err(Refused { wait, .. }) => {
+                    soonest = Some(soonest.map_or(wait, |soonest| wait.min(soonest)));
+                }
             }
         }
         if let Some(call) = self.calls.get_mut(&number) {

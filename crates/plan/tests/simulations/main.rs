@@ -3,6 +3,7 @@
 use relay_sim::{Limit, Organization};
 
 mod agents;
+mod crowds;
 mod day;
 mod forecasts;
 mod mixed;

@@ -116,6 +116,7 @@ impl Locked {
         let (Event::KeyCooled { provider, key, .. }
         | Event::KeyBarred { provider, key, .. }
         | Event::KeyPlaced { provider, key, .. }
+        | Event::Crowded { provider, key, .. }
         | Event::KeyBack { provider, key }) = &event;
         let provider = self.fleet.provider(*provider);
         let key = provider.and_then(|provider| provider.keys.iter().find(|known| known.id == *key));
@@ -134,7 +135,7 @@ mod tests {
         let key = |index: usize| Key::new(KeyId::of(id, &index.to_le_bytes()), index.to_string());
         let keys = (0..count).map(key).collect();
         let strategy = Strategy::LeastLoaded;
-        let provider = Provider { id, name: "p".to_owned(), keys, strategy, priority: 0, weight: 1 };
+        let provider = Provider { strategy, ..Provider::new("p", keys) };
         let mut locked = Locked::default();
         locked.state.reconcile(&Fleet { providers: vec![provider], ..Fleet::default() }, Time::EPOCH);
         (locked, id)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use relay_core::{
     Breakage, Caps, Class, Counted, Exhausted, Fleet, Foretold, Key, KeyId, Need, Plan, Provider, ProviderId,
-    Quota, Size, Strategy, Subject, Time, Usage, Verdict, Whose,
+    Quota, Size, Subject, Time, Usage, Verdict, Whose,
 };
 use shuttle::future::{block_on, spawn, yield_now};
 
@@ -364,15 +364,8 @@ impl Drop for Lent {
 
 fn fleet(keys: &[&str], (requests, output): Rates) -> Fleet {
     let provider = ProviderId::of(PROVIDER);
-    let caps = Caps { requests: Some(requests), input: None, output: Some(output) };
+    let caps = Caps { requests: Some(requests), output: Some(output), ..Caps::default() };
     let key = |label: &&str| Key { caps, ..Key::new(KeyId::of(provider, label.as_bytes()), *label) };
-    let provider = Provider {
-        id: provider,
-        name: PROVIDER.to_owned(),
-        keys: keys.iter().map(key).collect(),
-        strategy: Strategy::LeastLoaded,
-        priority: 0,
-        weight: 1,
-    };
+    let provider = Provider::new(PROVIDER, keys.iter().map(key).collect());
     Fleet { providers: vec![provider], max_wait: Duration::from_mins(10), ..Fleet::default() }
 }

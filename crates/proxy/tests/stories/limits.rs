@@ -1,7 +1,5 @@
 //! Limits are kept before anybody is refused for them: caps of the operator's own, and what answers tell of others.
 
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +8,8 @@ use relay_testkit::story::Told;
 use relay_testkit::story::{Manner, ask, get, post};
 use relay_testkit::{Log, Reply, replies, story};
 use tokio::time::Instant;
+
+use crate::all;
 
 /// An answer whose head tells of its organization and of a limit that is nearly used up.
 fn told(organization: &str, remaining: &str) -> Reply {
@@ -294,22 +294,6 @@ async fn who_names_no_session_stays_where_what_he_begins_with_is_cached() {
     }
     let (one, two) = ("sk-a-1", "sk-a-2");
     assert_eq!(relay.keys("a"), [one, two, one, two, one, two]);
-}
-
-/// All of them at once, and what each gave.
-async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        for (future, done) in futures.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
-            if let Poll::Ready(given) = future.as_mut().poll(context) {
-                *done = Some(given);
-            }
-        }
-        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
 
 /// A call, and when it was answered with what, in tenths of a second after that moment.

@@ -18,7 +18,44 @@ fn read(now: u64, headers: &[(&'static str, &str)]) -> Quota {
     for (name, value) in headers {
         list.add(name, Value::new(value.as_bytes()).unwrap());
     }
-    quota(&list, at(now))
+    quota(&list, Pool::Ordinary, at(now))
+}
+
+#[test]
+fn a_faster_answer_is_told_of_limits_of_its_own_and_others_of_theirs() {
+    let mut list = Headers::default();
+    for (name, value) in [
+        ("anthropic-fast-input-tokens-limit", "100000"),
+        ("anthropic-fast-input-tokens-remaining", "7000"),
+        ("anthropic-fast-input-tokens-reset", "2026-11-20T12:00:03Z"),
+        ("anthropic-fast-output-tokens-limit", "20000"),
+        ("anthropic-fast-output-tokens-remaining", "0"),
+        ("anthropic-fast-tokens-limit", "1"),
+        ("anthropic-priority-input-tokens-remaining", "2"),
+        ("anthropic-ratelimit-requests-limit", "50"),
+        ("anthropic-ratelimit-input-tokens-limit", "30000"),
+        ("anthropic-ratelimit-tokens-remaining", "3"),
+        ("retry-after", "4"),
+    ] {
+        list.add(name, Value::new(value.as_bytes()).unwrap());
+    }
+    let limit = |limit| Gauge { limit: Some(limit), ..Gauge::default() };
+    let waits = Some(Duration::from_secs(4));
+    let fast = Quota {
+        input: Gauge { remaining: Some(7_000), reset: Some(at(NOON + 3)), ..limit(100_000) },
+        output: Gauge { remaining: Some(0), ..limit(20_000) },
+        retry_after: waits,
+        ..Quota::default()
+    };
+    assert_eq!(quota(&list, Pool::Fast, at(NOON)), fast);
+    let ordinary = Quota {
+        requests: limit(50),
+        input: limit(30_000),
+        tokens: Gauge { remaining: Some(3), ..Gauge::default() },
+        retry_after: waits,
+        ..Quota::default()
+    };
+    assert_eq!(quota(&list, Pool::Ordinary, at(NOON)), ordinary);
 }
 
 #[test]

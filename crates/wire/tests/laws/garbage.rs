@@ -118,7 +118,7 @@ proptest! {
                 list.add(name, value);
             }
         }
-        let quota = quota::quota(&list, now);
+        let quota = quota::quota(&list, quota::Pool::Ordinary, now);
         // A header that is not there gives no value.
         prop_assert!(list.has("retry-after") || list.has("retry-after-ms") || quota.retry_after.is_none());
         prop_assert_eq!(quota.output, relay_core::Gauge::default());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use relay_core::{
     Caps, Class, Conversation, Fleet, Gauge, Key, KeyId, Need, Plan, Prefix, Provider, ProviderId, Quota,
-    Size, State, Strategy, Subject, Time, Usage, Whose,
+    Size, State, Subject, Time, Usage, Whose,
 };
 
 use super::locked::Locked;
@@ -49,23 +49,20 @@ impl Pool {
         for (index, share) in shares() {
             let id = KeyId::of(provider, &index.to_le_bytes());
             let [requests, input, output] = TOGETHER.map(|together| together * share / whole);
-            let caps = Caps { requests: Some(requests), input: Some(input), output: Some(output) };
+            let caps = Caps {
+                requests: Some(requests),
+                input: Some(input),
+                output: Some(output),
+                ..Caps::default()
+            };
             keys.push(Key { caps, ..Key::new(id, format!("{index:08x}")) });
             // The operator leaves half of what the organization may use to others.
             let [requests, input, output] = [requests, input, output].map(|cap| full(cap * 2));
             let organization = Some(format!("0b1e4b2e-0000-4000-8000-{index:012x}"));
             quotas.insert(id, Quota { organization, requests, input, output, ..Quota::default() });
         }
-        let listed = Provider {
-            id: provider,
-            name: "anthropic".to_owned(),
-            keys,
-            strategy: Strategy::LeastLoaded,
-            priority: 0,
-            weight: 1,
-        };
         let fleet = Fleet {
-            providers: vec![listed],
+            providers: vec![Provider::new("anthropic", keys)],
             max_wait: Duration::from_secs(30),
             prefix_wait: Duration::from_secs(3),
             ..Fleet::default()

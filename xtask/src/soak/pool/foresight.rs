@@ -52,7 +52,7 @@ impl Foresight {
 fn caps(organization: &Organization, limits: Limits) -> Caps {
     let Limit { requests, input, output, .. } = organization.limit;
     match limits {
-        Limits::Configured => Caps { requests, input, output },
+        Limits::Configured => Caps { requests, input, output, ..Caps::default() },
         Limits::Learned => Caps::default(),
     }
 }
