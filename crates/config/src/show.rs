@@ -8,7 +8,7 @@ use relay_providers::Secret;
 use serde_json::{Map, Value, json};
 
 use crate::checked::{
-    AdminSource, Auth, Config, Key, KeySource, Log, Output, Provider, Routing, Server, State,
+    AdminSource, Auth, Config, Key, KeySource, Limits, Log, Output, Provider, Routing, Server, State,
 };
 use crate::emit;
 use crate::raw::leaf::word_of;
@@ -160,22 +160,32 @@ fn base_url(url: &http::Uri) -> String {
     }
 }
 
-/// What stands for a key where none is written is not written either.
+/// What stands for a key where none is written is not written either, unless something else is said of it.
 fn key(key: &Key) -> Option<Value> {
-    let (name, source) = match &key.source {
-        KeySource::Identity(_) => return None,
-        KeySource::Value(secret) => ("key", masked(secret)),
-        KeySource::File(path) => ("key_file", path.display().to_string()),
-        KeySource::Command(command) => ("key_command", shown_command(command)),
+    let source = match &key.source {
+        KeySource::Identity(_) => None,
+        KeySource::Value(secret) => Some(("key", masked(secret))),
+        KeySource::File(path) => Some(("key_file", path.display().to_string())),
+        KeySource::Command(command) => Some(("key_command", shown_command(command))),
     };
-    let mut shown = json!({
-        name: source,
-        "rpm_limit": key.limits.requests,
-        "itpm_limit": key.limits.input,
-        "otpm_limit": key.limits.output,
-        "priority": key.priority,
-        "weight": key.weight,
-    });
+    let says_more = key.limits != Limits::default() || key.limit_group.is_some() || key.workspace.is_some();
+    if source.is_none() && !says_more {
+        return None;
+    }
+    let mut shown = json!({});
+    if let Some((name, source)) = source {
+        shown[name] = Value::from(source);
+    }
+    let limits = [
+        ("rpm_limit", key.limits.requests),
+        ("itpm_limit", key.limits.input),
+        ("otpm_limit", key.limits.output),
+        ("priority", key.priority.into()),
+        ("weight", key.weight.into()),
+    ];
+    for (name, limit) in limits {
+        shown[name] = Value::from(limit);
+    }
     for (name, limit) in [("tpm_limit", key.limits.tokens), ("concurrency_limit", key.limits.at_once.into())]
     {
         if limit > 0 {

@@ -12,11 +12,12 @@ const CALM: Duration = Duration::from_mins(1);
 /// See [`CALM`]: a refusal an hour is little to pay for finding out.
 const LONGEST_CALM: Duration = Duration::from_hours(1);
 
-/// How long a call is under way until any has ended: an answer of ordinary length.
-const ORDINARY: Duration = Duration::from_secs(10);
+/// How long a call is under way, as long as nothing is known of that: so little that nobody is refused for it. Whoever
+/// waits in vain is told so later.
+pub(crate) const UNKNOWN: Duration = Duration::from_secs(1);
 
 /// However quickly they end, one more is looked for no sooner than after this.
-const SHORTEST: Duration = Duration::from_millis(10);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Of how long calls take, one that has ended counts for one in so many.
 const WEIGHT: u32 = 8;
@@ -115,6 +116,18 @@ impl Concurrency {
         });
     }
 
+    /// Is it limited, and nothing known of how long calls take?
+    pub(crate) fn has_no_pace(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.takes.is_none())
+    }
+
+    /// What was found out was somebody else's doing, or is no more so.
+    pub(crate) fn forget(&mut self) {
+        if self.found().is_some() {
+            self.know(|known| known.found = None);
+        }
+    }
+
     /// May one more begin, behind so many?
     pub(crate) const fn admits(&self, ahead: u32) -> bool {
         self.open.saturating_add(ahead) < self.most
@@ -196,7 +209,7 @@ impl Concurrency {
 impl Known {
     /// How long it takes until one has ended, when as many are under way as may be.
     fn turn(&self, most: u32) -> Duration {
-        (self.takes.unwrap_or(ORDINARY) / most).max(SHORTEST)
+        (self.takes.unwrap_or(UNKNOWN) / most).max(SHORTEST)
     }
 }
 
@@ -259,7 +272,8 @@ mod tests {
     #[test]
     fn how_long_calls_take_is_an_average_in_which_the_last_ones_count_most() {
         let mut calls = of(1, 1);
-        assert_eq!(calls.admissible_at(0, T), T + ORDINARY, "nothing is known");
+        assert!(calls.has_no_pace());
+        assert_eq!(calls.admissible_at(0, T), T + UNKNOWN);
         calls.note(seconds(80));
         calls.note(seconds(0));
         assert_eq!(calls.admissible_at(0, T), T + seconds(70));
@@ -336,6 +350,10 @@ mod tests {
         ours.recall(6, T);
         ours.recall(0, T);
         assert_eq!(ours.most(), Some(4), "what is remembered raises nothing");
+        ours.recall(3, T);
+        assert_eq!((ours.most(), ours.found()), (Some(3), Some(3)), "but lowers");
+        ours.forget();
+        assert_eq!((ours.most(), ours.found()), (Some(5), None), "what was told stays");
     }
 
     #[test]

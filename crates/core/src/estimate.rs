@@ -2,6 +2,7 @@
 //! what they are of.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::fleet::Class;
 use crate::flow::Flow;
@@ -154,6 +155,7 @@ const SHORT: u64 = 1_024;
 const OF_DENSITY: u32 = 0;
 const OF_PACE: u32 = 1;
 const OF_TEXT: u32 = 2;
+const OF_SPAN: u32 = 3;
 const OF_OUTPUT: u32 = 16;
 
 /// What is known of the calls of one class of models.
@@ -165,6 +167,8 @@ pub(crate) struct Estimates {
     output: BTreeMap<usize, Spread>,
     /// Tokens of an answer in a second.
     pace: Spread,
+    /// For how many milliseconds a call is under way.
+    span: Spread,
     /// How long their texts are.
     text: Text,
     /// Prompts of these models are cached.
@@ -176,7 +180,8 @@ pub(crate) struct Estimates {
 impl Default for Estimates {
     fn default() -> Self {
         let (output, caches, seen) = Default::default();
-        Self { density: Spread::new(80), output, pace: Spread::new(95), text: Text::SEED, caches, seen }
+        let [density, pace, span] = [80, 95, 50].map(Spread::new);
+        Self { density, output, pace, span, text: Text::SEED, caches, seen }
     }
 }
 
@@ -212,8 +217,10 @@ impl Estimates {
     pub(crate) fn remember(&self, class: Class) -> EstimateMemory {
         let of = |kind: usize| OF_OUTPUT + u32::try_from(kind).unwrap_or_default();
         let output = self.output.iter().map(|(kind, spread)| spread.remember(of(*kind)));
-        let others =
-            [self.density.remember(OF_DENSITY), self.pace.remember(OF_PACE), remember_text(self.text)];
+        let [density, pace, span] =
+            [(&self.density, OF_DENSITY), (&self.pace, OF_PACE), (&self.span, OF_SPAN)]
+                .map(|(it, of)| it.remember(of));
+        let others = [density, pace, span, remember_text(self.text)];
         let spreads = others.into_iter().chain(output).collect();
         EstimateMemory { class, seen: self.seen, caches: self.caches, spreads }
     }
@@ -225,6 +232,7 @@ impl Estimates {
             match spread.of {
                 OF_DENSITY => known.density.recall(spread),
                 OF_PACE => known.pace.recall(spread),
+                OF_SPAN => known.span.recall(spread),
                 OF_TEXT => known.text = recall_text(spread).unwrap_or(Text::SEED),
                 of => {
                     let kind = of.checked_sub(OF_OUTPUT).and_then(|kind| usize::try_from(kind).ok());
@@ -262,6 +270,16 @@ impl Estimates {
     /// How many tokens the text of their answers has.
     pub(crate) const fn text(&self) -> Text {
         self.text
+    }
+
+    /// For how long a call is under way, on average. None while too little is known.
+    pub(crate) fn span(&self) -> Option<Duration> {
+        self.span.estimate().map(Duration::from_millis)
+    }
+
+    /// A call has ended after so long.
+    pub(crate) fn note_span(&mut self, took: Duration) {
+        self.span.note(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     }
 
     /// What was streamed of an answer.

@@ -8,7 +8,7 @@ mod shown;
 
 use std::time::Duration;
 
-use crate::concurrency::Concurrency;
+use crate::concurrency::{Concurrency, SHORTEST};
 use crate::fleet::Caps;
 use crate::flow::{Flow, Flows};
 use crate::memory::LimitMemory;
@@ -214,9 +214,12 @@ impl Limits {
     /// So many a minute from now on, and so many at once; none for what is not capped.
     pub(crate) fn cap(&mut self, caps: &Caps, now: Time) {
         let Caps { requests, input, output, tokens, at_once } = *caps;
-        for (meter, cap) in self.meters.iter_mut().zip([requests, input, output, tokens]) {
+        // A quota that is of all tokens, and of which answers are held back whole, is of a minute and nothing less.
+        let caps =
+            [(requests, PRIOR_BURST), (input, PRIOR_BURST), (output, PRIOR_BURST), (tokens, LONGEST_BURST)];
+        for (meter, (cap, burst)) in self.meters.iter_mut().zip(caps) {
             match cap {
-                Some(rate) => meter.limit(rate, PRIOR_BURST, now),
+                Some(rate) => meter.limit(rate, burst, now),
                 None => meter.unlimit(),
             }
         }
@@ -226,6 +229,12 @@ impl Limits {
     /// So many may be under way at once, as somebody says who knows.
     pub(crate) fn tell(&mut self, at_once: Option<u32>) {
         self.calls.tell(at_once);
+        self.look();
+    }
+
+    /// How many may be under way is not what it was found to be.
+    pub(crate) fn forget_calls(&mut self) {
+        self.calls.forget();
         self.look();
     }
 
@@ -241,7 +250,7 @@ impl Limits {
         is_why
     }
 
-    /// One has ended that took so long.
+    /// One has ended that took so long; or they do, as far as is known.
     pub(crate) fn note(&mut self, took: Duration) {
         self.calls.note(took);
     }
@@ -287,6 +296,32 @@ impl Limits {
             let at = self.of(*counted).admissible_at(needs.get(*counted), ahead.of(*counted), now)?;
             Some(latest.max(at))
         })
+    }
+
+    /// The same where most of what is promised is going to be given back, when the calls end to which it was promised: they
+    /// take so long, on average. It is not known, but likely, and no earlier than if nothing were promised.
+    pub(crate) fn likely_at(
+        &self,
+        needs: &Needs,
+        ahead: &Backlog,
+        takes: Duration,
+        now: Time,
+    ) -> Option<Time> {
+        let surely = self.admissible_at(needs, ahead, now)?;
+        let meter = self.of(Counted::Tokens);
+        let (need, open) = (needs.get(Counted::Tokens), self.calls.open());
+        let held = meter.promised().units();
+        let (Some(level), 1..) = (meter.level(now), open.min(u32::try_from(held).unwrap_or(u32::MAX))) else {
+            return Some(surely);
+        };
+        let wanted = need.units.saturating_add(ahead.of(Counted::Tokens).units()).saturating_add(held);
+        let missing = i128::from(wanted) - i128::from(level);
+        // So many of those under way have to end, one after the other.
+        let each = i128::from(held / u64::from(open)).max(1);
+        let ends = u32::try_from((missing + each - 1) / each).unwrap_or(u32::MAX);
+        let ended = now + (takes / open).max(SHORTEST).saturating_mul(ends);
+        let alone = meter.admissible_alone(need, now)?;
+        Some(surely.min(ended).max(alone))
     }
 
     /// What serving it here costs everybody else: for each limit, how long it takes to refill what it takes, the
@@ -368,8 +403,9 @@ impl Limits {
         self.look();
     }
 
-    /// Nothing is owed any more.
+    /// Nothing is owed any more, and nobody was refused for want of room.
     pub(crate) fn forgive(&mut self, now: Time) {
+        self.calls.forget();
         self.meters.iter_mut().for_each(|meter| meter.raise(0, now));
         self.look();
     }

@@ -98,6 +98,19 @@ impl Meter {
         self.bucket.as_ref().map(left)
     }
 
+    /// Whole units that there are, promised or not; below zero in debt. None without a limit.
+    pub(crate) fn level(&self, now: Time) -> Option<i64> {
+        let whole = |level: i128| i64::try_from(level.div_euclid(PARTS)).unwrap_or(i64::MIN);
+        self.bucket.as_ref().map(|bucket| whole(bucket.level_at(now)))
+    }
+
+    /// When this may be taken, if nothing that is promised is.
+    pub(crate) fn admissible_alone(&self, flow: Flow, now: Time) -> Option<Time> {
+        let Some(bucket) = self.bucket_for(flow) else { return Some(now) };
+        let missing = bucket.need(flow, 0) - bucket.level_at(now);
+        bucket.gains(missing.max(0)).map(|wait| now + duration(wait))
+    }
+
     /// Whole units that are owed, and how long it takes until they are not, if nothing more is taken.
     pub(crate) fn owed(&self, now: Time) -> (u64, Duration) {
         let owed = |bucket: &Bucket| {

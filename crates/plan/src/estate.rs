@@ -8,11 +8,15 @@ use relay_core::{Caps, Families, Fleet, Key, KeyId, Provider, ProviderId};
 use relay_sim::limiter::Account;
 use relay_sim::{ClassLimit, Limit, Organization, Settings, Workspace};
 
-/// The limits of an organization, by what they are of: requests, input and output a minute, and calls at once.
-pub const N_METERS: usize = 4;
+/// The limits of an organization, by what they are of: requests, input and output a minute, calls at once, and tokens of
+/// both kinds a minute, as a provider counts them who has one limit for both.
+pub const N_METERS: usize = 5;
 
-/// The place of the last of these.
+/// The place of calls at once.
 pub const AT_ONCE: usize = 3;
+
+/// The place of tokens of both kinds.
+pub const TOKENS: usize = 4;
 
 /// The default of `server.head_after_ms`.
 const HEAD_AFTER: Duration = Duration::from_secs(15);
@@ -28,6 +32,8 @@ pub struct Estate {
     pub provider: Settings,
     /// Whose limits each key counts against.
     pub accounts: BTreeMap<KeyId, Account>,
+    /// What each organization has of tokens of both kinds together, a minute.
+    pub tokens: Vec<Option<u64>>,
     /// Where the limits of each organization are known from.
     pub known: Vec<[Known; 3]>,
     /// A streaming call that has waited for so long has got its head: it cannot be told when to come back any more.
@@ -112,6 +118,7 @@ impl Estate {
         let mut estate = Self {
             provider: Settings { organizations: Vec::new(), ..Settings::default() },
             accounts: BTreeMap::new(),
+            tokens: Vec::new(),
             known: Vec::new(),
             head_after: HEAD_AFTER,
             fleet: Fleet::default(),
@@ -130,6 +137,7 @@ impl Estate {
             if let Some(held) = estate.provider.organizations.last_mut() {
                 held.limit.at_once = at_once;
             }
+            estate.tokens.push(keys.iter().map(|key| key.caps.tokens).sum());
         }
         estate.fleet = fleet;
         estate
@@ -160,8 +168,9 @@ impl Estate {
     /// The organizations of a provider; each of their keys is a key of the relay, capped by its place.
     pub fn before(provider: &Settings, caps: &dyn Fn(usize) -> Caps) -> Self {
         let id = ProviderId::of("sim");
-        let (mut accounts, mut keys) = (BTreeMap::new(), Vec::new());
+        let (mut accounts, mut keys, mut tokens) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (organization, held) in provider.organizations.iter().enumerate() {
+            let first = keys.len();
             for (workspace, held) in held.workspaces.iter().enumerate() {
                 for (key, held) in held.keys.iter().enumerate() {
                     let own = KeyId::of(id, held.secret.as_bytes());
@@ -169,11 +178,13 @@ impl Estate {
                     keys.push(Key { caps: caps(keys.len()), ..Key::new(own, held.name.as_str()) });
                 }
             }
+            tokens.push(keys[first..].iter().map(|key: &Key| key.caps.tokens).sum());
         }
         let only = Provider::new("sim", keys);
         let max_wait = Duration::from_secs(30);
         Self {
             fleet: Fleet { providers: vec![only], max_wait, ..Fleet::default() },
+            tokens,
             known: vec![[Known::Configured; 3]; provider.organizations.len()],
             head_after: HEAD_AFTER,
             provider: provider.clone(),
@@ -187,16 +198,23 @@ impl Estate {
         let mut estate = self.clone();
         let held = &mut estate.provider.organizations[organization];
         raise(&mut held.limit, meter);
+        if meter == TOKENS {
+            estate.tokens[organization] = estate.tokens[organization].map(quarter_more);
+        }
         for limit in &mut held.class_limits {
             raise(&mut limit.limit, meter);
         }
         let of = |key: &Key| self.accounts.get(&key.id).map(|account| account.organization);
         for key in estate.fleet.providers.iter_mut().flat_map(|provider| &mut provider.keys) {
             if of(key) == Some(organization) {
-                let Caps { requests, input, output, at_once, .. } = &mut key.caps;
-                match [requests, input, output].into_iter().nth(meter) {
-                    Some(cap) => *cap = cap.map(quarter_more),
-                    None => *at_once = at_once.map(quarter_more_calls),
+                let Caps { requests, input, output, tokens, at_once } = &mut key.caps;
+                match meter {
+                    AT_ONCE => *at_once = at_once.map(quarter_more_calls),
+                    TOKENS => *tokens = tokens.map(quarter_more),
+                    meter => {
+                        let cap = [requests, input, output];
+                        *cap[meter] = cap[meter].map(quarter_more);
+                    }
                 }
             }
         }
@@ -205,7 +223,24 @@ impl Estate {
 
     /// What an organization has of a limit, a minute or at once, of all classes but those with a limit of their own.
     pub fn rate(&self, organization: usize, meter: usize) -> Option<u64> {
-        rates(&self.provider.organizations[organization].limit)[meter]
+        self.rates_of(&self.provider.organizations[organization].limit, organization)[meter]
+    }
+
+    /// What an organization has of each limit for a class of models, a minute or at once.
+    pub fn rates(&self, organization: usize, class: &str) -> [Option<u64>; N_METERS] {
+        self.rates_of(&self.limit(organization, class), organization)
+    }
+
+    fn rates_of(&self, limit: &Limit, organization: usize) -> [Option<u64>; N_METERS] {
+        let mut rates = rates(limit);
+        rates[TOKENS] = self.tokens[organization];
+        rates
+    }
+
+    /// How many times a token of output counts against a limit that is of both kinds together.
+    pub fn weight(&self, key: KeyId) -> u64 {
+        let provider = self.fleet.providers.iter().find(|provider| provider.has(key));
+        provider.and_then(|provider| provider.accounting.reserves).unwrap_or(1)
     }
 
     /// What an organization has of each limit a minute, for a class of models.
@@ -219,7 +254,7 @@ impl Estate {
 /// What a limit allows of each, a minute or at once.
 pub(crate) fn rates(limit: &Limit) -> [Option<u64>; N_METERS] {
     let Limit { requests, input, output, at_once, .. } = *limit;
-    [requests, input, output, at_once.map(u64::from)]
+    [requests, input, output, at_once.map(u64::from), None]
 }
 
 fn limited([requests, input, output]: Rates, burst: Duration) -> Limit {
@@ -237,9 +272,13 @@ fn fables(limits: [(Option<u64>, Known); 3], burst: Duration) -> Vec<ClassLimit>
 }
 
 fn raise(limit: &mut Limit, meter: usize) {
-    match [&mut limit.requests, &mut limit.input, &mut limit.output].into_iter().nth(meter) {
-        Some(rate) => *rate = rate.map(quarter_more),
-        None => limit.at_once = limit.at_once.map(quarter_more_calls),
+    match meter {
+        AT_ONCE => limit.at_once = limit.at_once.map(quarter_more_calls),
+        TOKENS => {}
+        meter => {
+            let rates = [&mut limit.requests, &mut limit.input, &mut limit.output];
+            *rates[meter] = rates[meter].map(quarter_more);
+        }
     }
 }
 

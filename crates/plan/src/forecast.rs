@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use relay_core::Usage;
+use relay_core::{Class, Usage};
 
-use crate::estate::{AT_ONCE, Estate, N_METERS, rates};
-use crate::optimum::{Demand, Pool, float, optimum, pool};
+use crate::estate::{AT_ONCE, Estate, N_METERS, TOKENS};
+use crate::optimum::{Demand, Pool, float, optimum, pool_of};
 use crate::workload::Workload;
 use crate::world::{Choice, Outcome, Setting, World};
 
@@ -167,9 +167,8 @@ fn advise(raises: &mut [Raise], holders: usize) -> Advice {
 fn limits(estate: &Estate, outcome: &Outcome) -> Vec<Used> {
     let mut limits = Vec::new();
     for ((organization, class), taken) in &outcome.taken {
-        let limit = estate.limit(*organization, class);
-        let gives = pool(&limit, outcome.lasted);
-        let rates = rates(&limit);
+        let rates = estate.rates(*organization, class);
+        let gives = pool_of(rates, estate.limit(*organization, class).burst, outcome.lasted);
         for meter in 0..N_METERS {
             let (Some(limit), Some(gives)) = (rates[meter], gives[meter]) else { continue };
             let part = taken[meter] / gives.max(1.0);
@@ -187,21 +186,31 @@ fn of_optimum(estate: &Estate, workload: &Workload, outcome: &Outcome) -> Option
     let lost = outcome.cache_best.saturating_sub(outcome.cache_read);
     let written: u64 = outcome.models.iter().map(|served| served.usage.cache_write).sum();
     let spared = 1.0 - float(lost.min(written)) / float(written.max(1));
+    let weight = float(estate.accounts.keys().map(|key| estate.weight(*key)).max().unwrap_or(1));
     let classes: Vec<_> = workload.models.iter().map(|model| estate.families.class(model)).collect();
     let demand = |((model, _), (count, usage, took)): (&(usize, _), &(u64, Usage, Duration))| {
-        let count = float(*count);
+        let (count, output) = (float(*count), float(usage.output));
         let input = float(usage.input) + float(usage.cache_write) * spared;
         let class = classes.iter().position(|class| *class == classes[*model]).unwrap_or(*model);
         Demand {
-            needs: [1.0, input / count, float(usage.output) / count, took.as_secs_f64() / count],
+            needs: [
+                1.0,
+                input / count,
+                output / count,
+                took.as_secs_f64() / count,
+                (input + output * weight) / count,
+            ],
             count,
             class,
         }
     };
     let demands: Vec<Demand> = outcome.alike.iter().map(demand).collect();
     let holder = |place: usize| -> Vec<Pool> {
-        let pools = classes.iter().map(|class| pool(&estate.limit(place, class.as_str()), outcome.lasted));
-        pools.collect()
+        let pool = |class: &Class| {
+            let burst = estate.limit(place, class.as_str()).burst;
+            pool_of(estate.rates(place, class.as_str()), burst, outcome.lasted)
+        };
+        classes.iter().map(pool).collect()
     };
     optimum(&together((0..estate.provider.organizations.len()).map(holder)), &demands).map(|part| 1.0 / part)
 }
@@ -229,6 +238,7 @@ pub(crate) fn meter_name(meter: usize) -> &'static str {
         1 => "input tokens",
         2 => "output tokens",
         AT_ONCE => "calls at once",
+        TOKENS => "tokens",
         _ => "requests",
     }
 }

@@ -9,14 +9,14 @@ use relay_sim::{Limit, Settings};
 use crate::estate::{N_METERS, rates};
 use crate::workload::Kind;
 
-/// What one holder has of each limit over the whole time: requests, input, output, and seconds of calls under way. None is
-/// no limit.
+/// What one holder has of each limit over the whole time: requests, input, output, seconds of calls under way, and tokens of
+/// both kinds. None is no limit.
 pub type Pool = [Option<f64>; N_METERS];
 
 /// Calls of one kind.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Demand {
-    /// What each takes: requests, uncached input, output, and seconds.
+    /// What each takes: requests, uncached input, output, seconds, and tokens of both kinds as they are weighed.
     pub needs: [f64; N_METERS],
     /// How many there are.
     pub count: f64,
@@ -26,10 +26,17 @@ pub struct Demand {
 
 /// What a limit gives in that time, if its bucket is full when it begins.
 pub fn pool(limit: &Limit, lasts: Duration) -> Pool {
-    let [requests, input, output, at_once] = rates(limit).map(|rate| rate.map(float));
-    let minutes = (lasts + limit.burst).as_secs_f64() / 60.0;
-    let [requests, input, output] = [requests, input, output].map(|rate| rate.map(|rate| rate * minutes));
-    [requests, input, output, at_once.map(|most| most * lasts.as_secs_f64())]
+    pool_of(rates(limit), limit.burst, lasts)
+}
+
+/// The same of what is allowed of each, a minute or at once. A limit of all tokens is of whole minutes.
+pub(crate) fn pool_of(rates: [Option<u64>; N_METERS], burst: Duration, lasts: Duration) -> Pool {
+    let [requests, input, output, at_once, tokens] = rates.map(|rate| rate.map(float));
+    let minutes = |burst: Duration| (lasts + burst).as_secs_f64() / 60.0;
+    let [requests, input, output] =
+        [requests, input, output].map(|rate| rate.map(|rate| rate * minutes(burst)));
+    let tokens = tokens.map(|rate| rate * minutes(Duration::from_mins(1)));
+    [requests, input, output, at_once.map(|most| most * lasts.as_secs_f64()), tokens]
 }
 
 /// The same of each organization of a provider, for calls of any class without a limit of its own.
@@ -79,7 +86,7 @@ pub fn optimum(pools: &[Vec<Pool>], demands: &[Demand]) -> Option<f64> {
 pub fn optimum_of(pools: &[Pool], kinds: &[Kind], counts: &[u64]) -> Option<f64> {
     let demand = |(kind, count): (&Kind, &u64)| Demand {
         // How long they take is not known, nor counted.
-        needs: [1.0, float(kind.input), float(kind.output), 0.0],
+        needs: [1.0, float(kind.input), float(kind.output), 0.0, 0.0],
         count: float(*count),
         class: 0,
     };
@@ -93,25 +100,27 @@ mod tests {
     use super::*;
 
     fn demand(input: f64, output: f64, count: f64) -> Demand {
-        Demand { needs: [1.0, input, output, 0.0], count, class: 0 }
+        Demand { needs: [1.0, input, output, 0.0, 0.0], count, class: 0 }
     }
 
     #[test]
     fn each_kind_goes_where_it_is_cheapest() {
         let (prompts, answers) = (demand(100.0, 1.0, 20.0), demand(1.0, 100.0, 20.0));
-        let pools = [[None, Some(1_000.0), Some(100.0), None], [None, Some(100.0), Some(1_000.0), None]];
+        let pools =
+            [[None, Some(1_000.0), Some(100.0), None, None], [None, Some(100.0), Some(1_000.0), None, None]];
         let part = optimum(&pools.map(|pool| vec![pool]), &[prompts, answers]).unwrap();
         // By symmetry, x of the one and y of the other: 100 x + y = 1,000 and x + 100 y = 100.
         assert!((part - 1_100.0 / 101.0 / 20.0).abs() < 1e-6, "{part}");
-        let scale =
-            |most: f64| optimum(&[vec![[Some(most), None, None, None]]], &[demand(1.0, 1.0, 5.0)]).unwrap();
+        let scale = |most: f64| {
+            optimum(&[vec![[Some(most), None, None, None, None]]], &[demand(1.0, 1.0, 5.0)]).unwrap()
+        };
         assert!((scale(10.0) - 2.0).abs() < 1e-6 && scale(0.0).abs() < 1e-6);
     }
 
     #[test]
     fn classes_do_not_take_from_each_other() {
         let other = Demand { class: 1, ..demand(10.0, 1.0, 5.0) };
-        let pools = [vec![[None, Some(100.0), None, None], [None, Some(50.0), None, None]]];
+        let pools = [vec![[None, Some(100.0), None, None, None], [None, Some(50.0), None, None, None]]];
         assert!((optimum(&pools, &[demand(10.0, 1.0, 5.0)]).unwrap() - 2.0).abs() < 1e-6);
         assert!((optimum(&pools, &[demand(10.0, 1.0, 5.0), other]).unwrap() - 1.0).abs() < 1e-6);
         assert_eq!(optimum(&[vec![[None; N_METERS]]], &[other]), None);

@@ -35,7 +35,8 @@ pub(crate) struct Upstream<'a> {
     limiter: Limiter,
     /// Of each workspace.
     caches: BTreeMap<(usize, usize), Cache>,
-    /// Requests, uncached input, output, and seconds under way, by organization and class.
+    /// Requests, uncached input, output, seconds under way, and tokens of both kinds as they are weighed, by organization and
+    /// class.
     taken: BTreeMap<(usize, String), [f64; N_METERS]>,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Upstream<'a> {
             let wait = until.map_or(Duration::from_mins(1), |at| at.saturating_sub(now.since_epoch()));
             return Err(Refused { wait: whole_seconds(wait), is_crowd: false });
         }
-        self.take(account, call.model, [1.0, float(input), 0.0, 0.0]);
+        self.take(account, call.model, [1.0, float(input), 0.0, 0.0, float(input)]);
         Ok(cached)
     }
 
@@ -111,14 +112,14 @@ impl<'a> Upstream<'a> {
     pub(crate) fn produce(&mut self, key: KeyId, model: usize, tokens: u64, now: Time) {
         let account = self.estate.accounts[&key];
         self.limiter.produce(account, self.classes[model].as_str(), tokens, now.since_epoch());
-        self.take(account, model, [0.0, 0.0, float(tokens), 0.0]);
+        self.take(account, model, [0.0, 0.0, float(tokens), 0.0, float(tokens * self.estate.weight(key))]);
     }
 
     /// An answer has ended.
     pub(crate) fn end(&mut self, key: KeyId, model: usize, took: Duration, now: Time) {
         let account = self.estate.accounts[&key];
         self.limiter.leave(account, self.classes[model].as_str(), now.since_epoch());
-        self.take(account, model, [0.0, 0.0, 0.0, took.as_secs_f64()]);
+        self.take(account, model, [0.0, 0.0, 0.0, took.as_secs_f64(), 0.0]);
     }
 
     fn take(&mut self, account: Account, model: usize, units: [f64; N_METERS]) {

@@ -64,6 +64,8 @@ pub struct Facts {
     pub place: Place,
     /// The models it is listed with, if the configuration does not say.
     pub models: &'static [&'static str],
+    /// Names that it takes for one of its models, by how they begin: the first that fits.
+    pub aliases: &'static [(&'static str, &'static str)],
     /// A name with `[1m]` behind it means something to it.
     pub knows_long: bool,
     /// Who makes them, in the words of the old program's listing.
@@ -91,6 +93,7 @@ impl Facts {
     pub const USUAL: Self = Self {
         place: Place::Anywhere,
         models: &[],
+        aliases: &[],
         knows_long: false,
         owner: "",
         first_byte: FIRST_BYTE,
@@ -102,6 +105,11 @@ impl Facts {
         accounting: Accounting { at_once: &[], reserves: None },
         takes_beta: |_, _| true,
     };
+
+    /// The model that it takes a name for.
+    pub fn taken_for<'a>(&self, name: &'a str) -> &'a str {
+        self.aliases.iter().find(|(start, _)| name.starts_with(start)).map_or(name, |(_, model)| model)
+    }
 
     /// Does it have that?
     pub fn offers(&self, offer: Offer) -> bool {

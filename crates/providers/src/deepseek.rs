@@ -15,6 +15,7 @@ impl Adapter for DeepSeek {
             place: Place::At("https://api.deepseek.com/anthropic"),
             models: &["deepseek-v4-pro", "deepseek-flash"],
             owner: "deepseek",
+            aliases: &[("claude-opus", "deepseek-v4-pro"), ("claude", "deepseek-flash")],
             auth: Auth::API_KEY,
             accounting: Accounting { at_once: AT_ONCE, ..Facts::USUAL.accounting },
             ..Facts::USUAL
@@ -30,8 +31,8 @@ impl Adapter for DeepSeek {
     }
 }
 
-/// So many calls may be under way at once, of an account, whichever of its keys they go with. Names of Claude models are
-/// taken for its own. <https://api-docs.deepseek.com/quick_start/rate_limit>
+/// So many calls may be under way at once, of an account, whichever of its keys they go with. Where others may be asked as
+/// well, calls are told apart by the name that clients know. <https://api-docs.deepseek.com/quick_start/rate_limit>
 const AT_ONCE: &[(&str, u32)] =
     &[("deepseek-v4-pro", 500), ("deepseek-flash", 2_500), ("claude-opus", 500), ("claude", 2_500)];
 

@@ -103,10 +103,13 @@ impl Snapshot {
     pub(crate) fn class(&self, model: &str, fast: bool, among: &[ProviderId]) -> Class {
         let asked = || self.providers.iter().filter(|upstream| among.contains(&upstream.id));
         let sent = |upstream: &Upstream| {
-            let knows_long = upstream.adapter.facts().knows_long;
-            upstream.target.models.sent(model, knows_long).into_owned()
+            let facts = upstream.adapter.facts();
+            facts.taken_for(&upstream.target.models.sent(model, facts.knows_long)).to_owned()
         };
-        let class = if asked().all(|upstream| upstream.target.models.is_plain()) {
+        let is_plain = |upstream: &Upstream| {
+            upstream.target.models.is_plain() && upstream.adapter.facts().aliases.is_empty()
+        };
+        let class = if asked().all(is_plain) {
             self.families.class(model)
         } else {
             let mut names = asked().map(sent);

@@ -182,7 +182,9 @@ impl Meters {
         let left = |Measured { bucket, .. }: &Measured| {
             bucket.remaining(now).min(bucket.capacity()) as f64 / bucket.capacity().max(1) as f64
         };
-        all.map(left).fold(1.0, f64::min)
+        let room =
+            self.at_once.map(|most| f64::from(most.saturating_sub(self.under_way)) / f64::from(most.max(1)));
+        all.map(left).chain(room).fold(1.0, f64::min)
     }
 
     /// The scarcer of input and output tokens.

@@ -36,7 +36,11 @@ pub(super) fn pool(
 ) -> Pool {
     let mut keys: Vec<(Key, String)> = Vec::new();
     for (spot, entry) in &raw.keys.items {
-        let (source, admin) = (source(entry, spot, kind, findings), admin(entry, spot, kind, findings));
+        let source = match source_of_all(entry, raw, kind) {
+            Some(source) => Source::Known(source),
+            None => source(entry, spot, kind, findings),
+        };
+        let admin = admin(entry, spot, kind, findings);
         match source {
             Source::Known(source) => {
                 refuse_twins(&source, spot, &keys, findings);
@@ -50,7 +54,9 @@ pub(super) fn pool(
             Source::Keyless | Source::Unread => {}
         }
     }
-    keys.extend(access_key(raw, kind));
+    keys.extend(
+        access_key(raw, kind).filter(|(own, _)| keys.iter().all(|(key, _)| key.source != own.source)),
+    );
     if raw.keys.items.is_empty() && raw.keys.whole && keys.is_empty() {
         keys.extend(identity(raw, kind));
     }
@@ -80,6 +86,19 @@ pub(super) fn pool(
         priority: first.and_then(|entry| entry.priority.get()).map_or(0, |priority| number(priority.0)),
         weight: first.map_or(1, weight),
     }
+}
+
+/// An entry that says something of a key and not where its secret comes from is of what the provider is asked with where no
+/// key is written.
+fn source_of_all(
+    entry: &raw::providers::Entry,
+    raw: &raw::providers::Provider,
+    kind: Option<Kind>,
+) -> Option<KeySource> {
+    if !(entry.key.is_absent() && entry.key_file.is_absent() && entry.key_command.is_absent()) {
+        return None;
+    }
+    access_key(raw, kind).or_else(|| identity(raw, kind)).map(|(key, _)| key.source)
 }
 
 /// The access key of an account of AWS, as a key like any other: both of its parts, with a colon between.

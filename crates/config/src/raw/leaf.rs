@@ -302,6 +302,6 @@ pub(crate) fn whole(text: &str) -> Option<i128> {
         let digits = digits.strip_prefix(prefix)?;
         u64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+')).map(i128::from)
     };
-    let decimal = digits.parse::<i64>().ok().map(i128::from);
+    let decimal = digits.parse::<i128>().ok();
     decimal.or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2))
 }

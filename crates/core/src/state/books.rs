@@ -62,6 +62,17 @@ impl State {
             held.is_told = true;
             let provider = self.fleet.provider(choice.provider).filter(|_| !is_capped);
             held.limits.tell(provider.and_then(|provider| provider.accounting.at_once(class)));
+            if is_capped {
+                held.limits.forget_calls();
+            }
+        }
+        let caps = &mut self.keys.at_mut(key).caps;
+        for limits in [&mut held.limits, caps] {
+            if limits.calls().has_no_pace()
+                && let Some(span) = self.estimates.get(&choice.domain.class).and_then(Estimates::span)
+            {
+                limits.note(span);
+            }
         }
     }
 
@@ -280,6 +291,7 @@ impl State {
         let took = now.since(lease.since);
         if let Some(book) = &lease.book {
             self.holders(book).into_iter().for_each(|limits| limits.note(took));
+            self.estimates.entry(self.resolve(book.domain).class).or_default().note_span(took);
         }
         if let (Some(Book { begun: Some(begun), domain, .. }), Some(size)) = (&lease.book, &lease.size) {
             let known: &mut Estimates = self.estimates.entry(domain.class).or_default();

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::account::{Domain, DomainId};
+use crate::account::{ClassId, Domain, DomainId};
+use crate::concurrency::UNKNOWN;
+use crate::estimate::Estimates;
 use crate::fleet::ProviderId;
 use crate::limits::{Backlog, Needs};
 use crate::plan::{Plan, Size};
@@ -63,7 +65,11 @@ impl State {
         ahead: Ahead<'_>,
         now: Time,
     ) -> Option<Time> {
-        let mut at = self.keys.at(key).caps.admissible_at(needs, ahead.key, now)?;
+        let standing = self.keys.at(key);
+        let mut at = match standing.reserves {
+            None => standing.caps.admissible_at(needs, ahead.key, now)?,
+            Some(_) => standing.caps.likely_at(needs, ahead.key, self.span(domain.class), now)?,
+        };
         if let Some(room) = self.workspaces.get(self.keys.at(key).workspace).domain(domain.class) {
             at = at.max(room.limits.admissible_at(needs, ahead.room, now)?);
         }
@@ -73,6 +79,11 @@ impl State {
         let dared =
             if needs.is_nothing() || self.keys.at(key).caps.is_limited() { now } else { held.dares(now) };
         Some(at.max(dared))
+    }
+
+    /// For how long a call for such models is under way, most likely.
+    pub(super) fn span(&self, class: ClassId) -> Duration {
+        self.estimates.get(&class).and_then(Estimates::span).unwrap_or(UNKNOWN)
     }
 
     /// The same, behind all who wait. If that is too late for it, then behind those only who do not come after it: nobody is

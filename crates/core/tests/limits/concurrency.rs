@@ -399,3 +399,43 @@ proptest! {
         }
     }
 }
+
+/// A relay that had found three went on with three although its operator said six.
+#[test]
+fn what_was_found_is_forgotten_when_the_operator_says_how_many_there_are_and_by_a_reset() {
+    let found_three = |keys: Vec<Key>| {
+        let mut stage = taught(&stage::requests(stage::gauge(60_000, 60_000)));
+        let mut open: Vec<_> = (0..4).map(|_| stage.go(one())).collect();
+        let mut last = open.pop().expect("there are four");
+        stage.judge(&mut last, Verdict::Crowded { until: stage.now });
+        for call in open {
+            stage.serve(call, usage(1, 1));
+        }
+        stage.fleet.providers[0].keys = keys;
+        stage
+    };
+    let mut stage = found_three(vec![at_once("a", 6)]);
+    stage.restart();
+    assert_eq!(all_that_go(&mut stage, &one).len(), 6);
+
+    let mut stage = found_three(vec![key("a")]);
+    let (state, now) = (&mut stage.state, stage.now);
+    state.reset(id("a"), now);
+    assert_eq!(stage.key("a").calls, []);
+}
+
+/// After a restart calls were refused, for each was taken to be under way for ten seconds.
+#[test]
+fn how_long_calls_take_is_known_after_a_restart() {
+    let mut stage = Stage::new(fleet(vec![at_once("a", 2)]));
+    for _ in 0..10 {
+        let call = stage.go(one());
+        stage.pass(6_000);
+        stage.serve(call, usage(1, 1));
+    }
+    stage.restart();
+    let _open = all_that_go(&mut stage, &one);
+    let (_waits, until) = stage.wait(one());
+    let wait = until.since(stage.now).as_millis();
+    assert!((3_000..4_000).contains(&wait), "two that take six seconds each: {wait}");
+}

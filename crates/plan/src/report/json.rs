@@ -14,7 +14,7 @@ use relay_core::price::{PRICED, SOURCE};
 const VERSION: u32 = 1;
 
 /// What meters are called.
-const METERS: [&str; N_METERS] = ["requests", "input_tokens", "output_tokens", "concurrency"];
+const METERS: [&str; N_METERS] = ["requests", "input_tokens", "output_tokens", "concurrency", "tokens"];
 
 impl Report {
     /// Everything that is known.

@@ -174,7 +174,7 @@ impl Report {
         let now = raises.clone().map(|it| cells("nothing".to_owned(), it.calls.0, it.waits.0)).take(1);
         let raised = raises.map(|it| cells(name(it), it.calls.1, it.waits.1)).take(RAISES);
         let lines: Vec<_> = now.chain(raised).collect();
-        table(f, &["raised by a quarter", "calls a minute", "waited on average"], &lines)
+        table(f, &["raised by a quarter or by one", "calls a minute", "waited on average"], &lines)
     }
 
     /// The limit to raise first, and what for.

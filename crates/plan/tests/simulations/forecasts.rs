@@ -110,3 +110,24 @@ fn another_configuration_is_set_against_this_one() {
     assert!(text.starts_with("small against large\n") && text.contains("calls a minute"), "{text}");
     assert!(large.dollars().unwrap() > 0.0 && large.unpriced().next().is_none());
 }
+
+/// A quota of Bedrock was not looked at: no limit was known, and nothing was to be raised.
+#[test]
+fn a_limit_of_all_tokens_together_is_to_be_raised_where_it_is_short() {
+    let latency = Duration::from_millis(500);
+    let kind = Kind { name: "call", share: 1, input: 1_000, output: 100, pace: Some(60), latency };
+    let mix = Mix { kinds: vec![kind], every: Duration::from_millis(500), lasts: Duration::from_mins(10) };
+    // 120 calls a minute come, and each counts 1,000 and five times 100.
+    let mut estate = Estate::before(
+        &Settings { organizations: vec![organization("only", Limit::none())], ..Settings::default() },
+        &|_| Caps { tokens: Some(120_000), ..Caps::default() },
+    );
+    estate.fleet.providers[0].accounting.reserves = Some(5);
+    let forecast = forecast(&estate, &mix.workload(Dice::seeded(1)));
+    let first = forecast.raises[0];
+    assert_eq!((forecast.advice, first.meter, first.limit), (Advice::More, 4, (120_000, 150_000)));
+    assert!((1.15..1.30).contains(&(first.calls.1 / first.calls.0)), "{first:?}");
+    let part = forecast.of_optimum.unwrap();
+    assert!((0.9..=1.001).contains(&part), "{part:.3}");
+    assert_eq!(forecast.limits[0].meter, 4);
+}
