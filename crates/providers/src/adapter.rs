@@ -72,6 +72,8 @@ pub struct Facts {
     pub owner: &'static str,
     /// How long it may take to the first byte, if the configuration does not say.
     pub first_byte: Duration,
+    /// What is asked of it is written anew in its own dialect, and what it answers in Anthropic's.
+    pub translated: bool,
     /// How it wants its key.
     pub auth: Auth,
     /// What stands for a key where none is written, if anything does.
@@ -97,6 +99,7 @@ impl Facts {
         knows_long: false,
         owner: "",
         first_byte: FIRST_BYTE,
+        translated: false,
         auth: Auth::BEARER,
         identity: None,
         offers: &[],
@@ -333,7 +336,7 @@ pub enum Piece<'a> {
 }
 
 /// A call that a provider cannot carry: this pair does not fit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unsupported {
     /// The path and query do not make a URL with the provider's base.
     #[error("the path cannot be sent to this provider")]
@@ -342,6 +345,14 @@ pub enum Unsupported {
     #[error("the key holds a character that a header cannot carry")]
     Credential,
     /// It is not an object whose fields can be changed.
-    #[error("the body cannot be edited for this provider")]
+    #[error("the body is no JSON object that can be read")]
     Body,
+    /// It asks for what the provider does not have, and what would be missed.
+    #[error("{place} {why}")]
+    Field {
+        /// Where in the body.
+        place: String,
+        /// Why that cannot be carried.
+        why: &'static str,
+    },
 }

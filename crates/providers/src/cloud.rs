@@ -1,7 +1,7 @@
 //! What clouds have in common: errors in envelopes of their own, with names of accounts in their words.
 
 use bytes::Bytes;
-use relay_wire::refusal::{self, ErrorKind};
+use relay_wire::refusal::{self, ErrorKind, Refusal};
 
 use crate::adapter::{Garbled, Translator};
 
@@ -11,13 +11,31 @@ const MOST: usize = 256 << 10;
 /// An error in Anthropic's envelope, with the words of the cloud.
 pub(crate) struct Envelope {
     kind: ErrorKind,
+    says: Says,
     body: Vec<u8>,
 }
 
+/// What an error says: its kind, if the answer has none that is better, and in which words.
+pub(crate) type Says = fn(ErrorKind, &Refusal) -> (ErrorKind, String);
+
 impl Envelope {
     pub(crate) const fn new(kind: ErrorKind) -> Self {
-        Self { kind, body: Vec::new() }
+        Self::read_by(kind, clean)
     }
+
+    /// The same where more than its status says what it is.
+    pub(crate) const fn read_by(kind: ErrorKind, says: Says) -> Self {
+        Self { kind, says, body: Vec::new() }
+    }
+}
+
+fn clean(kind: ErrorKind, refusal: &Refusal) -> (ErrorKind, String) {
+    (kind, without_names(refusal.message.as_deref().unwrap_or(&plain(kind))))
+}
+
+/// The name of a kind, in words.
+pub(crate) fn plain(kind: ErrorKind) -> String {
+    kind.as_str().replace('_', " ")
 }
 
 impl Translator for Envelope {
@@ -34,8 +52,8 @@ impl Translator for Envelope {
             // The model's own words, as Anthropic would say them.
             return Ok(body.into());
         }
-        let words = refusal.message.unwrap_or_else(|| self.kind.as_str().replace('_', " "));
-        Ok(refusal::write(self.kind, &without_names(&words), refusal.request_id.as_deref()))
+        let (kind, words) = (self.says)(self.kind, &refusal);
+        Ok(refusal::write(kind, &words, refusal.request_id.as_deref()))
     }
 }
 

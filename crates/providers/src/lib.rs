@@ -13,6 +13,7 @@ pub mod compatible;
 use std::time::Duration;
 
 mod cloud;
+mod dialect;
 mod sigv4;
 
 pub use crate::adapter::{
@@ -59,6 +60,7 @@ providers! {
     azure, Azure, "azure";
     bedrock, Bedrock, "bedrock";
     vertex, Vertex, "vertex";
+    openai, OpenAi, "openai";
 }
 
 impl Kind {

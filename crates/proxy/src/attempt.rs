@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use relay_core::{Breakage, Exhausted, Quota, Time, Verdict};
-use relay_headers::{Headers, Response};
-use relay_providers::{Credential, Head, Offer, Order, Piece};
+use relay_headers::{Headers, Response, Value};
+use relay_providers::{Credential, Head, Offer, Order, Piece, Unsupported};
 use relay_transport::{BodyError, Kind, SendError};
-use relay_wire::ErrorKind;
 use relay_wire::quota::Pool;
+use relay_wire::{ErrorKind, refusal};
 
 use crate::asked::Asked;
 use crate::live::Held;
@@ -63,8 +63,19 @@ impl Answer {
         Self { verdict: Verdict::Broken(breakage), reply: None, detail: detail.to_string() }
     }
 
-    fn unfit(detail: impl std::fmt::Display) -> Self {
-        Self { verdict: Verdict::Unfit, reply: None, detail: detail.to_string() }
+    /// It cannot be carried to that provider. If that is for what it asks, its client is told so, unless another can.
+    fn unfit(unsupported: &Unsupported, provider: &str, asked: &Asked) -> Self {
+        let detail = unsupported.to_string();
+        let reply = matches!(unsupported, Unsupported::Field { .. } | Unsupported::Body).then(|| {
+            let words = format!("{detail} (it would have been asked of `{provider}`)");
+            let mut headers = Headers::default();
+            headers.set("content-type", Value::fixed("application/json"));
+            let status = StatusCode::BAD_REQUEST;
+            let watch = watch(asked, status, &headers);
+            let first = [refusal::write(ErrorKind::InvalidRequest, &words, None)].into();
+            Reply { status, headers, first, rest: None, watch, changed: true }
+        });
+        Self { verdict: Verdict::Unfit, reply, detail }
     }
 }
 
@@ -78,7 +89,7 @@ pub(crate) async fn attempt(journey: &Journey, upstream: &Upstream, held: &mut H
     let order = Order { ask, target: &upstream.target, credential: &credential, now: relay.live.now() };
     let mut prepared = match upstream.adapter.prepare(&order) {
         Ok(prepared) => prepared,
-        Err(unsupported) => return Answer::unfit(unsupported),
+        Err(unsupported) => return Answer::unfit(&unsupported, &upstream.name, asked),
     };
     if upstream.may_be_a_relay {
         via::sign(&mut prepared.headers, ask.headers, &relay.name);

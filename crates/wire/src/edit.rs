@@ -62,6 +62,12 @@ impl Edits {
         Self { document: document.clone(), changes: Vec::new() }
     }
 
+    /// The whole of `document` becomes those pieces: slices of it, perhaps.
+    pub fn anew(document: &Bytes, pieces: Vec<Bytes>) -> Self {
+        let change = Change { span: 0..document.len(), pieces };
+        Self { document: document.clone(), changes: vec![change] }
+    }
+
     /// Is nothing changed?
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()

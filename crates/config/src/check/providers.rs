@@ -233,6 +233,7 @@ fn base_url(
     let Some(text) = written.or(usual.as_ref()) else { return Uri::default() };
     match parse_url(&text.text) {
         Ok(url) => {
+            look_at_path(url.path(), kind, field, findings);
             look_at_url(&url, field, listener, findings);
             url
         }
@@ -266,12 +267,27 @@ fn parse_url(text: &str) -> Result<Uri, &'static str> {
     Ok(url)
 }
 
+/// Paths of Anthropic's have their version; those of others stand behind one.
+fn look_at_path(path: &str, kind: Option<Kind>, field: &Field<Text>, findings: &mut Findings) {
+    const CHAT: &str = "/chat/completions";
+    let translated = kind.is_some_and(|kind| kind.facts().translated);
+    let (what, hint) = match path.trim_end_matches('/') {
+        path if path.ends_with("/v1") && !translated => {
+            ("ends in `/v1`, and every path begins with `/v1` already", "remove `/v1` from the end")
+        }
+        path if path.ends_with(CHAT) && translated => {
+            ("ends in `/chat/completions`, which is put behind it", "remove `/chat/completions` from the end")
+        }
+        "" if translated => (
+            "has no path, and most servers of this type want `/v1`",
+            "write `/v1` behind it, unless there is none",
+        ),
+        _ => return,
+    };
+    findings.notice(&field.spot, what).hint(hint);
+}
+
 fn look_at_url(url: &Uri, field: &Field<Text>, listener: &Listener<'_>, findings: &mut Findings) {
-    if url.path().ends_with("/v1") {
-        findings
-            .notice(&field.spot, "ends in `/v1`, and every path begins with `/v1` already")
-            .hint("remove `/v1` from the end");
-    }
     if Address::of(url).is_some_and(|address| address.leads_to(listener.listen)) {
         findings
             .problem(&field.spot, "leads back to this relay")

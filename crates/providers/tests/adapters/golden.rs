@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use relay_headers::Header;
-use relay_providers::{Kind, Upstream};
+use relay_providers::{Kind as Provider, Upstream};
+use relay_wire::scan::{Kind, Value};
 
 use crate::stage::{Asked, fixtures};
 
@@ -20,7 +21,7 @@ fn every_request_is_written_for_every_provider_as_it_must_be() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
-        for kind in Kind::all() {
+        for kind in Provider::all() {
             let told: Vec<_> = fixtures.iter().map(|asked| told(asked, kind)).collect();
             insta::assert_snapshot!(kind.as_str(), told.join("\n"));
         }
@@ -28,13 +29,13 @@ fn every_request_is_written_for_every_provider_as_it_must_be() {
 }
 
 /// The heads of all requests to one provider are the same but for what this one changes.
-fn told(asked: &Asked, kind: Kind) -> String {
+fn told(asked: &Asked, kind: Provider) -> String {
     let mut told = format!("== {} ({} bytes)\n", asked.name, asked.body.len());
     match asked.sent_to(kind, &[("claude-haiku-4-5", "small")]) {
         Ok(upstream) => {
             let _ = writeln!(told, "POST {}", upstream.path);
             heads(&mut told, asked, &upstream);
-            edits(&mut told, asked, &upstream);
+            edits(&mut told, asked, &upstream, kind);
         }
         Err(unsupported) => {
             let _ = writeln!(told, "is not carried: {unsupported}");
@@ -61,8 +62,27 @@ fn is_same(one: Header<'_>, other: Header<'_>) -> bool {
     (one.name(), one.value()) == (other.name(), other.value())
 }
 
-fn edits(told: &mut String, asked: &Asked, upstream: &Upstream) {
+/// A body that is written anew: each field, each message and each tool in a line.
+fn written(told: &mut String, body: &[u8]) {
+    let text = |value: Value<'_>| String::from_utf8_lossy(value.text()).into_owned();
+    for member in Value::read(body).expect("it is JSON").members() {
+        let member = member.expect("it is an object");
+        let name = text(member.key);
+        if member.value.kind() != Kind::Array {
+            let _ = writeln!(told, "  {name}: {}", text(member.value));
+            continue;
+        }
+        for element in member.value.elements() {
+            let _ = writeln!(told, "  {name}[]: {}", text(element.expect("it is a list")));
+        }
+    }
+}
+
+fn edits(told: &mut String, asked: &Asked, upstream: &Upstream, kind: Provider) {
     let Some(edits) = &upstream.edits else { return told.push_str("  the body as it came\n") };
+    if kind.facts().translated {
+        return written(told, &edits.apply().to_bytes());
+    }
     let shown = |bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(text) if text.len() <= LONGEST => text.to_owned(),
         _ => format!("{} bytes", bytes.len()),

@@ -12,6 +12,7 @@ mod late_head;
 mod limits;
 mod logs;
 mod loops;
+mod openai;
 mod pass_through;
 mod pings;
 mod recording;

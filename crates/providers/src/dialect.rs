@@ -1,0 +1,10 @@
+//! Providers that do not speak as Anthropic does: what is asked of them, and what they answer, in Anthropic's words. What all
+//! such dialects have in common is here.
+
+pub(crate) mod chat;
+mod habits;
+mod ids;
+mod schema;
+mod written;
+
+pub(crate) use self::habits::Habits;

@@ -1,0 +1,517 @@
+//! A stream of Chat Completions, as Anthropic's would be. One block is open at a time, each begins once and ends once, and
+//! what was written is passed on as it was written.
+
+use bytes::Bytes;
+use relay_wire::refusal::{self, ErrorKind};
+use relay_wire::scan::{Kind, Value};
+use relay_wire::sse::Reader;
+
+use super::answer::{Called, Counted, begin, quoted, spoken, stop_reason, thoughts};
+use crate::adapter::{Garbled, Translator};
+use crate::dialect::ids;
+
+/// More calls than this are not kept apart in one answer.
+const MOST_CALLS: usize = 256;
+
+/// See the module.
+pub(crate) struct Stream {
+    reader: Reader,
+    /// So many tokens its prompt has, most likely: how many it really had is said at the end.
+    prompt: u64,
+    begun: bool,
+    open: Open,
+    /// The place of the block that is open, or comes next.
+    place: usize,
+    calls: Vec<Pending>,
+    finish: Option<String>,
+    counted: Option<Counted>,
+    ended: Ended,
+}
+
+/// Which block is open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    None,
+    Thinking,
+    Text,
+    /// A call, by its place among the calls.
+    Call(usize),
+}
+
+/// How it ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Not,
+    /// With what cannot be read.
+    Broken,
+    /// With an error, which has been passed on.
+    Failed,
+    /// It said that nothing more comes.
+    Done,
+}
+
+/// A call of a tool that comes in pieces.
+#[derive(Default)]
+struct Pending {
+    /// As others count it.
+    index: u64,
+    id: String,
+    /// As it is written.
+    name: Vec<u8>,
+    /// Pieces that came while another block was open, as they are written.
+    held: Vec<Vec<u8>>,
+    is_over: bool,
+}
+
+impl Stream {
+    pub(crate) fn new(prompt: u64) -> Self {
+        Self {
+            reader: Reader::default(),
+            prompt,
+            begun: false,
+            open: Open::None,
+            place: 0,
+            calls: Vec::new(),
+            finish: None,
+            counted: None,
+            ended: Ended::Not,
+        }
+    }
+
+    /// One event of the stream.
+    fn hear(&mut self, data: Option<&[u8]>, out: &mut Vec<u8>) {
+        let Some(data) = data.map(<[u8]>::trim_ascii) else { return self.ended = Ended::Broken };
+        if data.is_empty() || self.ended != Ended::Not {
+            return;
+        }
+        if data == b"[DONE]" {
+            return self.conclude(out);
+        }
+        let chunk = Value::read(data).ok().filter(|chunk| chunk.kind() == Kind::Object);
+        let Some(chunk) = chunk else { return self.ended = Ended::Broken };
+        if refusal::is_one(data) {
+            let said = refusal::read(data);
+            let words = said.message.as_deref().unwrap_or("the provider broke off");
+            out.extend_from_slice(&refusal::event(kind_of(&said), words, None));
+            return self.ended = Ended::Failed;
+        }
+        let [id, model, choices, usage] = chunk.pick(["id", "model", "choices", "usage"]);
+        if !self.begun {
+            self.begun = true;
+            out.extend_from_slice(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
+            begin(id, model, out);
+            out.extend_from_slice(b"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
+            Counted { input: self.prompt, ..Counted::default() }.write(out);
+            out.extend_from_slice(b"}}\n\n");
+        }
+        self.counted = Counted::of(usage).or(self.counted);
+        let Some(choice) = choices.and_then(|choices| choices.elements().next()).and_then(Result::ok) else {
+            return;
+        };
+        let [delta, finish] = choice.pick(["delta", "finish_reason"]);
+        if let Some(delta) = delta {
+            self.delta(delta, out);
+        }
+        if let Some(finish) = finish.and_then(Value::as_str) {
+            self.finish = Some(finish.into_owned());
+        }
+    }
+
+    fn delta(&mut self, delta: Value<'_>, out: &mut Vec<u8>) {
+        if let Some(text) = thoughts(delta) {
+            self.open(Open::Thinking, out);
+            self.piece(b"thinking_delta\",\"thinking\":", text.text(), out);
+        }
+        let [content, refused, calls] = delta.pick(["content", "refusal", "tool_calls"]);
+        for text in [content, refused].into_iter().filter_map(spoken) {
+            self.open(Open::Text, out);
+            self.piece(b"text_delta\",\"text\":", text.text(), out);
+        }
+        for (nth, call) in calls.into_iter().flat_map(Value::elements).filter_map(Result::ok).enumerate() {
+            self.call(nth, call, out);
+        }
+    }
+
+    /// A piece of a call. Most come one after the other; of those that do not, pieces wait until it is their turn.
+    fn call(&mut self, nth: usize, call: Value<'_>, out: &mut Vec<u8>) {
+        let index = call.get("index").and_then(Value::as_u64);
+        let Called { id, name, arguments } = Called::of(call);
+        // Some give no index, and each call whole.
+        let known = match index {
+            Some(index) => self.calls.iter().position(|known| known.index == index),
+            None => self.calls.iter().position(|known| !id.is_empty() && known.id == *id),
+        };
+        // And some count each call as the first: then another name tells it apart.
+        let known = known.filter(|known| {
+            id.is_empty() || self.calls[*known].id.is_empty() || self.calls[*known].id == *id
+        });
+        let place = match known {
+            Some(place) => place,
+            None if self.calls.len() >= MOST_CALLS => return,
+            None => {
+                let index = index.unwrap_or(nth as u64);
+                self.calls.push(Pending { index, ..Pending::default() });
+                self.calls.len() - 1
+            }
+        };
+        let pending = &mut self.calls[place];
+        if pending.id.is_empty() {
+            pending.id.push_str(&id);
+        }
+        if let Some(name) = name.filter(|_| pending.name.is_empty()) {
+            pending.name.extend_from_slice(name.text());
+        }
+        // Pieces are texts; who gives an object gives all of it.
+        let piece = match arguments {
+            Some(arguments) if arguments.kind() == Kind::Object => {
+                quoted(&String::from_utf8_lossy(arguments.text()))
+            }
+            arguments => spoken(arguments).map(|text| text.text().to_vec()).unwrap_or_default(),
+        };
+        if !piece.is_empty() {
+            self.calls[place].held.push(piece);
+        }
+        self.go_on(out);
+    }
+
+    /// Calls go out in the order in which they came; the next when its name is known, and the one before it is over, for the
+    /// next has begun.
+    fn go_on(&mut self, out: &mut Vec<u8>) {
+        let Some(next) = self.calls.iter().position(|call| !call.is_over) else { return };
+        if self.open != Open::Call(next) {
+            if self.calls[next].name.is_empty() {
+                return;
+            }
+            self.open(Open::Call(next), out);
+        }
+        for piece in std::mem::take(&mut self.calls[next].held) {
+            self.piece(b"input_json_delta\",\"partial_json\":", &piece, out);
+        }
+    }
+
+    /// Begins that block, if it is not open, and ends the one before.
+    fn open(&mut self, block: Open, out: &mut Vec<u8>) {
+        if self.open == block {
+            return;
+        }
+        self.shut(out);
+        let json = match block {
+            Open::None => return,
+            Open::Thinking => r#"{"type":"thinking","thinking":"","signature":""}"#.into(),
+            Open::Text => r#"{"type":"text","text":""}"#.into(),
+            Open::Call(place) => {
+                let Pending { id, name, .. } = &self.calls[place];
+                let name = String::from_utf8_lossy(name);
+                format!(
+                    r#"{{"type":"tool_use","id":{},"name":{name},"input":{{}}}}"#,
+                    String::from_utf8_lossy(&quoted(&ids::inward(id)))
+                )
+            }
+        };
+        self.event("content_block_start", &format!(r#","content_block":{json}"#), out);
+        self.open = block;
+    }
+
+    /// Ends the block that is open.
+    fn shut(&mut self, out: &mut Vec<u8>) {
+        match std::mem::replace(&mut self.open, Open::None) {
+            Open::None => return,
+            Open::Call(place) => self.calls[place].is_over = true,
+            Open::Thinking | Open::Text => {}
+        }
+        self.event("content_block_stop", "", out);
+        self.place += 1;
+    }
+
+    /// An event about the block that is open.
+    fn event(&self, kind: &str, more: &str, out: &mut Vec<u8>) {
+        let event =
+            format!("event: {kind}\ndata: {{\"type\":\"{kind}\",\"index\":{}{more}}}\n\n", self.place);
+        out.extend_from_slice(event.as_bytes());
+    }
+
+    fn piece(&self, kind: &[u8], text: &[u8], out: &mut Vec<u8>) {
+        let head = format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{},\"delta\":{{\"type\":\"",
+            self.place
+        );
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(kind);
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"}}\n\n");
+    }
+
+    /// The last events, if there have been any.
+    fn conclude(&mut self, out: &mut Vec<u8>) {
+        if !self.begun {
+            return self.ended = Ended::Broken;
+        }
+        self.ended = Ended::Done;
+        // A call that nobody named is none.
+        for call in self.calls.iter_mut().filter(|call| call.name.is_empty()) {
+            call.is_over = true;
+        }
+        while self.calls.iter().any(|call| !call.is_over) {
+            self.go_on(out);
+            self.shut(out);
+        }
+        self.shut(out);
+        let calls = self.calls.iter().any(|call| !call.name.is_empty());
+        let reason = stop_reason(self.finish.as_deref(), calls);
+        out.extend_from_slice(
+            b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"",
+        );
+        out.extend_from_slice(reason.as_bytes());
+        out.extend_from_slice(b"\",\"stop_sequence\":null},\"usage\":");
+        self.counted.unwrap_or(Counted { input: self.prompt, ..Counted::default() }).write(out);
+        out.extend_from_slice(b"}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+    }
+}
+
+impl Translator for Stream {
+    fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Garbled> {
+        if self.ended == Ended::Broken {
+            return Err(Garbled);
+        }
+        let mut reader = std::mem::take(&mut self.reader);
+        let mut out = Vec::with_capacity(chunk.len());
+        reader.feed(chunk, |event| self.hear(event.text(), &mut out));
+        self.reader = reader;
+        if self.ended == Ended::Broken && out.is_empty() { Err(Garbled) } else { Ok(out.into()) }
+    }
+
+    /// Whoever has said why he ends has ended; whoever has not was cut off.
+    fn finish(&mut self) -> Result<Bytes, Garbled> {
+        let mut out = Vec::new();
+        if self.ended == Ended::Not && self.finish.is_some() {
+            self.conclude(&mut out);
+        }
+        if matches!(self.ended, Ended::Done | Ended::Failed) { Ok(out.into()) } else { Err(Garbled) }
+    }
+}
+
+/// What kind of error that is at Anthropic.
+fn kind_of(said: &refusal::Refusal) -> ErrorKind {
+    let words = [said.kind.as_deref(), said.code.as_deref()];
+    let is = |name: &str| words.contains(&Some(name));
+    if is("rate_limit_exceeded") || is("rate_limit_error") || is("429") {
+        ErrorKind::RateLimit
+    } else if is("invalid_request_error") || is("400") {
+        ErrorKind::InvalidRequest
+    } else if is("overloaded_error") || is("503") || is("529") {
+        ErrorKind::Overloaded
+    } else {
+        ErrorKind::Api
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out of a stream that comes in pieces of so many bytes.
+    fn translated(stream: &str, piece: usize) -> (String, Result<(), Garbled>) {
+        let (mut translator, mut out) = (Stream::new(100), Vec::new());
+        for chunk in stream.as_bytes().chunks(piece) {
+            match translator.push(chunk) {
+                Ok(events) => out.extend_from_slice(&events),
+                Err(garbled) => return (String::from_utf8(out).unwrap(), Err(garbled)),
+            }
+        }
+        let end = translator.finish().map(|events| out.extend_from_slice(&events));
+        (String::from_utf8(out).unwrap(), end)
+    }
+
+    fn chunk(choice: &str) -> String {
+        format!(
+            "data: {{\"id\":\"chatcmpl-1\",\"model\":\"gpt-5\",\"choices\":[{{\"index\":0,{choice}}}]}}\n\n"
+        )
+    }
+
+    fn delta(delta: &str) -> String {
+        chunk(&format!("\"delta\":{{{delta}}},\"finish_reason\":null"))
+    }
+
+    fn call(index: u64, more: &str) -> String {
+        delta(&format!(r#""tool_calls":[{{"index":{index},{more}}}]"#))
+    }
+
+    fn ends(reason: &str) -> String {
+        chunk(&format!("\"delta\":{{}},\"finish_reason\":\"{reason}\""))
+    }
+
+    const USAGE: &str = "data: {\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":120,\"completion_tokens\":30,\"prompt_tokens_details\":{\"cached_tokens\":20}}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    /// The types of events, and what is in those that matter, in short.
+    fn short(events: &str) -> Vec<String> {
+        let data = events.lines().filter_map(|line| line.strip_prefix("data: "));
+        let said = data.map(|data| {
+            let event = Value::read(data.as_bytes()).expect("it is JSON");
+            let text = |value: Option<Value<'_>>| {
+                value.map(|it| String::from_utf8_lossy(it.text()).into_owned()).unwrap_or_default()
+            };
+            let kind = event.get("type").and_then(Value::as_str).unwrap_or_default().into_owned();
+            match &*kind {
+                "content_block_start" => {
+                    format!("{} {}", text(event.get("index")), text(event.get("content_block")))
+                }
+                "content_block_delta" => format!("{} {}", text(event.get("index")), text(event.get("delta"))),
+                "content_block_stop" => format!("{} ends", text(event.get("index"))),
+                "message_delta" => format!("{} {}", text(event.get("delta")), text(event.get("usage"))),
+                "error" => text(event.get("error")),
+                _ => kind,
+            }
+        });
+        said.collect()
+    }
+
+    fn all() -> String {
+        [
+            delta(r#""role":"assistant","content":"""#),
+            delta(r#""reasoning_content":"hm \"1\"""#),
+            delta(r#""reasoning_content":".""#),
+            delta(r#""content":"Let me""#),
+            ": keep-alive\n\n".to_owned(),
+            delta(r#""content":" see.\n","tool_calls":[]"#),
+            call(0, r#""id":"functions.Bash:0","type":"function","function":{"name":"Bash","arguments":""}"#),
+            call(0, r#""function":{"arguments":"{\"command\":"}"#),
+            call(0, r#""function":{"name":"","arguments":"\"ls\"}"}"#),
+            call(1, r#""id":"call_2","type":"function","function":{"name":"Read","arguments":"{}"}"#),
+            ends("tool_calls"),
+            USAGE.to_owned(),
+            DONE.to_owned(),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn each_block_begins_once_and_ends_once_in_order() {
+        let (events, end) = translated(&all(), usize::MAX);
+        assert_eq!(end, Ok(()));
+        assert_eq!(
+            short(&events),
+            [
+                "message_start",
+                r#"0 {"type":"thinking","thinking":"","signature":""}"#,
+                r#"0 {"type":"thinking_delta","thinking":"hm \"1\""}"#,
+                r#"0 {"type":"thinking_delta","thinking":"."}"#,
+                "0 ends",
+                r#"1 {"type":"text","text":""}"#,
+                r#"1 {"type":"text_delta","text":"Let me"}"#,
+                r#"1 {"type":"text_delta","text":" see.\n"}"#,
+                "1 ends",
+                r#"2 {"type":"tool_use","id":"functions_0x2e_Bash_0x3a_0","name":"Bash","input":{}}"#,
+                r#"2 {"type":"input_json_delta","partial_json":"{\"command\":"}"#,
+                r#"2 {"type":"input_json_delta","partial_json":"\"ls\"}"}"#,
+                "2 ends",
+                r#"3 {"type":"tool_use","id":"call_2","name":"Read","input":{}}"#,
+                r#"3 {"type":"input_json_delta","partial_json":"{}"}"#,
+                "3 ends",
+                r#"{"stop_reason":"tool_use","stop_sequence":null} {"input_tokens":100,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":30}"#,
+                "message_stop",
+            ]
+        );
+        assert!(events.starts_with("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_chatcmpl-1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"gpt-5\",\"content\":[],"), "{events}");
+    }
+
+    #[test]
+    fn it_is_the_same_however_it_is_cut_into_pieces() {
+        let (whole, _) = translated(&all(), usize::MAX);
+        for piece in 1..60 {
+            assert_eq!(translated(&all(), piece), (whole.clone(), Ok(())), "{piece}");
+        }
+    }
+
+    /// Whoever is cut off has not ended, and nothing is said that was not.
+    #[test]
+    fn a_stream_that_is_cut_anywhere_is_a_beginning_and_no_end() {
+        let (all, whole) = (all(), translated(&all(), usize::MAX).0);
+        let over = all.find("\"finish_reason\":\"tool_calls\"").unwrap();
+        let over = over + all[over..].find("\n\n").unwrap() + 2;
+        for cut in 0..all.len() {
+            let (events, end) = translated(&all[..cut], usize::MAX);
+            assert_eq!(end.is_ok(), cut >= over, "{cut}");
+            if end.is_err() {
+                assert!(whole.starts_with(&events), "{cut}");
+            } else {
+                assert!(
+                    events.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
+                    "{cut}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_of_calls_that_come_across_each_other_wait_for_their_turn() {
+        let stream = [
+            call(0, r#""id":"a","function":{"name":"A","arguments":"{\"x\""}"#),
+            call(1, r#""id":"b","function":{"name":"B","arguments":"{"}"#),
+            call(0, r#""function":{"arguments":":1}"}"#),
+            call(1, r#""function":{"arguments":"}"}"#),
+            ends("stop"),
+            DONE.to_owned(),
+        ];
+        let (events, end) = translated(&stream.concat(), usize::MAX);
+        assert_eq!(end, Ok(()));
+        assert_eq!(
+            short(&events)[1..10],
+            [
+                r#"0 {"type":"tool_use","id":"a","name":"A","input":{}}"#,
+                r#"0 {"type":"input_json_delta","partial_json":"{\"x\""}"#,
+                r#"0 {"type":"input_json_delta","partial_json":":1}"}"#,
+                "0 ends",
+                r#"1 {"type":"tool_use","id":"b","name":"B","input":{}}"#,
+                r#"1 {"type":"input_json_delta","partial_json":"{"}"#,
+                r#"1 {"type":"input_json_delta","partial_json":"}"}"#,
+                "1 ends",
+                r#"{"stop_reason":"tool_use","stop_sequence":null} {"input_tokens":100,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}"#,
+            ]
+        );
+    }
+
+    /// Gemini counts each call as the first; others give no index, and each call whole.
+    #[test]
+    fn calls_that_are_counted_badly_are_told_apart_by_their_names() {
+        let whole = |index: &str, id: &str| {
+            delta(&format!(
+                r#""tool_calls":[{{{index}"id":"{id}","function":{{"name":"T","arguments":"{{}}"}}}}]"#
+            ))
+        };
+        for index in ["\"index\":0,", ""] {
+            let stream = [whole(index, "a"), whole(index, "b"), ends("stop"), DONE.to_owned()].concat();
+            let (events, end) = translated(&stream, usize::MAX);
+            let begun = short(&events).iter().filter(|event| event.contains("tool_use\",\"id\"")).count();
+            assert_eq!((begun, end), (2, Ok(())), "{events}");
+        }
+    }
+
+    #[test]
+    fn an_error_inside_a_stream_is_one_and_nothing_comes_after_it() {
+        let error = r#"data: {"error":{"message":"Rate limit reached","type":"rate_limit_error","code":"rate_limit_exceeded"}}"#;
+        let stream = [&delta(r#""content":"hi""#), error, "\n\n", DONE].concat();
+        let (events, end) = translated(&stream, usize::MAX);
+        assert_eq!(
+            short(&events).last().map(String::as_str),
+            Some(r#"{"type":"rate_limit_error","message":"Rate limit reached"}"#)
+        );
+        assert_eq!(end, Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_stream_is_none() {
+        for stream in ["", DONE, "data: <html>\n\n", "data: [1]\n\n", "data: {}\n\n"] {
+            assert_eq!(translated(stream, usize::MAX).1, Err(Garbled), "{stream}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_words_is_one_that_has_ended() {
+        let stream = [ends("length"), USAGE.to_owned(), DONE.to_owned()].concat();
+        let (events, end) = translated(&stream, usize::MAX);
+        assert_eq!(end, Ok(()));
+        assert_eq!(short(&events).len(), 3, "{events}");
+        assert!(events.contains(r#""stop_reason":"max_tokens""#));
+    }
+}
