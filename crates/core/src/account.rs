@@ -106,6 +106,11 @@ impl Classes {
         next
     }
 
+    /// The place of a class that was met.
+    pub(crate) fn find(&self, class: &Class) -> Option<ClassId> {
+        self.0.get(class).copied()
+    }
+
     /// What each is called; those that were too many have no name.
     pub(crate) fn names(&self) -> BTreeMap<ClassId, &Class> {
         self.0.iter().map(|(class, id)| (*id, class)).collect()

@@ -96,6 +96,16 @@ impl Spread {
         }
     }
 
+    /// How many values there are, of late.
+    pub(crate) fn count(&self) -> u64 {
+        u64::from(self.weight / WEIGHT)
+    }
+
+    /// Their mean; none while there are too few.
+    pub(crate) fn mean(&self) -> Option<u64> {
+        (self.weight >= ENOUGH).then(|| self.sum / u64::from(self.weight.max(1)))
+    }
+
     /// The quantile, so much or less, most often; and at least the mean. None while too little is known.
     pub(crate) const fn estimate(&self) -> Option<u64> {
         self.known
@@ -156,6 +166,14 @@ const OF_DENSITY: u32 = 0;
 const OF_PACE: u32 = 1;
 const OF_TEXT: u32 = 2;
 const OF_SPAN: u32 = 3;
+const OF_SCALE: u32 = 4;
+
+/// How many tokens there are to so many that were measured.
+const MEASURED: u64 = 1 << 12;
+
+/// So many prompts are measured of each class, and from then on one of so many.
+const MANY_MEASURED: u64 = 64;
+const FEW_MEASURED: u64 = 16;
 const OF_OUTPUT: u32 = 16;
 
 /// What is known of the calls of one class of models.
@@ -169,6 +187,10 @@ pub(crate) struct Estimates {
     pace: Spread,
     /// For how many milliseconds a call is under way.
     span: Spread,
+    /// How many tokens prompts have, to [`MEASURED`] that were measured.
+    scale: Spread,
+    /// Prompts, since the last that was measured or since all that were.
+    unmeasured: u64,
     /// How long their texts are.
     text: Text,
     /// Prompts of these models are cached.
@@ -180,8 +202,8 @@ pub(crate) struct Estimates {
 impl Default for Estimates {
     fn default() -> Self {
         let (output, caches, seen) = Default::default();
-        let [density, pace, span] = [80, 95, 50].map(Spread::new);
-        Self { density, output, pace, span, text: Text::SEED, caches, seen }
+        let [density, pace, span, scale] = [80, 95, 50, 50].map(Spread::new);
+        Self { density, output, pace, span, scale, unmeasured: 0, text: Text::SEED, caches, seen }
     }
 }
 
@@ -217,10 +239,13 @@ impl Estimates {
     pub(crate) fn remember(&self, class: Class) -> EstimateMemory {
         let of = |kind: usize| OF_OUTPUT + u32::try_from(kind).unwrap_or_default();
         let output = self.output.iter().map(|(kind, spread)| spread.remember(of(*kind)));
-        let [density, pace, span] =
-            [(&self.density, OF_DENSITY), (&self.pace, OF_PACE), (&self.span, OF_SPAN)]
-                .map(|(it, of)| it.remember(of));
-        let others = [density, pace, span, remember_text(self.text)];
+        let spreads = [
+            (&self.density, OF_DENSITY),
+            (&self.pace, OF_PACE),
+            (&self.span, OF_SPAN),
+            (&self.scale, OF_SCALE),
+        ];
+        let others = spreads.map(|(it, of)| it.remember(of)).into_iter().chain([remember_text(self.text)]);
         let spreads = others.into_iter().chain(output).collect();
         EstimateMemory { class, seen: self.seen, caches: self.caches, spreads }
     }
@@ -233,6 +258,7 @@ impl Estimates {
                 OF_DENSITY => known.density.recall(spread),
                 OF_PACE => known.pace.recall(spread),
                 OF_SPAN => known.span.recall(spread),
+                OF_SCALE => known.scale.recall(spread),
                 OF_TEXT => known.text = recall_text(spread).unwrap_or(Text::SEED),
                 of => {
                     let kind = of.checked_sub(OF_OUTPUT).and_then(|kind| usize::try_from(kind).ok());
@@ -252,6 +278,16 @@ impl Estimates {
             .map_or_else(|| unknown_tokens(bytes), |density| bytes.saturating_mul(density) / BYTES)
     }
 
+    /// Is a prompt to be measured, so that it comes out how many tokens these models count where so many are measured?
+    pub(crate) fn wants_measure(&self) -> bool {
+        self.scale.count() < MANY_MEASURED || self.unmeasured >= FEW_MEASURED
+    }
+
+    /// How many tokens they count, most likely, where so many are measured. At least one.
+    pub(crate) fn reckon(&self, measured: u64) -> u64 {
+        self.scale.mean().map_or(measured, |scale| measured.saturating_mul(scale) / MEASURED).max(1)
+    }
+
     /// Was any prompt cached, or read from a cache?
     pub(crate) const fn caches(&self) -> bool {
         self.caches
@@ -264,6 +300,13 @@ impl Estimates {
         let tokens = usage.uncached_input().saturating_add(usage.cache_read);
         if size.bytes > 0 && tokens > 0 {
             self.density.note(tokens.saturating_mul(BYTES) / size.bytes);
+        }
+        match size.measured {
+            Some(measured) if measured > 0 && tokens > 0 => {
+                self.scale.note(tokens.saturating_mul(MEASURED) / measured);
+                self.unmeasured = 0;
+            }
+            _ => self.unmeasured = self.unmeasured.saturating_add(1),
         }
     }
 
@@ -385,6 +428,30 @@ mod tests {
             let size = Size { bytes, max_tokens, background, ..Size::default() };
             assert_eq!(kinds(&size), expect, "{size:?}");
             assert!(expect.iter().all(|kind| *kind < N_KINDS));
+        }
+    }
+
+    #[test]
+    fn how_many_tokens_are_counted_where_so_many_are_measured_is_learned_and_remembered() {
+        let mut known = Estimates::default();
+        let size = |measured| Size { bytes: 9_000, measured, ..Size::default() };
+        let usage = |input| Usage { input, ..Usage::ZERO };
+        assert_eq!((known.reckon(1_000), known.reckon(0)), (1_000, 1), "as many, and never none");
+        for measured in 1_000..1_020 {
+            assert!(known.wants_measure());
+            known.note_prompt(&size(Some(measured)), &usage(measured * 3 / 2), Time::EPOCH);
+        }
+        assert!((1_490..=1_510).contains(&known.reckon(1_000)), "{}", known.reckon(1_000));
+        let recalled = Estimates::recall(&known.remember(Class::of("m")));
+        assert_eq!(recalled.reckon(1_000), known.reckon(1_000));
+        // When it is well known, one of sixteen is enough.
+        for _ in 0..64 {
+            known.note_prompt(&size(Some(1_000)), &usage(1_500), Time::EPOCH);
+        }
+        assert!(!known.wants_measure());
+        for nth in 1..=16 {
+            known.note_prompt(&size(None), &usage(1_500), Time::EPOCH);
+            assert_eq!(known.wants_measure(), nth >= 16, "{nth}");
         }
     }
 

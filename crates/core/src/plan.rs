@@ -58,6 +58,8 @@ pub struct Size {
     pub streams: bool,
     /// Nobody looks on: it is of a subagent.
     pub background: bool,
+    /// About how many tokens its prompt has, where that was measured.
+    pub measured: Option<u64>,
     /// Whose it is.
     pub client: ClientId,
     /// What it will take, if that is known: a call that was recorded is played again.

@@ -239,6 +239,21 @@ impl State {
         class.and_then(|class| self.estimates.get(&class)).map_or(Text::SEED, Estimates::text)
     }
 
+    /// Is a prompt for those models to be measured? See [`reckon`](Self::reckon).
+    pub fn wants_measure(&self, class: &Class) -> bool {
+        self.known(class).is_none_or(Estimates::wants_measure)
+    }
+
+    /// How many tokens those models count, most likely, where so many are measured: as many, until answers have shown by how
+    /// much they differ. At least one.
+    pub fn reckon(&self, class: &Class, measured: u64) -> u64 {
+        self.known(class).map_or(measured.max(1), |known| known.reckon(measured))
+    }
+
+    fn known(&self, class: &Class) -> Option<&Estimates> {
+        self.estimates.get(&self.classes.find(class)?)
+    }
+
     /// Its answer has been streamed, and its tokens have been counted.
     pub fn note_text(&mut self, lease: &Lease, text: Text) {
         if let Some(book) = &lease.book {

@@ -7,18 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use http::uri::{self, Authority, PathAndQuery};
-use relay_core::{Class, ClientId, Conversation, Need, Prefix, Size, Subject, Whose};
+use relay_core::{Class, ClientId, Conversation, Need, Prefix, ProviderId, Size, Subject, Whose};
 use relay_headers::{Headers, Request};
 use relay_providers::{Ask, Credential, Offer, Upstream as Prepared};
 use relay_transport::RequestBody;
 use relay_wire::call::Call;
+use relay_wire::measure::measure;
 
 use crate::admit::Client;
 use crate::body::{self, Arriving, Fate, Fault, Limited};
 use crate::decode::{self, Coded, Copied};
 use crate::live::Live;
 use crate::reject::Reject;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Upstream};
 use crate::surface::Surface;
 
 /// The header by which Claude Code names a subagent: nobody looks on while it works.
@@ -212,6 +213,7 @@ impl Asked {
         let pinned =
             pinned.or_else(|| offer.filter(|_| self.is_list()).and_then(|offer| snapshot.first_key(offer)));
         let conversation = self.conversation(&class);
+        let size = self.size().map(|size| Size { measured: self.measured(snapshot, live, &class), ..size });
         Need {
             class,
             model,
@@ -219,7 +221,7 @@ impl Asked {
             pinned,
             subject,
             credential: whose,
-            size: self.size(),
+            size,
             conversation,
             prefix: self
                 .call()
@@ -254,6 +256,33 @@ impl Asked {
         Some(Conversation::of(&[client, session, agent.unwrap_or_default(), class.as_str().as_bytes()]))
     }
 
+    /// About how many tokens it has, if somebody may be asked who does not count them, and not too much was measured already.
+    fn measured(&self, snapshot: &Snapshot, live: &Live, class: &Class) -> Option<u64> {
+        let counts = |upstream: &Upstream| upstream.adapter.facts().offers(Offer::CountTokens);
+        if snapshot.providers.iter().all(counts) || !live.wants_measure(class) {
+            return None;
+        }
+        measure(self.text()?)
+    }
+
+    /// How many tokens it has, most likely, if that is what it asks and nobody who may answer counts them.
+    pub(crate) fn estimated(&self, snapshot: &Snapshot, live: &Live) -> Option<u64> {
+        let call = self.call().filter(|_| self.purpose == Purpose::CountTokens)?;
+        let model = call.model.as_deref().unwrap_or_default();
+        let mut among = snapshot.able(None, self.client.own.as_ref());
+        if let Some(owner) = snapshot.fleet.ownership.owner(model).filter(|owner| among.contains(owner)) {
+            among = vec![owner];
+        }
+        let counts = |id: &ProviderId| {
+            snapshot.upstream(*id).is_some_and(|upstream| upstream.adapter.facts().offers(Offer::CountTokens))
+        };
+        if among.is_empty() || among.iter().any(counts) {
+            return None;
+        }
+        let class = snapshot.class(model, false, &among);
+        Some(live.reckon(&class, measure(self.text()?)?))
+    }
+
     /// How large it is, if it counts against the limits of its models.
     pub(crate) fn size(&self) -> Option<Size> {
         let call = self.call().filter(|_| self.purpose == Purpose::Messages)?;
@@ -262,6 +291,7 @@ impl Asked {
             max_tokens: call.max_tokens,
             streams: call.stream,
             background: self.headers.has(AGENT),
+            measured: None,
             client: ClientId::of(&self.client.name),
             foretold: None,
         })

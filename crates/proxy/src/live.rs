@@ -197,6 +197,16 @@ impl Live {
         self.lock().state.owner(name)
     }
 
+    /// Is a prompt for such models to be measured?
+    pub(crate) fn wants_measure(&self, class: &Class) -> bool {
+        self.lock().state.wants_measure(class)
+    }
+
+    /// How many tokens such models count, most likely, where so many are measured.
+    pub(crate) fn reckon(&self, class: &Class, measured: u64) -> u64 {
+        self.lock().state.reckon(class, measured)
+    }
+
     /// How many keys a provider has for calls of that class; of a large pool, a moment ago.
     pub(crate) fn count(&self, provider: ProviderId, class: &Class) -> Count {
         let now = self.now();

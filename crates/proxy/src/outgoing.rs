@@ -134,6 +134,13 @@ pub(crate) fn page(body: Bytes, exchange: &Arc<Exchange>) -> Response<Outgoing> 
     response
 }
 
+/// How many tokens a request has, most likely. Whoever wants to know whether anybody has counted can see it.
+pub(crate) fn estimate(tokens: u64, exchange: &Arc<Exchange>) -> Response<Outgoing> {
+    let mut response = page(format!("{{\"input_tokens\":{tokens}}}").into(), exchange);
+    response.headers.add("x-cc-relay-estimated", Value::fixed("true"));
+    response
+}
+
 /// A provider's answer, header for header.
 pub(crate) fn reply(journey: &Journey, slot: Slot, committed: Committed) -> Response<Outgoing> {
     let Journey { relay, exchange, .. } = journey;

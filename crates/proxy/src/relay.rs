@@ -116,6 +116,11 @@ async fn serve(
         exchange.note_recorded(recorder, &asked);
     }
 
+    // Where nobody counts tokens, they are estimated.
+    if let Some(tokens) = asked.estimated(&snapshot, &relay.live) {
+        return Ok(outgoing::estimate(tokens, exchange));
+    }
+
     // Who may answer? A key that is not there yet may just be on its way.
     let (snapshot, plan) = match plan(relay, &snapshot, &asked) {
         Err(Reject::NoKeyYet { .. }) if relay.refusals.look_again().await => {

@@ -18,6 +18,7 @@ pub mod edit;
 pub mod eventstream;
 pub mod sse;
 
+pub mod measure;
 pub mod moment;
 pub mod quota;
 pub mod rate_limits;

@@ -89,6 +89,7 @@ impl World<'_> {
             subject: Subject::Model,
             credential: Whose::Pool,
             size: Some(Size {
+                measured: None,
                 bytes: asked.bytes,
                 max_tokens: asked.max_tokens,
                 streams: asked.pace.is_some(),

@@ -5,6 +5,7 @@ mod accounting;
 mod announced;
 mod bedrock;
 mod client_leaves;
+mod counting;
 mod cut_stream;
 mod drain;
 mod failover;
