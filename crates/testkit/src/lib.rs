@@ -18,6 +18,7 @@
 //! Pipes and not sockets, because Tokio's paused clock jumps ahead whenever the runtime has nothing to
 //! do, also while an answer is on its way from outside of it.
 
+pub mod bedrock;
 pub mod client;
 pub mod kept;
 pub mod log;

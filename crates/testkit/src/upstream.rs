@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// What an upstream does about one request.
@@ -108,8 +110,16 @@ impl Upstream {
         }
     }
 
+    /// Serves all connections that come to a socket, for real clients.
+    pub async fn listen(self: Arc<Self>, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        while let Ok((io, _)) = listener.accept().await {
+            connections.spawn(Arc::clone(&self).serve(io));
+        }
+    }
+
     /// Serves one connection until it ends.
-    pub(crate) async fn serve(self: Arc<Self>, mut io: DuplexStream) {
+    pub(crate) async fn serve(self: Arc<Self>, mut io: impl Io) {
         self.lock().connections += 1;
         let mut buffer = Vec::new();
         while let Some(seen) = read_request(&mut io, &mut buffer).await {
@@ -133,7 +143,7 @@ impl Upstream {
         }
     }
 
-    async fn perform(&self, io: &mut DuplexStream, reply: &Reply) -> Performed {
+    async fn perform(&self, io: &mut impl Io, reply: &Reply) -> Performed {
         for step in &reply.0 {
             let (mut read, mut write) = tokio::io::split(&mut *io);
             let mut byte = [0];
@@ -173,6 +183,11 @@ impl Upstream {
     }
 }
 
+/// A pipe, or a socket.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
 enum Performed {
     Whole,
     /// By the script.
@@ -182,7 +197,7 @@ enum Performed {
 }
 
 /// The next request; none when the connection has ended.
-async fn read_request(io: &mut DuplexStream, buffer: &mut Vec<u8>) -> Option<Seen> {
+async fn read_request(io: &mut impl Io, buffer: &mut Vec<u8>) -> Option<Seen> {
     let end = loop {
         if let Some(at) = find(buffer, b"\r\n\r\n") {
             break at + 4;
@@ -210,7 +225,7 @@ async fn read_request(io: &mut DuplexStream, buffer: &mut Vec<u8>) -> Option<See
     Some(Seen { line, headers, body: body.into(), at: Instant::now() })
 }
 
-async fn read_chunks(io: &mut DuplexStream, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+async fn read_chunks(io: &mut impl Io, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let end = loop {
@@ -231,7 +246,7 @@ async fn read_chunks(io: &mut DuplexStream, buffer: &mut Vec<u8>) -> Option<Vec<
     }
 }
 
-async fn fill(io: &mut DuplexStream, buffer: &mut Vec<u8>) -> Option<()> {
+async fn fill(io: &mut impl Io, buffer: &mut Vec<u8>) -> Option<()> {
     let count = io.read_buf(buffer).await.ok()?;
     (count > 0).then_some(())
 }

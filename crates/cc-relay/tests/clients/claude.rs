@@ -35,21 +35,26 @@ pub(crate) struct Heard {
 impl Claude {
     /// A session that shows its credential as `x-api-key`.
     pub(crate) fn on(stage: &Stage) -> Self {
-        Self::bare(stage).env("ANTHROPIC_API_KEY", stage.credential())
+        Self::at(&stage.url(), stage.credential())
+    }
+
+    /// The same elsewhere.
+    pub(crate) fn at(url: &str, credential: &str) -> Self {
+        Self::bare(url).env("ANTHROPIC_API_KEY", credential)
     }
 
     /// A session that shows it as a bearer.
     pub(crate) fn with_bearer(stage: &Stage) -> Self {
-        Self::bare(stage).env("ANTHROPIC_AUTH_TOKEN", stage.credential())
+        Self::bare(&stage.url()).env("ANTHROPIC_AUTH_TOKEN", stage.credential())
     }
 
-    fn bare(stage: &Stage) -> Self {
+    fn bare(url: &str) -> Self {
         let home = tempfile::tempdir().expect("a folder can be made");
         let mut command = scrubbed(told("RELAY_CLAUDE"), home.path());
         let (permission, sandbox) = UNASKED;
         command.envs(QUIET).env(sandbox, "1");
         command.env("CLAUDE_CONFIG_DIR", home.path().join("claude"));
-        command.env("ANTHROPIC_BASE_URL", stage.url());
+        command.env("ANTHROPIC_BASE_URL", url);
         command.arg(permission);
         Self { command, home }
     }

@@ -27,6 +27,8 @@ mod claude;
 mod sdk;
 
 #[cfg(test)]
+mod adapters;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod failures;
