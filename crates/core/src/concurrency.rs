@@ -55,6 +55,8 @@ struct Found {
     calm: Duration,
     /// More was dared since the last refusal.
     is_dared: bool,
+    /// One was served since.
+    is_proven: bool,
 }
 
 impl Default for Concurrency {
@@ -152,9 +154,14 @@ impl Concurrency {
         Some((in_use, nanos(known.turn(most))))
     }
 
-    /// One was refused, for so many as are open now were under way already. False if none was: then that is not why.
+    /// One was refused, for so many as are open now were under way already. False if none was: then that is not why, nor
+    /// was it of those that were refused with it.
     pub(crate) fn refuse(&mut self, now: Time) -> bool {
         if self.open == 0 {
+            let found = self.known.as_ref().and_then(|known| known.found);
+            if found.is_some_and(|found| !found.is_proven) {
+                self.forget();
+            }
             return false;
         }
         let most = self.most.min(self.open);
@@ -164,14 +171,18 @@ impl Concurrency {
                 Some(Found { calm, .. }) => calm,
                 None => CALM,
             };
-            known.found = Some(Found { most, since: now, calm, is_dared: false });
+            known.found = Some(Found { most, since: now, calm, is_dared: false, is_proven: false });
         });
         true
     }
 
     /// One was served. True if more is dared from now on.
     pub(crate) fn calm(&mut self, now: Time) -> bool {
-        let found = self.known.as_ref().and_then(|known| known.found);
+        let found = self.known.as_mut().and_then(|known| known.found.as_mut());
+        let found = found.map(|found| {
+            found.is_proven = true;
+            *found
+        });
         let due = found.filter(|found| self.open >= found.most && now.since(found.since) >= found.calm);
         let Some(Found { most, calm, is_dared, .. }) = due else { return false };
         let most = most.saturating_add((most / 8).max(1));
@@ -179,7 +190,8 @@ impl Concurrency {
         let calm = if is_dared { (calm / 2).max(CALM) } else { calm };
         self.know(|known| {
             let is_as_told = known.told.is_some_and(|told| most >= told);
-            known.found = Some(Found { most, since: now, calm, is_dared: true }).filter(|_| !is_as_told);
+            let found = Found { most, since: now, calm, is_dared: true, is_proven: true };
+            known.found = Some(found).filter(|_| !is_as_told);
         });
         true
     }
@@ -187,7 +199,7 @@ impl Concurrency {
     /// That was found before a restart.
     pub(crate) fn recall(&mut self, most: u32, now: Time) {
         if most > 0 && self.found().is_none_or(|known| known > most) {
-            let found = Found { most, since: now, calm: CALM, is_dared: false };
+            let found = Found { most, since: now, calm: CALM, is_dared: false, is_proven: true };
             self.know(|known| known.found = Some(found));
         }
     }
@@ -289,12 +301,28 @@ mod tests {
             assert!(calls.refuse(T));
             assert_eq!(calls.most(), Some(left));
         }
+        assert!(!calls.calm(T), "one was served");
         calls.end(3);
         assert!(!calls.refuse(T), "none was open: that cannot be why");
         assert_eq!(calls.most(), Some(3));
         calls.begin(9, T);
         assert!(calls.refuse(T));
         assert_eq!(calls.most(), Some(3), "more are open than may be, for some began before");
+    }
+
+    /// Of twelve that were all refused the last but one had shown that there is room for one.
+    #[test]
+    fn where_all_are_refused_none_was_refused_for_the_sake_of_another() {
+        let mut calls = Concurrency::default();
+        calls.begin(12, T);
+        for left in (1..12).rev() {
+            calls.end(1);
+            assert!(calls.refuse(T));
+            assert_eq!(calls.most(), Some(left));
+        }
+        calls.end(1);
+        assert!(!calls.refuse(T));
+        assert_eq!((calls.most(), calls.found()), (None, None));
     }
 
     #[test]
