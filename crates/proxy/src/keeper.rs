@@ -142,11 +142,37 @@ impl Keeper {
         }
     }
 
+    /// Whoever removes a file of a relay that runs wants it to begin anew, and not that nothing is written any more.
+    async fn make_anew(&self, gone: Box<Ledger>, kept: &mut Kept) {
+        tracing::warn!(file = %self.path.display(), "the file of what is learned was removed: it is made anew");
+        let path = self.path.clone();
+        let opened = spawn_blocking(move || {
+            drop(gone);
+            Ledger::open(&path)
+        });
+        match opened.await {
+            Ok(Ok(ledger)) => {
+                // In the new one nothing is written yet.
+                (kept.file, kept.mark) = (File::Open(Box::new(ledger)), Mark::default());
+            }
+            Ok(Err(error)) => {
+                let (text, hint) = (relay_telemetry::chain(&error), hint(&error));
+                tracing::warn!(error = %text, hint, "what is learned is not written");
+            }
+            // It panicked, and has said so.
+            Err(_) => {}
+        }
+    }
+
     async fn write_to(&self, mut ledger: Box<Ledger>, kept: &mut Kept) {
         let (memory, mark) = self.live.remember(kept.mark);
-        let written = spawn_blocking(move || (ledger.write(&memory).map(drop), ledger)).await;
+        let written = spawn_blocking(move || {
+            let is_there = ledger.path().try_exists().unwrap_or(true);
+            (if is_there { Some(ledger.write(&memory).map(drop)) } else { None }, ledger)
+        });
         // Whoever panics has said so, and is not tried again.
-        let Ok((written, ledger)) = written else { return };
+        let Ok((written, ledger)) = written.await else { return };
+        let Some(written) = written else { return self.make_anew(ledger, kept).await };
         kept.file = File::Open(ledger);
         match written {
             Ok(()) => {

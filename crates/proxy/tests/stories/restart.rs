@@ -160,6 +160,25 @@ async fn whoever_is_killed_forgets_what_he_learned_in_the_last_ten_seconds() {
 }
 
 /// `cc-relay reset`, and a crash within ten seconds: the key rested again.
+/// A file that was removed while the relay ran was never there again.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_removed_while_the_relay_runs_is_made_anew_with_all_that_is_known() {
+    let (log, (_folder, file)) = (Log::listen(), place());
+    let script = [replies::spent("120")].into_iter().chain(hellos(1));
+    let first = relay(&file, Duration::ZERO, 2, script).start().await;
+    assert_eq!(first.ask_whole("hi").await.status, 200);
+    tokio::time::sleep(11 * SECOND).await;
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", file.display()));
+    }
+    assert!(!file.exists());
+    tokio::time::sleep(11 * SECOND).await;
+    end(first).await;
+    assert_eq!(log.count("it is made anew"), 1);
+    let second = relay(&file, 30 * SECOND, 2, hellos(1)).start().await;
+    assert_eq!(rests(&second), Some(BEGIN + 120 * SECOND));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_an_operator_forgave_is_forgiven_also_if_the_relay_is_killed_a_moment_later() {
     let (_folder, file) = place();
