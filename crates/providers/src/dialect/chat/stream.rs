@@ -60,6 +60,8 @@ struct Pending {
     name: Vec<u8>,
     /// Pieces that came while another block was open, as they are written.
     held: Vec<Vec<u8>>,
+    /// What it is called with, as far as that has been passed on; as it is written, without quotes.
+    said: Vec<u8>,
     is_over: bool,
 }
 
@@ -171,6 +173,13 @@ impl Stream {
         if !piece.is_empty() {
             self.calls[place].held.push(piece);
         }
+        if let Open::Call(open) = self.open
+            && open != place
+            && self.calls[open].is_whole()
+        {
+            // The next has begun, and nothing is missing of this one.
+            self.shut(out);
+        }
         self.go_on(out);
     }
 
@@ -185,6 +194,7 @@ impl Stream {
             self.open(Open::Call(next), out);
         }
         for piece in std::mem::take(&mut self.calls[next].held) {
+            self.calls[next].said.extend_from_slice(piece.get(1..piece.len() - 1).unwrap_or_default());
             self.piece(b"input_json_delta\",\"partial_json\":", &piece, out);
         }
     }
@@ -290,6 +300,15 @@ impl Translator for Stream {
     }
 }
 
+impl Pending {
+    /// Is what it is called with an object already?
+    fn is_whole(&self) -> bool {
+        let text = [b"\"", self.said.as_slice(), b"\""].concat();
+        let said = Value::read(&text).ok().and_then(|text| Some(text.as_str()?.into_owned()));
+        said.is_some_and(|said| Value::read(said.as_bytes()).is_ok_and(|said| said.kind() == Kind::Object))
+    }
+}
+
 /// What kind of error that is at Anthropic.
 fn kind_of(said: &refusal::Refusal) -> ErrorKind {
     let words = [said.kind.as_deref(), said.code.as_deref()];
@@ -307,6 +326,11 @@ fn kind_of(said: &refusal::Refusal) -> ErrorKind {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use proptest::strategy::Union;
+
     use super::*;
 
     /// What comes out of a stream that comes in pieces of so many bytes.
@@ -471,6 +495,27 @@ mod tests {
         );
     }
 
+    /// A second call was held back until the answer had ended.
+    #[test]
+    fn a_call_goes_out_as_it_comes_once_the_one_before_it_is_whole() {
+        let stream = [
+            call(0, r#""id":"a","function":{"name":"A","arguments":"{\"x\":"}"#),
+            call(0, r#""function":{"arguments":"\"}\"}"}"#),
+            call(1, r#""id":"b","function":{"name":"B","arguments":"{"}"#),
+        ];
+        let mut translator = Stream::new(1);
+        let events = stream.map(|event| translator.push(event.as_bytes()).unwrap());
+        let last = String::from_utf8(events[2].to_vec()).unwrap();
+        assert_eq!(
+            short(&last),
+            [
+                "0 ends",
+                r#"1 {"type":"tool_use","id":"b","name":"B","input":{}}"#,
+                r#"1 {"type":"input_json_delta","partial_json":"{"}"#,
+            ]
+        );
+    }
+
     /// Gemini counts each call as the first; others give no index, and each call whole.
     #[test]
     fn calls_that_are_counted_badly_are_told_apart_by_their_names() {
@@ -513,5 +558,124 @@ mod tests {
         assert_eq!(end, Ok(()));
         assert_eq!(short(&events).len(), 3, "{events}");
         assert!(events.contains(r#""stop_reason":"max_tokens""#));
+    }
+
+    /// What a model may send.
+    #[derive(Clone, Debug)]
+    enum Sent {
+        Thought(String),
+        Word(String),
+        /// Of one of three calls: its name, or a piece of what it is called with.
+        Begin(u64),
+        Piece(u64, String),
+        Comment,
+    }
+
+    fn sent() -> impl Strategy<Value = Vec<Sent>> {
+        let text = || "[ -~é\n]{1,8}";
+        let one = Union::new_weighted(vec![
+            (2, text().prop_map(Sent::Thought).boxed()),
+            (3, text().prop_map(Sent::Word).boxed()),
+            (2, (0_u64..3).prop_map(Sent::Begin).boxed()),
+            (4, (0_u64..3, text()).prop_map(|(call, piece)| Sent::Piece(call, piece)).boxed()),
+            (1, Just(Sent::Comment).boxed()),
+        ]);
+        proptest::collection::vec(one, 0..24)
+    }
+
+    fn json(text: &str) -> String {
+        String::from_utf8(quoted(text)).unwrap()
+    }
+
+    fn written(sent: &Sent) -> String {
+        match sent {
+            Sent::Thought(text) => delta(&format!("\"reasoning\":{}", json(text))),
+            Sent::Word(text) => delta(&format!("\"content\":{}", json(text))),
+            Sent::Begin(index) => call(
+                *index,
+                &format!(r#""id":"call_{index}","function":{{"name":"T{index}","arguments":""}}"#),
+            ),
+            Sent::Piece(index, piece) => {
+                call(*index, &format!(r#""function":{{"arguments":{}}}"#, json(piece)))
+            }
+            Sent::Comment => ": wait\n\n".to_owned(),
+        }
+    }
+
+    /// What a client makes of events: of each kind of text all of it, and of each call what it is called with. It is as strict
+    /// as a client: one block is open at a time, in order, and each piece is of its kind.
+    fn made_of(events: &str) -> BTreeMap<String, String> {
+        let (mut made, mut open, mut next) = (BTreeMap::new(), None, 0);
+        for data in events.lines().filter_map(|line| line.strip_prefix("data: ")) {
+            let event = Value::read(data.as_bytes()).expect("it is JSON");
+            let kind = event.get("type").and_then(Value::as_str).expect("it has a type");
+            let index = || event.get("index").and_then(Value::as_u64);
+            let name = |of: &str, field: &str| Some(event.get(of)?.get(field)?.as_str()?.into_owned());
+            match &*kind {
+                "content_block_start" => {
+                    assert!(open.is_none() && index() == Some(next), "{data}");
+                    let id = name("content_block", "id").or_else(|| name("content_block", "type"));
+                    open = Some(id.clone().expect("it has a type"));
+                    made.entry(id.unwrap_or_default()).or_default();
+                }
+                "content_block_delta" => {
+                    assert_eq!(index(), Some(next), "{data}");
+                    let piece =
+                        ["thinking", "text", "partial_json"].iter().find_map(|field| name("delta", field));
+                    let block: &str = open.as_deref().expect("a block is open");
+                    let fits = match name("delta", "type").as_deref() {
+                        Some("thinking_delta") => block == "thinking",
+                        Some("text_delta") => block == "text",
+                        Some("input_json_delta") => block.starts_with("call_"),
+                        _ => false,
+                    };
+                    assert!(fits, "{data} inside {block}");
+                    made.entry(block.to_owned())
+                        .or_insert_with(String::new)
+                        .push_str(&piece.expect("it has a piece"));
+                }
+                "content_block_stop" => {
+                    assert!(open.take().is_some() && index() == Some(next), "{data}");
+                    next += 1;
+                }
+                _ => assert!(open.is_none(), "{data}"),
+            }
+        }
+        made
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order, cut anywhere, a client gets all of it, in blocks that are well formed.
+        #[test]
+        fn whatever_a_model_sends_arrives_whole_in_well_formed_blocks(sent in sent(), piece in 1_usize..90) {
+            let stream: String = sent.iter().map(written).chain([ends("stop"), USAGE.to_owned(), DONE.to_owned()]).collect();
+            let (events, end) = translated(&stream, piece);
+            prop_assert_eq!(end, Ok(()));
+            let made = made_of(&events);
+            let all = |of: &dyn Fn(&Sent) -> Option<String>| sent.iter().filter_map(of).collect::<String>();
+            let thoughts = all(&|sent| if let Sent::Thought(text) = sent { Some(text.clone()) } else { None });
+            let words = all(&|sent| if let Sent::Word(text) = sent { Some(text.clone()) } else { None });
+            prop_assert_eq!(made.get("thinking").cloned().unwrap_or_default(), thoughts);
+            prop_assert_eq!(made.get("text").cloned().unwrap_or_default(), words);
+            // Once words follow a call it is over, and what would be added to it is lost; so only calls that nothing comes
+            // between are compared.
+            let plain = sent.iter().all(|sent| matches!(sent, Sent::Begin(_) | Sent::Piece(..) | Sent::Comment));
+            for index in (0..3).filter(|_| plain) {
+                let pieces = all(&|sent| match sent { Sent::Piece(own, piece) if *own == index => Some(piece.clone()), _ => None });
+                let is_named = sent.iter().any(|sent| matches!(sent, Sent::Begin(own) if *own == index));
+                prop_assert_eq!(made.get(&format!("call_{index}")).cloned(), is_named.then_some(pieces));
+            }
+        }
+
+        #[test]
+        fn bytes_of_any_kind_are_no_trouble(bytes in proptest::collection::vec(any::<u8>(), 0..300), piece in 1_usize..50) {
+            let mut stream = Stream::new(1);
+            for chunk in bytes.chunks(piece) {
+                if stream.push(chunk).is_err() {
+                    break;
+                }
+            }
+            let _ = stream.finish();
+        }
     }
 }
