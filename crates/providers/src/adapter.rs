@@ -84,6 +84,8 @@ pub struct Facts {
     pub errs_late: bool,
     /// What it lacks of what requests may ask for, with the model of that name, and is therefore not asked.
     pub lacks: fn(&str) -> &'static [&'static Feature],
+    /// Does a model of that name refuse thoughts that nobody has signed? Claude models do.
+    pub signed_only: fn(&str) -> bool,
     /// What it counts otherwise than Anthropic does.
     pub accounting: Accounting,
     /// Does it take a beta with the model of that name? What it does not know it refuses.
@@ -105,6 +107,7 @@ impl Facts {
         offers: &[],
         errs_late: false,
         lacks: |_| features::FOREIGN,
+        signed_only: |_| false,
         accounting: Accounting { at_once: &[], reserves: None },
         takes_beta: |_, _| true,
     };

@@ -34,6 +34,7 @@ impl Adapter for Anthropic {
                 Offer::OwnCredential,
             ],
             lacks: |_| &[],
+            signed_only: |_| true,
             ..Facts::USUAL
         }
     }

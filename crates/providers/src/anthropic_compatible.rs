@@ -1,7 +1,7 @@
 //! Anything else that speaks as Anthropic does, wherever it is.
 
 use crate::adapter::{Adapter, Auth, Facts};
-use crate::features::unless_claude;
+use crate::features::{is_claude, unless_claude};
 
 pub(crate) struct AnthropicCompatible;
 
@@ -12,6 +12,7 @@ impl Adapter for AnthropicCompatible {
             auth: Auth::OPTIONAL_API_KEY,
             errs_late: true,
             lacks: unless_claude,
+            signed_only: is_claude,
             ..Facts::USUAL
         }
     }

@@ -21,6 +21,7 @@ impl Adapter for Azure {
             identity: Some(Identity::Azure),
             offers: &[Offer::CountTokens],
             lacks: |_| &[],
+            signed_only: |_| true,
             ..Facts::USUAL
         }
     }

@@ -42,6 +42,7 @@ impl Adapter for Bedrock {
             lacks: betas::lacks,
             takes_beta: betas::is_known,
             accounting: Accounting { reserves: Some(BURNDOWN), ..Facts::USUAL.accounting },
+            signed_only: |_| true,
             ..Facts::USUAL
         }
     }
@@ -56,7 +57,7 @@ impl Adapter for Bedrock {
         let mut headers = compatible::forwarded(ask.headers);
         // A compressed stream cannot be watched.
         headers.set("accept-encoding", Value::fixed("identity"));
-        let edits = edited(body, model, &headers)?;
+        let edits = edited((body, call), model, &headers)?;
         for name in [ANTHROPIC_VERSION, features::BETA, "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"] {
             headers.remove(name);
         }
@@ -106,10 +107,13 @@ fn path(target: &Target, model: &str, call: &Call) -> Result<PathAndQuery, Unsup
 }
 
 /// The model and whether it streams stand in the path; the version, and what is asked for beyond it, in the body.
-fn edited(body: &Bytes, model: &str, headers: &Headers) -> Result<Edits, Unsupported> {
+fn edited((body, call): (&Bytes, &Call), model: &str, headers: &Headers) -> Result<Edits, Unsupported> {
     let mut outline = Outline::new(body).map_err(|_| Unsupported::Body)?;
     outline.remove("model").remove("stream").set("anthropic_version", quoted(VERSION));
     features::strip_fields(&mut outline, betas::lacks(model));
+    if call.unsigned {
+        features::strip_unsigned(&mut outline);
+    }
     let asked = headers.members(features::BETA).map(|beta| String::from_utf8_lossy(beta).into_owned());
     let known: Vec<_> = asked.filter(|beta| betas::is_known(model, beta)).map(|beta| quoted(&beta)).collect();
     if !known.is_empty() {

@@ -82,8 +82,9 @@ pub(crate) fn prepare(facts: &Facts, order: &Order<'_>) -> Result<Upstream, Unsu
             let name = target.models.sent(model, facts.knows_long);
             let lacks = (facts.lacks)(&name);
             let asks = features::strip_betas(&mut headers, lacks) || features::may_ask(body, lacks);
+            let unsigned = call.unsigned && (facts.signed_only)(&name);
             let name = call.model.as_deref().filter(|asked| *asked != name).map(|_| &*name);
-            edited(body, name, if asks { lacks } else { &[] })?
+            edited(body, name, if asks { lacks } else { &[] }, unsigned)?
         }
         None => None,
     };
@@ -143,9 +144,15 @@ pub(crate) fn bearer(headers: &mut Headers, key: &Secret) -> Result<(), Unsuppor
     Ok(())
 }
 
-/// The edits that give the model the provider's name for it, if it has another, and leave out what it lacks.
-fn edited(body: &Bytes, name: Option<&str>, lacks: &[&Feature]) -> Result<Option<Edits>, Unsupported> {
-    if name.is_none() && lacks.is_empty() {
+/// The edits that give the model the provider's name for it, if it has another, and leave out what it lacks, and thoughts that
+/// it refuses.
+fn edited(
+    body: &Bytes,
+    name: Option<&str>,
+    lacks: &[&Feature],
+    unsigned: bool,
+) -> Result<Option<Edits>, Unsupported> {
+    if name.is_none() && lacks.is_empty() && !unsigned {
         return Ok(None);
     }
     // Whoever reads it otherwise than the relay must not be sent what it lacks.
@@ -155,6 +162,9 @@ fn edited(body: &Bytes, name: Option<&str>, lacks: &[&Feature]) -> Result<Option
         outline.set("model", quoted(name));
     }
     features::strip_fields(&mut outline, lacks);
+    if unsigned {
+        features::strip_unsigned(&mut outline);
+    }
     Ok(Some(outline.edits()).filter(|edits| !edits.is_empty()))
 }
 

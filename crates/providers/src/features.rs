@@ -86,8 +86,21 @@ pub const FOREIGN: &[&Feature] = &[&SAFEGUARDS];
 
 /// The same where one provider has models of several makers: nothing for Claude models, which their names tell.
 pub fn unless_claude(model: &str) -> &'static [&'static Feature] {
-    let is_claude = model.as_bytes().windows(6).any(|part| part.eq_ignore_ascii_case(b"claude"));
-    if is_claude { &[] } else { FOREIGN }
+    if is_claude(model) { &[] } else { FOREIGN }
+}
+
+/// Is it a Claude model, by its name?
+pub fn is_claude(model: &str) -> bool {
+    model.as_bytes().windows(6).any(|part| part.eq_ignore_ascii_case(b"claude"))
+}
+
+/// Takes out thoughts that nobody has signed.
+pub(crate) fn strip_unsigned(outline: &mut Outline<'_>) {
+    let left =
+        outline.value("messages").and_then(|messages| relay_wire::thoughts::without_unsigned(&messages));
+    if let Some(left) = left {
+        outline.set("messages", left);
+    }
 }
 
 /// Takes their betas out of the header. Everything else that stands there stays, letter by letter. True if there were any.

@@ -2,7 +2,7 @@
 //! <https://openrouter.ai/docs/api/api-reference/anthropic-messages/create-messages>
 
 use crate::adapter::{Adapter, Facts, Place};
-use crate::features::unless_claude;
+use crate::features::{is_claude, unless_claude};
 
 pub(crate) struct OpenRouter;
 
@@ -14,6 +14,7 @@ impl Adapter for OpenRouter {
             owner: "openrouter",
             errs_late: true,
             lacks: unless_claude,
+            signed_only: is_claude,
             ..Facts::USUAL
         }
     }

@@ -32,6 +32,7 @@ impl Adapter for Vertex {
             identity: Some(Identity::Google),
             offers: &[Offer::CountTokens],
             lacks: |_| LACKS,
+            signed_only: |_| true,
             ..Facts::USUAL
         }
     }
@@ -49,12 +50,12 @@ impl Adapter for Vertex {
         let (resource, edits) = match ask.path.path() {
             MESSAGES => {
                 let how = if call.stream { "streamRawPredict" } else { "rawPredict" };
-                (format!("{}:{how}", compatible::encoded(model, b"@")), message(body)?)
+                (format!("{}:{how}", compatible::encoded(model, b"@")), message(body, call.unsigned)?)
             }
             COUNT_TOKENS => {
                 // It refuses what is asked for beyond counting.
                 headers.remove(features::BETA);
-                ("count-tokens:rawPredict".to_owned(), count(body, model)?)
+                ("count-tokens:rawPredict".to_owned(), count(body, model, call.unsigned)?)
             }
             _ => return Err(Unsupported::Path),
         };
@@ -96,18 +97,24 @@ fn path(target: &Target, resource: &str) -> Result<PathAndQuery, Unsupported> {
 
 /// The version stands in the body. With the messages before the tools and the system prompt, caches are missed at random;
 /// behind all else they are hit (measured, see the protocol notes).
-fn message(body: &Bytes) -> Result<Edits, Unsupported> {
+fn message(body: &Bytes, unsigned: bool) -> Result<Edits, Unsupported> {
     let mut outline = Outline::new(body).map_err(|_| Unsupported::Body)?;
     outline.remove("model").set("anthropic_version", quoted(VERSION));
     features::strip_fields(&mut outline, LACKS);
+    if unsigned {
+        features::strip_unsigned(&mut outline);
+    }
     Ok(outline.move_last("messages").edits())
 }
 
 /// Whoever counts is no model, so the model stands in the body.
-fn count(body: &Bytes, model: &str) -> Result<Edits, Unsupported> {
+fn count(body: &Bytes, model: &str, unsigned: bool) -> Result<Edits, Unsupported> {
     let mut outline = Outline::new(body).map_err(|_| Unsupported::Body)?;
     outline.set("model", quoted(model)).set("anthropic_version", quoted(VERSION));
     features::strip_fields(&mut outline, LACKS);
+    if unsigned {
+        features::strip_unsigned(&mut outline);
+    }
     features::strip_fields(&mut outline, BESIDE_COUNTING);
     Ok(outline.edits())
 }
@@ -144,12 +151,12 @@ mod tests {
         let body = Bytes::from_static(
             br#"{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[],"system":"s","stream":true}"#,
         );
-        let sent = message(&body).unwrap().apply().to_bytes();
+        let sent = message(&body, false).unwrap().apply().to_bytes();
         assert_eq!(
             std::str::from_utf8(&sent).unwrap(),
             r#"{"tools":[],"system":"s","stream":true,"anthropic_version":"vertex-2023-10-16","messages":[{"role":"user","content":"hi"}]}"#
         );
-        let counted = count(&body, "claude-sonnet-4-5@20250929").unwrap().apply().to_bytes();
+        let counted = count(&body, "claude-sonnet-4-5@20250929", false).unwrap().apply().to_bytes();
         assert!(counted.starts_with(br#"{"model":"claude-sonnet-4-5@20250929","messages""#));
     }
 }

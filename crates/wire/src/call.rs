@@ -19,6 +19,7 @@ pub const MAX_FILE_ID: usize = 256;
 /// A field that is missing, or is not of the type it should be, reads as absent: what to make of it
 /// is for the provider to say. Of a field that stands twice the last counts, as in most parsers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of a request, and none rules another out")]
 pub struct Call {
     /// `model`, with escapes resolved.
     pub model: Option<String>,
@@ -35,6 +36,8 @@ pub struct Call {
     pub session: Option<String>,
     /// `thinking` is there, and its type is not `disabled`.
     pub thinking: bool,
+    /// It may have thoughts that nobody has signed.
+    pub unsigned: bool,
     /// Every distinct `file_id` in the body, in order of appearance.
     pub files: Vec<String>,
     /// `container`, or its `id`.
@@ -55,6 +58,9 @@ struct Keys<'a> {
     looked_at: usize,
     files: Vec<String>,
     caches: bool,
+    /// Values that are `thinking`, as the type of a thought is, and signatures that are not empty.
+    thoughts: usize,
+    signed: usize,
 }
 
 impl Call {
@@ -87,6 +93,7 @@ impl Call {
                 _ => {}
             }
         }
+        call.unsigned = keys.thoughts > keys.signed;
         call.files = keys.files;
         if keys.caches && !(tools.is_empty() && system.is_empty()) {
             call.prefix = Some(sample(sample(0, &body[tools]), &body[system]));
@@ -98,6 +105,12 @@ impl Call {
     pub fn opaque(len: usize) -> Self {
         Self { len, ..Self::default() }
     }
+}
+
+/// Is what ends there a key?
+fn is_key(body: &[u8], end: usize) -> bool {
+    let rest = body.get(end..).unwrap_or_default();
+    rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
 /// The session inside `metadata.user_id`: Claude Code 2.1 writes a JSON text with `session_id`
@@ -142,7 +155,7 @@ fn sample(seed: u64, text: &[u8]) -> u64 {
 
 impl<'a> Keys<'a> {
     fn of(body: &'a [u8]) -> Self {
-        Self { body, looked_at: 0, files: Vec::new(), caches: false }
+        Self { body, looked_at: 0, files: Vec::new(), caches: false, thoughts: 0, signed: 0 }
     }
 
     /// Sees the string at that place. It is a key if it is called one and a colon follows. One that is itself
@@ -151,11 +164,19 @@ impl<'a> Keys<'a> {
     fn see(&mut self, string: Range<usize>) {
         const FILE: &[u8] = b"\"file_id\"";
         const CACHE: &[u8] = b"\"cache_control\"";
-        if string.len() == FILE.len() && self.body[string.clone()] == *FILE {
-            self.look_behind(string.end);
-        } else if string.len() == CACHE.len() && self.body[string] == *CACHE {
+        const THOUGHT: &[u8] = b"\"thinking\"";
+        const SIGNATURE: &[u8] = b"\"signature\"";
+        let text = &self.body[string.clone()];
+        match string.len() {
+            9 if text == FILE => self.look_behind(string.end),
             // As a value it is so rare that it does no harm to take it for a key.
-            self.caches = true;
+            15 if text == CACHE => self.caches = true,
+            10 if text == THOUGHT => self.thoughts += usize::from(!is_key(self.body, string.end)),
+            11 if text == SIGNATURE => {
+                let signed = scan::string_after_colon(self.body, string.end);
+                self.signed += usize::from(signed.is_some_and(|it| it.span().len() > 2));
+            }
+            _ => {}
         }
     }
 
@@ -198,12 +219,36 @@ mod tests {
             fast: true,
             session: Some("5f1c".to_owned()),
             thinking: true,
+            unsigned: false,
             files: Vec::new(),
             container: None,
             prefix: None,
             len: body.len(),
         };
         assert_eq!(call, expect);
+    }
+
+    #[test]
+    fn thoughts_that_nobody_has_signed_are_noticed() {
+        let with = |blocks: &str| {
+            let body = format!(
+                r#"{{"thinking":{{"type":"adaptive"}},"messages":[{{"role":"assistant","content":[{blocks}]}}]}}"#
+            );
+            read(&body).unsigned
+        };
+        for (blocks, expect) in [
+            ("", false),
+            (r#"{"type":"thinking","thinking":"t","signature":"Eq"}"#, false),
+            (r#"{"type":"thinking","thinking":"t","signature":""}"#, true),
+            (r#"{"type" : "thinking", "thinking" : "t"}"#, true),
+            (
+                r#"{"type":"thinking","thinking":"t","signature" : "Eq"},{"type":"thinking","thinking":"","signature": ""}"#,
+                true,
+            ),
+            (r#"{"type":"text","text":"\"type\":\"thinking\""}"#, false),
+        ] {
+            assert_eq!(with(blocks), expect, "{blocks}");
+        }
     }
 
     #[test]

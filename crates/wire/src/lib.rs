@@ -23,6 +23,7 @@ pub mod moment;
 pub mod quota;
 pub mod rate_limits;
 pub mod refusal;
+pub mod thoughts;
 pub mod usage;
 
 pub use crate::call::Call;

@@ -143,6 +143,29 @@ fn safeguards_go_to_claude_models_only() {
     }
 }
 
+/// What others thought, or what came from a provider whose thoughts nobody signs, Claude models refuse; signed thoughts and
+/// sealed ones go on as they are, with what they belong to.
+#[test]
+fn unsigned_thoughts_go_to_nobody_who_refuses_them_and_signed_ones_stay() {
+    let body = br#"{"model":"claude-opus-5-5","max_tokens":9,"messages":[{"role":"user","content":"q"},{"role":"assistant","content":[{"type":"thinking","thinking":"foreign","signature":""},{"type":"tool_use","id":"t","name":"N","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"r"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"own","signature":"EqQB"},{"type":"redacted_thinking","data":"EmwK"},{"type":"text","text":"x"}]},{"role":"user","content":"and?"}]}"#;
+    let asked = Asked::new("moved", Bytes::from_static(body));
+    for kind in Kind::all().filter(|kind| !kind.facts().translated) {
+        for model in ["claude-opus-5-5", "other"] {
+            let sent = asked.sent_to(kind, &[("claude-opus-5-5", model)]).expect("it is carried");
+            let text = sent.edits.map_or(asked.body.clone(), |edits| edits.apply().to_bytes());
+            let fields = Value::read(&text).expect("it is an object");
+            let messages = fields.get("messages").expect("it has messages").text();
+            let goes = !(kind.facts().signed_only)(model);
+            let left = String::from_utf8_lossy(messages);
+            assert_eq!(left.contains("foreign"), goes, "{model} of {}", kind.as_str());
+            let foreign = r#"{"type":"thinking","thinking":"foreign","signature":""},"#;
+            let all = String::from_utf8_lossy(body);
+            let expect = if goes { all.into_owned() } else { all.replace(foreign, "") };
+            assert!(expect.contains(&*left), "{model} of {}: nothing else is changed: {left}", kind.as_str());
+        }
+    }
+}
+
 #[test]
 fn what_is_refused_for_want_of_capacity_is_never_the_providers_fault() {
     let now = Time::from_epoch(Duration::from_secs(1_000));

@@ -184,3 +184,21 @@ async fn a_prompt_that_cannot_be_read_is_refused_and_not_passed_on() {
     let answer = relay.send(post("/v1/messages", Bytes::from_static(b"{\"model\":"))).await;
     assert_eq!((answer.status.as_u16(), relay.asked().len()), (400, 0));
 }
+
+/// A conversation that has been answered by a model whose thoughts nobody signs was refused by Claude models from then on.
+#[tokio::test(start_paused = true)]
+async fn a_conversation_moves_to_claude_without_thoughts_that_nobody_signed() {
+    let relay = story().provider("a", [replies::message("hello")]).start().await;
+    let body = json!({
+        "model": "claude-opus-5-5",
+        "max_tokens": 10,
+        "messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": ""}, {"type": "text", "text": "a"}]},
+            {"role": "user", "content": "and?"},
+        ],
+    });
+    assert_eq!(relay.send(post("/v1/messages", body.to_string())).await.status, 200);
+    let sent: Value = serde_json::from_slice(&relay.upstream("a").seen()[0].body).expect("it is JSON");
+    assert_eq!(sent["messages"][1]["content"], json!([{"type": "text", "text": "a"}]));
+}
