@@ -170,6 +170,8 @@ const OF_SCALE: u32 = 4;
 
 /// How many tokens there are to so many that were measured.
 const MEASURED: u64 = 1 << 12;
+/// No tokenizer counts so many times as many, or as few: who says so counts something else, such as a prompt of his own.
+const MOST_SCALE: u64 = 8;
 
 /// So many prompts are measured of each class, and from then on one of so many.
 const MANY_MEASURED: u64 = 64;
@@ -303,7 +305,10 @@ impl Estimates {
         }
         match size.measured {
             Some(measured) if measured > 0 && tokens > 0 => {
-                self.scale.note(tokens.saturating_mul(MEASURED) / measured);
+                let scale = tokens.saturating_mul(MEASURED) / measured;
+                if (MEASURED / MOST_SCALE..=MEASURED * MOST_SCALE).contains(&scale) {
+                    self.scale.note(scale);
+                }
                 self.unmeasured = 0;
             }
             _ => self.unmeasured = self.unmeasured.saturating_add(1),
@@ -443,6 +448,11 @@ mod tests {
         }
         assert!((1_490..=1_510).contains(&known.reckon(1_000)), "{}", known.reckon(1_000));
         let recalled = Estimates::recall(&known.remember(Class::of("m")));
+        assert_eq!(recalled.reckon(1_000), known.reckon(1_000));
+        // A provider that counts fifty million for a few words made a short text one of millions.
+        for tokens in [50_000_000, 1] {
+            known.note_prompt(&size(Some(1_000)), &usage(tokens), Time::EPOCH);
+        }
         assert_eq!(recalled.reckon(1_000), known.reckon(1_000));
         // When it is well known, one of sixteen is enough.
         for _ in 0..64 {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use relay_wire::refusal::{self, ErrorKind, Refusal};
+use relay_wire::scan::Value;
 
 use crate::adapter::{Garbled, Translator};
 
@@ -48,7 +49,10 @@ impl Translator for Envelope {
     fn finish(&mut self) -> Result<Bytes, Garbled> {
         let body = std::mem::take(&mut self.body);
         let refusal = refusal::read(&body);
-        if refusal.kind.as_deref().and_then(ErrorKind::from_name).is_some() {
+        // Others have the words of Anthropic's kinds, too, but not the envelope.
+        let is_enveloped = Value::read(&body)
+            .is_ok_and(|body| body.get("type").and_then(Value::as_str).as_deref() == Some("error"));
+        if is_enveloped && refusal.kind.as_deref().and_then(ErrorKind::from_name).is_some() {
             // The model's own words, as Anthropic would say them.
             return Ok(body.into());
         }
@@ -154,6 +158,11 @@ mod tests {
         );
         let own = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_vrtx_1"}"#;
         assert_eq!(said(&[own.as_bytes()]), own);
+        // OpenAI's was passed on as it was, for its type has a name that Anthropic knows.
+        assert_eq!(
+            said(&[br#"{"error":{"message":"No such model","type":"invalid_request_error","param":null}}"#]),
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"No such model"}}"#
+        );
         assert_eq!(
             said(&[b"<html>"]),
             r#"{"type":"error","error":{"type":"rate_limit_error","message":"rate limit error"}}"#

@@ -16,9 +16,6 @@ use crate::dialect::{Habits, chat};
 
 pub(crate) struct OpenAi;
 
-/// Bytes of a body that make a token, most likely, in tenths: nobody counts the prompt of a stream before its end.
-const TENTHS_OF_BYTES: u64 = 35;
-
 impl Adapter for OpenAi {
     fn facts(&self) -> &'static Facts {
         &Facts {
@@ -54,13 +51,13 @@ impl Adapter for OpenAi {
             headers.set("content-type", Value::fixed("application/json"));
             return Some(Box::new(Envelope::read_by(ErrorKind::from_status(status), says)));
         }
-        let streams = headers.text("content-type").is_some_and(|form| form.starts_with("text/event-stream"));
-        if streams {
-            headers.set("content-type", Value::fixed("text/event-stream; charset=utf-8"));
-            return Some(Box::new(chat::Stream::new(call.len as u64 * 10 / TENTHS_OF_BYTES)));
+        if !call.stream {
+            headers.set("content-type", Value::fixed("application/json"));
+            return Some(Box::new(chat::Whole::new(call.len)));
         }
-        headers.set("content-type", Value::fixed("application/json"));
-        Some(Box::new(chat::Whole::default()))
+        let streams = headers.text("content-type").is_some_and(|form| form.starts_with("text/event-stream"));
+        headers.set("content-type", Value::fixed("text/event-stream; charset=utf-8"));
+        if streams { Some(Box::new(chat::Stream::new(call.len))) } else { Some(Box::new(chat::Sudden::new(call.len))) }
     }
 }
 
@@ -103,20 +100,39 @@ pub(crate) fn says(kind: ErrorKind, refusal: &Refusal) -> (ErrorKind, String) {
     if is(&["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"]) {
         return (ErrorKind::Billing, words);
     }
-    if is(&["context_length_exceeded", "exceed_context_size_error"]) || words.contains("maximum context length") {
+    if is(&["context_length_exceeded", "exceed_context_size_error"]) || TOO_LONG.iter().any(|it| words.contains(it)) {
         return (ErrorKind::InvalidRequest, too_long(&words));
     }
     (kind, words)
 }
 
-/// `prompt is too long: 9000 tokens > 8192 maximum`, if the words have the two numbers.
+/// In which words OpenAI, vLLM and SGLang, xAI, Gemini and Groq say that a prompt is too long.
+const TOO_LONG: [&str; 5] = [
+    "maximum context length",
+    "maximum prompt length",
+    "maximum number of tokens allowed",
+    "Input tokens exceed",
+    "reduce the length of the messages",
+];
+
+/// `prompt is too long: 9000 tokens > 8192 maximum`, or that prompt and answer together are, if the words have the numbers.
 fn too_long(words: &str) -> String {
-    let numbers: Vec<u64> = words
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|digits| digits.parse().ok())
-        .filter(|number| *number >= 256)
-        .collect();
-    let (most, has) = (numbers.iter().min(), numbers.iter().max());
+    let digits = |c: char| !c.is_ascii_digit();
+    let after = |mark: &str| words.split_once(mark)?.1.split(digits).next()?.parse::<u64>().ok();
+    let before = |mark: &str| words.split_once(mark)?.0.rsplit(digits).next()?.parse::<u64>().ok();
+    let prompt = before(" in the messages").or_else(|| before(" input tokens"));
+    let answer = before(" in the completion").or_else(|| after("is too large: "));
+    let most = after("maximum context length is ");
+    if let (Some(prompt), Some(answer), Some(most)) = (prompt, answer, most)
+        && prompt <= most
+    {
+        return format!(
+            "input length and `max_tokens` exceed context limit: {prompt} + {answer} > {most}, decrease input length or `max_tokens` and try again"
+        );
+    }
+    let numbers = words.split(digits).filter_map(|digits| digits.parse().ok());
+    let numbers: Vec<u64> = numbers.filter(|number| *number >= 256).collect();
+    let (most, has) = (most.or(numbers.iter().min().copied()), prompt.or(numbers.iter().max().copied()));
     match most.zip(has).filter(|(most, has)| most < has) {
         Some((most, has)) => format!("prompt is too long: {has} tokens > {most} maximum"),
         None => format!("prompt is too long: {words}"),
@@ -142,6 +158,30 @@ mod tests {
                 "This model's maximum context length is 4096 tokens. Please reduce the length.",
                 ErrorKind::InvalidRequest,
                 "prompt is too long: This model's maximum context length is 4096 tokens. Please reduce the length.",
+            ),
+            (
+                "INVALID_ARGUMENT",
+                "The input token count (1100000) exceeds the maximum number of tokens allowed (1048576).",
+                ErrorKind::InvalidRequest,
+                "prompt is too long: 1100000 tokens > 1048576 maximum",
+            ),
+            (
+                "",
+                "This model's maximum prompt length is 131072 but the request contains 150000 tokens.",
+                ErrorKind::InvalidRequest,
+                "prompt is too long: 150000 tokens > 131072 maximum",
+            ),
+            (
+                "BadRequestError",
+                "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (4900 in the messages, 100 in the completion).",
+                ErrorKind::InvalidRequest,
+                "prompt is too long: 4900 tokens > 4096 maximum",
+            ),
+            (
+                "400",
+                "'max_tokens' or 'max_completion_tokens' is too large: 5000. This model's maximum context length is 4096 tokens and your request has 15 input tokens (5000 > 4096 - 15).",
+                ErrorKind::InvalidRequest,
+                "input length and `max_tokens` exceed context limit: 15 + 5000 > 4096, decrease input length or `max_tokens` and try again",
             ),
             ("rate_limit_exceeded", "Rate limit reached", ErrorKind::RateLimit, "Rate limit reached"),
         ];

@@ -72,7 +72,6 @@ enum Run {
     /// The end of a line, and what the next is indented by.
     Line,
     Blanks,
-    Other,
 }
 
 impl Measure {
@@ -91,12 +90,18 @@ impl Measure {
     }
 
     fn object(&mut self, object: Value<'_>) {
-        let [kind, letters, signature] = object.pick(["type", "data", "signature"]);
+        let [kind, letters, signature, url] = object.pick(["type", "data", "signature", "url"]);
         let kind = kind.and_then(Value::as_str);
         if let Some(letters) = letters.filter(|_| kind.as_deref() == Some("base64")) {
             let form = object.get("media_type").and_then(Value::as_str).unwrap_or_default();
-            let bytes = letters.text().len() as u64 * 3 / 4;
-            self.media += if form.starts_with("image/") { IMAGE } else { PAGE * (bytes / PAGE_BYTES + 1) };
+            let bytes = (letters.text().len() as u64).saturating_sub(2) * 3 / 4;
+            let pages = bytes.div_ceil(PAGE_BYTES).max(1);
+            self.media += if form.starts_with("image/") { IMAGE } else { PAGE * pages };
+            return;
+        }
+        if kind.as_deref() == Some("url") && url.is_some() {
+            // What is there nobody knows; images are, most often.
+            self.media += IMAGE;
             return;
         }
         // What has been thought and signed is not read again as text; what stands behind the signature is about as long.
@@ -133,27 +138,37 @@ impl Measure {
                         b'n' => Run::Line,
                         b't' | b'r' => Run::Blanks,
                         b'u' => {
+                            let digits =
+                                text.get(at..at + 4).and_then(|digits| std::str::from_utf8(digits).ok());
                             at += 4;
-                            Run::Other
+                            match digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) {
+                                Some(letter @ ..0x80) => sort_of(letter.to_le_bytes()[0]),
+                                Some(letter) => {
+                                    self.letter(of_code(letter));
+                                    continue;
+                                }
+                                None => Run::Signs,
+                            }
                         }
                         _ => Run::Signs,
                     }
                 }
-                b'a'..=b'z' | b'A'..=b'Z' => Run::Word,
-                b'0'..=b'9' => Run::Digits,
-                b'\n' => Run::Line,
-                b' ' | b'\t' => Run::Blanks,
                 0x80.. => {
                     let (letter, length) = other(byte);
                     at += length - 1;
-                    self.thousandths += letter;
-                    self.run = Run::Nothing;
+                    self.letter(letter);
                     continue;
                 }
-                _ => Run::Signs,
+                _ => sort_of(byte),
             };
             self.one(sort);
         }
+    }
+
+    /// A letter that is no part of a word.
+    fn letter(&mut self, thousandths: u64) {
+        self.thousandths += thousandths;
+        self.run = Run::Nothing;
     }
 
     fn one(&mut self, sort: Run) {
@@ -172,9 +187,29 @@ impl Measure {
             (Run::Signs, _) => SIGN,
             (Run::Line, _) => LINE,
             (Run::Blanks, 2) => BLANKS,
-            (Run::Other, _) => OTHER_LETTER,
             _ => 0,
         };
+    }
+}
+
+/// What sort of character that is.
+const fn sort_of(byte: u8) -> Run {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' => Run::Word,
+        b'0'..=b'9' => Run::Digits,
+        b'\n' => Run::Line,
+        b' ' | b'\t' | b'\r' => Run::Blanks,
+        _ => Run::Signs,
+    }
+}
+
+/// What a letter is that is escaped, by half of UTF-16.
+const fn of_code(half: u32) -> u64 {
+    match half {
+        0xd800..0xdc00 => 2 * OTHER_LETTER,
+        0xdc00..0xe000 => 0,
+        ..0x3000 => OTHER_LETTER,
+        _ => SYLLABLE,
     }
 }
 
@@ -183,7 +218,7 @@ const fn other(first: u8) -> (u64, usize) {
     match first {
         ..0xc0 => (0, 1),
         0xc0..0xe0 => (OTHER_LETTER, 2),
-        // From U+2E80 on: Chinese, Japanese, Korean.
+        // From U+3000 on: Chinese, Japanese, Korean.
         0xe3..0xf0 => (SYLLABLE, 3),
         0xe0..0xe3 => (OTHER_LETTER, 3),
         _ => (2 * OTHER_LETTER, 4),
@@ -257,6 +292,19 @@ mod tests {
         };
         assert_eq!(file("image/png", 3_000_000), IMAGE + MESSAGE);
         assert_eq!(file("application/pdf", 130 << 10), 3 * PAGE + MESSAGE);
+        assert_eq!(file("application/pdf", 50 << 10), PAGE + MESSAGE, "it was two pages");
+        let image = json!({"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}});
+        let body = json!({"messages": [{"role": "user", "content": [image]}]}).to_string();
+        assert_eq!(measure(body.as_bytes()), Some(IMAGE + MESSAGE), "it was the text of its address");
+    }
+
+    /// Escaped letters were all of one sort.
+    #[test]
+    fn a_text_is_the_same_however_it_is_escaped() {
+        let text = "日本語 grüßt 12 한국어 и 😀 word\n";
+        let escaped: String = text.encode_utf16().map(|half| format!("\\u{half:04x}")).collect();
+        let of = |text: &str| measure(format!(r#"{{"messages":[{{"content":"{text}"}}]}}"#).as_bytes());
+        assert_eq!(of(&escaped), of(&text.replace('\n', "\\n")));
     }
 
     #[test]

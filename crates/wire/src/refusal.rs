@@ -150,8 +150,8 @@ pub fn event(kind: ErrorKind, message: &str, request_id: Option<&str>) -> Bytes 
 
 /// Reads an error body, or its beginning, or the data of an `error` event.
 ///
-/// Meant for the shapes in which Anthropic, OpenAI-style servers, Ollama, AWS and Google write their
-/// errors. Of anything else, HTML for example, it reads nothing.
+/// Meant for the shapes in which Anthropic, OpenAI-style servers, Ollama, AWS, Google and `FastAPI` write
+/// their errors. Of anything else, HTML for example, it reads nothing.
 pub fn read(piece: &[u8]) -> Refusal {
     let piece = piece.trim_ascii_start();
     // Google wraps the errors of a stream into an array.
@@ -165,6 +165,7 @@ pub fn read(piece: &[u8]) -> Refusal {
         "request_id" => outer.request_id = word(text),
         "type" => outer.kind = word(text).filter(|kind| kind != "error"),
         "message" | "Message" => outer.message = word(text),
+        "detail" => outer.message = outer.message.take().or_else(|| read_detail(text)),
         "code" => outer.code = word(text),
         _ => {}
     });
@@ -206,6 +207,18 @@ fn read_error(piece: &[u8]) -> Refusal {
     });
     refusal.code = detail.or(refusal.code);
     refusal
+}
+
+/// Reads what stands in the field `detail`, as servers in Python write it: a text, or what is wrong with each field.
+fn read_detail(piece: &[u8]) -> Option<String> {
+    let Some(first) = piece.strip_prefix(b"[") else { return word(piece) };
+    let mut words = None;
+    each_field(first, |name, text| {
+        if name == "msg" {
+            words = word(text);
+        }
+    });
+    words
 }
 
 /// Calls `each` with name and text of every member of the object that begins in `piece`, as far as
@@ -354,6 +367,14 @@ mod tests {
         );
         check(r#" [{"error":{"code":429,"message":"m","status":"S"}}]"#, "", "m", "429", "");
         check(r#"{"Message":"throttled"}"#, "", "throttled", "", "");
+        check(r#"{"detail":"Not Found"}"#, "", "Not Found", "", "");
+        check(
+            r#"{"detail":[{"loc":["body"],"msg":"Field required","type":"t"}]}"#,
+            "",
+            "Field required",
+            "",
+            "",
+        );
         check(r#"{"message":"outer","error":{"message":"inner"}}"#, "", "inner", "", "");
     }
 

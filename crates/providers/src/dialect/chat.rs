@@ -3,8 +3,9 @@
 
 mod answer;
 mod ask;
+mod messages;
 mod stream;
 
 pub(crate) use self::answer::Whole;
 pub(crate) use self::ask::request;
-pub(crate) use self::stream::Stream;
+pub(crate) use self::stream::{Stream, Sudden};

@@ -10,7 +10,7 @@ const MARK: &str = "_0x";
 /// A name of another provider's, as Anthropic's could be.
 pub(super) fn inward(id: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !id.is_empty() && id.bytes().all(is_plain) && !id.contains(MARK) {
+    if id.bytes().all(is_plain) && !id.contains(MARK) {
         return Cow::Borrowed(id);
     }
     let mut name = String::with_capacity(id.len() + 16);
@@ -22,11 +22,16 @@ pub(super) fn inward(id: &str) -> Cow<'_, str> {
             let _ = write!(name, "{MARK}{byte:02x}_");
         }
     }
-    if name.is_empty() {
-        // Somebody who gives no names has one call, or none is told from another.
-        name.push_str("call");
-    }
     Cow::Owned(name)
+}
+
+/// A name for a call that has none, told apart by which it is of an answer, by the name of that, and by how long the request
+/// was: conversations grow. OpenAI takes no names of more than 40 letters.
+pub(super) fn given(answer: &str, asked: usize, nth: usize) -> String {
+    const MOST: usize = 24;
+    let answer = inward(answer);
+    let answer = &answer[answer.len().saturating_sub(MOST)..];
+    format!("call_{asked:x}_{nth}_{answer}")
 }
 
 /// The name that it was.
@@ -80,10 +85,13 @@ mod tests {
             ("toolu_01A09q90qw90lq917835lq9", "toolu_01A09q90qw90lq917835lq9"),
             ("functions.Bash:0", "functions_0x2e_Bash_0x3a_0"),
             ("a_0x2e_b", "a_0x5f_0x2e_b"),
-            ("", "call"),
+            ("", ""),
         ] {
             assert_eq!(inward(id), name, "{id}");
         }
+        let name = given("chatcmpl-Ab:0123456789012345678901234567890", 200_000, 12);
+        assert_eq!(name, "call_30d40_12_789012345678901234567890");
+        assert_eq!((&*outward(&name), given("", 1, 0).as_str()), (&*name, "call_1_0_"));
         assert_eq!(outward("a_0xzz_b"), "a_0xzz_b", "nobody made that here");
     }
 }

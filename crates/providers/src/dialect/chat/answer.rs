@@ -14,19 +14,30 @@ use crate::openai::says;
 /// The most of an answer that is kept: as much as any request may have.
 const MOST: usize = 64 << 20;
 
+/// Bytes of a request that make a token, most likely, in tenths: for those who do not count, and until they do.
+const TENTHS_OF_BYTES: u64 = 35;
+
+/// About how many tokens a prompt has.
+pub(super) const fn about(asked: usize) -> u64 {
+    asked as u64 * 10 / TENTHS_OF_BYTES
+}
+
 /// A body that is one message.
-#[derive(Default)]
 pub(crate) struct Whole {
+    /// How long the request was, in bytes.
+    asked: usize,
     body: Vec<u8>,
+}
+
+impl Whole {
+    pub(crate) const fn new(asked: usize) -> Self {
+        Self { asked, body: Vec::new() }
+    }
 }
 
 impl Translator for Whole {
     fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Garbled> {
-        if self.body.len() + chunk.len() > MOST {
-            return Err(Garbled);
-        }
-        self.body.extend_from_slice(chunk);
-        Ok(Bytes::new())
+        keep(&mut self.body, chunk)
     }
 
     fn finish(&mut self) -> Result<Bytes, Garbled> {
@@ -38,12 +49,21 @@ impl Translator for Whole {
             return Ok(refusal::write(kind, &words, None));
         }
         let answer = Value::read(&body).map_err(|_| Garbled)?;
-        message(answer).map(Bytes::from).ok_or(Garbled)
+        message(answer, self.asked).map(Bytes::from).ok_or(Garbled)
     }
 }
 
+/// Keeps a piece of an answer that is to be read as a whole.
+pub(super) fn keep(body: &mut Vec<u8>, chunk: &[u8]) -> Result<Bytes, Garbled> {
+    if body.len() + chunk.len() > MOST {
+        return Err(Garbled);
+    }
+    body.extend_from_slice(chunk);
+    Ok(Bytes::new())
+}
+
 /// The message that an answer is; none if it has none.
-fn message(answer: Value<'_>) -> Option<Vec<u8>> {
+fn message(answer: Value<'_>, asked: usize) -> Option<Vec<u8>> {
     let [id, model, choices, usage] = answer.pick(["id", "model", "choices", "usage"]);
     let choice = choices?.elements().next()?.ok()?;
     let [said, finish] = choice.pick(["message", "finish_reason"]);
@@ -51,7 +71,6 @@ fn message(answer: Value<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(said.text().len() + 512);
     begin(id, model, &mut out);
     out.extend_from_slice(b"\"content\":[");
-    let [content, refused, calls] = said.pick(["content", "refusal", "tool_calls"]);
     let mut any = false;
     let mut block = |json: &[&[u8]], out: &mut Vec<u8>| {
         if std::mem::replace(&mut any, true) {
@@ -61,21 +80,24 @@ fn message(answer: Value<'_>) -> Option<Vec<u8>> {
             out.extend_from_slice(piece);
         }
     };
-    if let Some(thoughts) = thoughts(said) {
+    each_said(said, &mut |sort, text| match sort {
         // Nobody has signed them, and nobody is to believe that.
-        block(&[br#"{"type":"thinking","thinking":"#, thoughts.text(), br#","signature":""}"#], &mut out);
-    }
-    for text in [content, refused].into_iter().filter_map(spoken) {
-        block(&[br#"{"type":"text","text":"#, text.text(), b"}"], &mut out);
-    }
+        Sort::Thought => {
+            block(&[br#"{"type":"thinking","thinking":"#, text.text(), br#","signature":""}"#], &mut out);
+        }
+        Sort::Word => block(&[br#"{"type":"text","text":"#, text.text(), b"}"], &mut out),
+    });
     let mut n_calls = 0;
+    let calls = said.get("tool_calls");
     for call in calls.into_iter().flat_map(Value::elements).filter_map(Result::ok) {
-        let Some(Call { id, name, arguments }) = Called::of(call).whole() else { continue };
+        let Some(Call { id: own, name, arguments }) = Called::of(call).whole() else { continue };
         let input = input(&arguments);
+        let answer = id.and_then(Value::as_str).unwrap_or_default();
+        let id = if own.is_empty() { ids::given(&answer, asked, n_calls).into() } else { ids::inward(&own) };
         block(
             &[
                 br#"{"type":"tool_use","id":"#,
-                &quoted(&ids::inward(&id)),
+                &quoted(&id),
                 b",\"name\":",
                 name.text(),
                 b",\"input\":",
@@ -91,7 +113,7 @@ fn message(answer: Value<'_>) -> Option<Vec<u8>> {
     out.extend_from_slice(b"],\"stop_reason\":\"");
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\",\"stop_sequence\":null,\"usage\":");
-    Counted::of(usage).unwrap_or_default().write(&mut out);
+    Counted::of(usage).unwrap_or(Counted { input: about(asked), ..Counted::default() }).write(&mut out);
     out.push(b'}');
     Some(out)
 }
@@ -114,10 +136,44 @@ pub(super) fn quoted(text: &str) -> Vec<u8> {
     out
 }
 
-/// What was thought, by the two names that it has.
-pub(super) fn thoughts(said: Value<'_>) -> Option<Value<'_>> {
-    let [content, short] = said.pick(["reasoning_content", "reasoning"]);
-    spoken(content).or_else(|| spoken(short))
+/// What is said beside calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Thought,
+    Word,
+}
+
+/// Each text of a message, or of a piece of one. Thoughts have two names; and Mistral's models, and some proxies, make a
+/// list of all that they say.
+pub(super) fn each_said<'v>(said: Value<'v>, each: &mut impl FnMut(Sort, Value<'v>)) {
+    let [content, refused, thoughts, short] =
+        said.pick(["content", "refusal", "reasoning_content", "reasoning"]);
+    if let Some(text) = spoken(thoughts).or_else(|| spoken(short)) {
+        each(Sort::Thought, text);
+    }
+    each_text(content, Sort::Word, each);
+    if let Some(text) = spoken(refused) {
+        each(Sort::Word, text);
+    }
+}
+
+/// Each text of a text, or of a list of them and of thoughts.
+fn each_text<'v>(content: Option<Value<'v>>, sort: Sort, each: &mut impl FnMut(Sort, Value<'v>)) {
+    if let Some(text) = spoken(content) {
+        return each(sort, text);
+    }
+    for part in content.into_iter().flat_map(Value::elements).filter_map(Result::ok) {
+        let [text, thinking] = part.pick(["text", "thinking"]);
+        for (text, sort) in [(thinking, Sort::Thought), (text, sort)] {
+            match text {
+                Some(list) if list.kind() == Kind::Array => {
+                    let inside = list.elements().filter_map(Result::ok).map(|part| part.get("text"));
+                    inside.filter_map(spoken).for_each(|text| each(sort, text));
+                }
+                text => spoken(text).into_iter().for_each(|text| each(sort, text)),
+            }
+        }
+    }
 }
 
 /// A text that is not empty.
@@ -223,7 +279,7 @@ mod tests {
     use super::*;
 
     fn translated(body: &str) -> Option<String> {
-        let mut whole = Whole::default();
+        let mut whole = Whole::new(350);
         for chunk in body.as_bytes().chunks(7) {
             assert!(whole.push(chunk).unwrap().is_empty());
         }
@@ -272,6 +328,27 @@ mod tests {
         assert_eq!(translated(error).as_deref(), Some(expect));
         for body in ["", "<html>", "{}", r#"{"choices":[]}"#, r#"{"choices":[{"message":null}]}"#] {
             assert_eq!(translated(body), None, "{body}");
+        }
+    }
+
+    /// They came to nothing: a message without content that had ended.
+    #[test]
+    fn texts_in_lists_are_texts() {
+        let body = r#"{"id":"x","choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"},{"type":"text","text":"b"},{"type":"x"}]},"finish_reason":"stop"}]}"#;
+        let said = translated(body).unwrap();
+        let expect = r#""content":[{"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"a"},{"type":"text","text":"b"}]"#;
+        assert!(said.contains(expect), "{said}");
+        assert!(said.contains(r#""input_tokens":100"#), "nobody counted, and it was 0: {said}");
+    }
+
+    /// All were `call`, and no result could be told from another.
+    #[test]
+    fn calls_without_names_are_given_one_each() {
+        let call = r#"{"id":"","type":"function","function":{"name":"A","arguments":"{}"}}"#;
+        let body = format!(r#"{{"id":"x","choices":[{{"message":{{"tool_calls":[{call},{call}]}}}}]}}"#);
+        let said = translated(&body).unwrap();
+        for id in ["call_15e_0_x", "call_15e_1_x"] {
+            assert!(said.contains(&format!(r#""id":"{id}""#)), "{said}");
         }
     }
 

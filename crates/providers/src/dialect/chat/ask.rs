@@ -8,15 +8,10 @@ use relay_wire::Call;
 use relay_wire::edit::Edits;
 use relay_wire::scan::{Kind, Value};
 
+use super::messages;
 use crate::adapter::Unsupported;
 use crate::dialect::written::Written;
-use crate::dialect::{Habits, ids, schema};
-
-/// Between texts that were apart.
-const GAP: &str = "\\n\\n";
-
-/// The first block of Claude Code's prompt says who is charged. It changes, and means nothing to others.
-const ATTRIBUTION: &str = "x-anthropic-billing-header";
+use crate::dialect::{Habits, schema};
 
 /// Servers of tools: Anthropic asks them, and nobody else does.
 const MCP: &str = "mcp_servers";
@@ -68,12 +63,7 @@ pub(crate) fn request(body: &Bytes, model: &str, call: &Call, habits: &Habits) -
     }
     let mut written = Written::of(body);
     written.put("{\"model\":").quoted(model).put(",\"messages\":[");
-    let mut messages_of = Messages { written: &mut written, habits, any: false };
-    messages_of.system(system)?;
-    for (nth, message) in messages.into_iter().flat_map(Value::elements).enumerate() {
-        let message = message.map_err(|_| Unsupported::Body)?;
-        messages_of.message(message, &format!("messages.{nth}"))?;
-    }
+    messages::write(system, messages, habits, &mut written)?;
     written.put("]");
     if let Some(most) = most {
         written.put(",\"").put(habits.most).put("\":").value(most);
@@ -88,6 +78,9 @@ pub(crate) fn request(body: &Bytes, model: &str, call: &Call, habits: &Habits) -
         }
     }
     if let Some(stop) = stop.filter(|stop| stop.elements().next().is_some()) {
+        if !habits.sampling {
+            return Err(cannot("stop_sequences", "are refused by models of OpenAI's that think"));
+        }
         written.put(",\"stop\":").value(stop);
     }
     if let Some(effort) = effort(thinking, config).filter(|_| habits.effort) {
@@ -101,284 +94,8 @@ pub(crate) fn request(body: &Bytes, model: &str, call: &Call, habits: &Habits) -
     Ok(written.edits())
 }
 
-fn cannot(place: impl fmt::Display, why: &'static str) -> Unsupported {
+pub(super) fn cannot(place: impl fmt::Display, why: &'static str) -> Unsupported {
     Unsupported::Field { place: place.to_string(), why }
-}
-
-/// Writes messages, one after the other.
-struct Messages<'w, 'a> {
-    written: &'w mut Written<'a>,
-    habits: &'w Habits,
-    any: bool,
-}
-
-/// The parts of a message that stay beside each other.
-#[derive(Clone, Copy)]
-enum Part<'v> {
-    Text(Value<'v>),
-    /// Its form, and its letters in base 64.
-    Image(Value<'v>, Value<'v>),
-    ImageAt(Value<'v>),
-}
-
-impl Messages<'_, '_> {
-    fn begin(&mut self, role: &str) -> &mut Self {
-        if std::mem::replace(&mut self.any, true) {
-            self.written.put(",");
-        }
-        self.written.put("{\"role\":\"").put(role).put("\",\"content\":");
-        self
-    }
-
-    fn end(&mut self) {
-        self.written.put("}");
-    }
-
-    fn system(&mut self, system: Option<Value<'_>>) -> Result<(), Unsupported> {
-        let Some(system) = system else { return Ok(()) };
-        let texts = texts(system, "system")?;
-        let is_attribution =
-            |text: &Value<'_>| text.text().get(1..).is_some_and(|it| it.starts_with(ATTRIBUTION.as_bytes()));
-        let texts: Vec<_> = texts.into_iter().filter(|text| !is_attribution(text)).collect();
-        if !texts.is_empty() {
-            self.begin("system").joined(&texts, ["", ""]).end();
-        }
-        Ok(())
-    }
-
-    fn message(&mut self, message: Value<'_>, place: &str) -> Result<(), Unsupported> {
-        let [role, content] = message.pick(["role", "content"]);
-        let content = content.ok_or_else(|| cannot(place, "has no content"))?;
-        match role.and_then(Value::as_str).as_deref() {
-            Some("user") => self.of_user(content, place),
-            Some("assistant") => self.of_assistant(content, place),
-            Some("system") => {
-                // Many servers have a system prompt at the beginning only.
-                let texts = texts(content, place)?;
-                self.begin("user").joined(&texts, ["<system>\\n", "\\n</system>"]).end();
-                Ok(())
-            }
-            _ => Err(cannot(format_args!("{place}.role"), "is none that others know")),
-        }
-    }
-
-    /// Results of tools follow their calls at once, and so come before everything else.
-    fn of_user(&mut self, content: Value<'_>, place: &str) -> Result<(), Unsupported> {
-        if content.kind() == Kind::String {
-            self.begin("user").joined(&[content], ["", ""]).end();
-            return Ok(());
-        }
-        let (mut parts, mut shown) = (Vec::new(), Vec::new());
-        for (nth, block) in content.elements().filter_map(Result::ok).enumerate() {
-            let place = format!("{place}.content.{nth}");
-            if kind_of(block).as_deref() == Some("tool_result") {
-                self.result(block, &place, &mut shown)?;
-            } else {
-                part(block, &place, &mut parts)?;
-            }
-        }
-        // What tools have shown cannot stand in their results.
-        shown.extend(parts);
-        if !shown.is_empty() {
-            self.begin("user").parts(&shown);
-            self.end();
-        }
-        Ok(())
-    }
-
-    fn result<'v>(
-        &mut self,
-        block: Value<'v>,
-        place: &str,
-        shown: &mut Vec<Part<'v>>,
-    ) -> Result<(), Unsupported> {
-        let [id, content, is_error] = block.pick(["tool_use_id", "content", "is_error"]);
-        let mut parts = Vec::new();
-        match content {
-            Some(content) if content.kind() == Kind::String => parts.push(Part::Text(content)),
-            Some(content) => {
-                for (nth, block) in content.elements().filter_map(Result::ok).enumerate() {
-                    part(block, &format!("{place}.content.{nth}"), &mut parts)?;
-                }
-            }
-            None => {}
-        }
-        let mut texts = Vec::new();
-        for part in parts {
-            match part {
-                Part::Text(text) => texts.push(text),
-                image => shown.push(image),
-            }
-        }
-        let is_elsewhere = texts.is_empty() && !shown.is_empty();
-        let failed = is_error.and_then(Value::as_bool) == Some(true);
-        let id = id.and_then(Value::as_str).ok_or_else(|| cannot(place, "has no `tool_use_id`"))?;
-        let after = if is_elsewhere { "What it shows comes in the next message." } else { "" };
-        self.begin("tool").joined(&texts, [if failed { "Error: " } else { "" }, after]);
-        self.written.put(",\"tool_call_id\":").quoted(&ids::outward(&id));
-        self.end();
-        Ok(())
-    }
-
-    fn of_assistant(&mut self, content: Value<'_>, place: &str) -> Result<(), Unsupported> {
-        if content.kind() == Kind::String {
-            self.begin("assistant").joined(&[content], ["", ""]).end();
-            return Ok(());
-        }
-        let (mut texts, mut calls, mut thoughts) = (Vec::new(), Vec::new(), Vec::new());
-        for block in content.elements().filter_map(Result::ok) {
-            match kind_of(block).as_deref() {
-                Some("text") => texts.extend(block.get("text")),
-                Some("tool_use") => calls.push(block),
-                // Signed thoughts are those of Claude, and nobody else can read them.
-                Some("thinking") if !is_signed(block) => thoughts.extend(block.get("thinking")),
-                // What Anthropic's own tools did: both halves stand here, and go together.
-                _ => {}
-            }
-        }
-        if texts.is_empty() && calls.is_empty() {
-            return Ok(());
-        }
-        self.begin("assistant");
-        if texts.is_empty() {
-            self.written.put("null");
-        } else {
-            self.joined(&texts, ["", ""]);
-        }
-        if let Some(name) = self.habits.thoughts.filter(|_| !thoughts.is_empty()) {
-            self.written.put(",\"").put(name).put("\":");
-            self.joined(&thoughts, ["", ""]);
-        }
-        self.calls(&calls, place)?;
-        self.end();
-        Ok(())
-    }
-
-    fn calls(&mut self, calls: &[Value<'_>], place: &str) -> Result<(), Unsupported> {
-        for (nth, call) in calls.iter().enumerate() {
-            let [id, name, input] = call.pick(["id", "name", "input"]);
-            let (Some(id), Some(name)) = (id.and_then(Value::as_str), name) else {
-                return Err(cannot(place, "calls a tool without an id or a name"));
-            };
-            self.written.put(if nth == 0 { ",\"tool_calls\":[" } else { "," });
-            self.written.put("{\"id\":").quoted(&ids::outward(&id));
-            self.written.put(",\"type\":\"function\",\"function\":{\"name\":").value(name);
-            self.written.put(",\"arguments\":\"").escaped(input.map_or(b"{}", Value::text)).put("\"}}");
-        }
-        if !calls.is_empty() {
-            self.written.put("]");
-        }
-        Ok(())
-    }
-
-    /// Texts as one string, between these.
-    fn joined(&mut self, texts: &[Value<'_>], [before, after]: [&str; 2]) -> &mut Self {
-        self.written.put("\"").put(before);
-        for (nth, text) in texts.iter().enumerate() {
-            self.written.put(if nth > 0 { GAP } else { "" }).inside(*text);
-        }
-        self.written.put(after).put("\"");
-        self
-    }
-
-    /// Texts alone are a string, for not all servers know lists; with images they are a list.
-    fn parts(&mut self, parts: &[Part<'_>]) {
-        let mut texts = Vec::new();
-        for part in parts {
-            if let Part::Text(text) = part {
-                texts.push(*text);
-            }
-        }
-        if texts.len() == parts.len() {
-            self.joined(&texts, ["", ""]);
-            return;
-        }
-        for (nth, part) in parts.iter().enumerate() {
-            self.written.put(if nth == 0 { "[" } else { "," });
-            match part {
-                Part::Text(text) => self.written.put(r#"{"type":"text","text":"#).value(*text).put("}"),
-                Part::Image(form, letters) => {
-                    self.written.put(r#"{"type":"image_url","image_url":{"url":"data:"#).inside(*form);
-                    self.written.put(";base64,").inside(*letters).put("\"}}")
-                }
-                Part::ImageAt(url) => {
-                    self.written.put(r#"{"type":"image_url","image_url":{"url":"#).value(*url).put("}}")
-                }
-            };
-        }
-        self.written.put("]");
-    }
-}
-
-fn kind_of(block: Value<'_>) -> Option<std::borrow::Cow<'_, str>> {
-    block.get("type")?.as_str()
-}
-
-fn is_signed(block: Value<'_>) -> bool {
-    block.get("signature").and_then(Value::as_str).is_some_and(|signature| !signature.is_empty())
-}
-
-/// The texts of a prompt that is one, or a list of blocks.
-fn texts<'v>(content: Value<'v>, place: &str) -> Result<Vec<Value<'v>>, Unsupported> {
-    if content.kind() == Kind::String {
-        return Ok(vec![content]);
-    }
-    let mut texts = Vec::new();
-    for (nth, block) in content.elements().filter_map(Result::ok).enumerate() {
-        match kind_of(block).as_deref() {
-            Some("text") => texts.extend(block.get("text")),
-            _ => return Err(cannot(format_args!("{place}.{nth}"), "is no text")),
-        }
-    }
-    Ok(texts)
-}
-
-/// What a block of a user's is there: one part, or those inside it.
-fn part<'v>(block: Value<'v>, place: &str, parts: &mut Vec<Part<'v>>) -> Result<(), Unsupported> {
-    match kind_of(block).as_deref() {
-        Some("text") => parts.extend(block.get("text").map(Part::Text)),
-        Some("image") => parts.push(image(block, place)?),
-        Some("document") => document(block, place, parts)?,
-        Some("search_result") => {
-            let inner = [block.get("title"), block.get("source")].into_iter().flatten().map(Part::Text);
-            parts.extend(inner);
-            for (nth, block) in block.get("content").into_iter().flat_map(Value::elements).enumerate() {
-                part(block.map_err(|_| Unsupported::Body)?, &format!("{place}.content.{nth}"), parts)?;
-            }
-        }
-        Some("tool_reference") => parts.extend(block.get("tool_name").map(Part::Text)),
-        Some("container_upload") => return Err(cannot(place, "is a file in a container of Anthropic's")),
-        _ => return Err(cannot(place, "is of a type that this provider does not know")),
-    }
-    Ok(())
-}
-
-fn image<'v>(block: Value<'v>, place: &str) -> Result<Part<'v>, Unsupported> {
-    let source = block.get("source").ok_or_else(|| cannot(place, "has no source"))?;
-    let [kind, form, letters, url] = source.pick(["type", "media_type", "data", "url"]);
-    match (kind.and_then(Value::as_str).as_deref(), form, letters, url) {
-        (Some("base64"), Some(form), Some(letters), _) => Ok(Part::Image(form, letters)),
-        (Some("url"), .., Some(url)) => Ok(Part::ImageAt(url)),
-        _ => Err(cannot(format_args!("{place}.source"), "is a file that only Anthropic has")),
-    }
-}
-
-fn document<'v>(block: Value<'v>, place: &str, parts: &mut Vec<Part<'v>>) -> Result<(), Unsupported> {
-    let source = block.get("source").ok_or_else(|| cannot(place, "has no source"))?;
-    let [kind, text, content] = source.pick(["type", "data", "content"]);
-    match (kind.and_then(Value::as_str).as_deref(), text, content) {
-        (Some("text"), Some(text), _) => parts.push(Part::Text(text)),
-        (Some("content"), _, Some(content)) if content.kind() == Kind::String => {
-            parts.push(Part::Text(content));
-        }
-        (Some("content"), _, Some(content)) => {
-            for (nth, block) in content.elements().filter_map(Result::ok).enumerate() {
-                part(block, &format!("{place}.source.content.{nth}"), parts)?;
-            }
-        }
-        _ => return Err(cannot(place, "is a document that this provider cannot read, a PDF for example")),
-    }
-    Ok(())
 }
 
 fn write_tools(
@@ -388,7 +105,8 @@ fn write_tools(
 ) -> Result<(), Unsupported> {
     let mut any = false;
     for (nth, tool) in tools.into_iter().flat_map(Value::elements).filter_map(Result::ok).enumerate() {
-        let [kind, name, words, input] = tool.pick(["type", "name", "description", "input_schema"]);
+        let [kind, name, words, input, strict] =
+            tool.pick(["type", "name", "description", "input_schema", "strict"]);
         let kind = kind.and_then(Value::as_str);
         let place = format!("tools.{nth}");
         let (Some(name), None | Some("custom")) = (name, kind.as_deref()) else {
@@ -404,6 +122,9 @@ fn write_tools(
         match input {
             Some(input) => schema::write(input, written),
             None => return Err(cannot(place, "has no `input_schema`")),
+        }
+        if strict.and_then(Value::as_bool) == Some(true) && input.is_some_and(schema::can_be_strict) {
+            written.put(",\"strict\":true");
         }
         written.put("}}");
     }
@@ -463,6 +184,46 @@ fn write_format(format: Option<Value<'_>>, written: &mut Written<'_>) {
     let [kind, schema] = format.pick(["type", "schema"]);
     if let (Some("json_schema"), Some(schema)) = (kind.and_then(Value::as_str).as_deref(), schema) {
         written.put(r#","response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":"#);
-        written.value(schema).put("}}");
+        written.value(schema);
+        if schema::can_be_strict(schema) {
+            written.put(",\"strict\":true");
+        }
+        written.put("}}");
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    pub(in crate::dialect::chat) fn asked(body: &Json, model: &str) -> Result<Json, Unsupported> {
+        let body = Bytes::from(body.to_string());
+        let call = Call::read(&body).expect("it is an object");
+        let edits = request(&body, model, &call, &Habits::of("api.openai.com", model))?;
+        Ok(serde_json::from_slice(&edits.apply().to_bytes()).expect("it is JSON"))
+    }
+
+    #[test]
+    fn models_that_think_do_not_stop_at_a_word_and_nobody_says_that_they_would() {
+        let body = json!({"model": "m", "messages": [], "stop_sequences": ["a"], "system": ""});
+        assert_eq!(asked(&body, "gpt-4.1"), Ok(json!({"model": "gpt-4.1", "messages": [], "stop": ["a"]})));
+        let refused = asked(&body, "gpt-5.6");
+        assert!(matches!(refused, Err(Unsupported::Field { place, .. }) if place == "stop_sequences"));
+    }
+
+    #[test]
+    fn answers_are_held_to_a_form_where_that_is_possible() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false});
+        let body = json!({
+            "model": "m", "messages": [], "output_config": {"format": {"type": "json_schema", "schema": schema}},
+            "tools": [{"name": "T", "strict": true, "input_schema": schema}, {"name": "U", "strict": true, "input_schema": {"type": "object", "properties": null}}],
+        });
+        let asked = asked(&body, "gpt-4.1").expect("it can be said");
+        assert_eq!(asked["response_format"]["json_schema"]["strict"], true);
+        let [first, second] = [0, 1].map(|nth| &asked["tools"][nth]["function"]);
+        assert_eq!((&first["strict"], &second["strict"]), (&json!(true), &Json::Null));
+        assert_eq!(second["parameters"], json!({"type": "object", "properties": {}}));
     }
 }

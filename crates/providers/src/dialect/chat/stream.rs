@@ -6,9 +6,10 @@ use relay_wire::refusal::{self, ErrorKind};
 use relay_wire::scan::{Kind, Value};
 use relay_wire::sse::Reader;
 
-use super::answer::{Called, Counted, begin, quoted, spoken, stop_reason, thoughts};
+use super::answer::{Called, Counted, Sort, about, begin, each_said, keep, quoted, spoken, stop_reason};
 use crate::adapter::{Garbled, Translator};
 use crate::dialect::ids;
+use crate::openai::says;
 
 /// More calls than this are not kept apart in one answer.
 const MOST_CALLS: usize = 256;
@@ -16,13 +17,16 @@ const MOST_CALLS: usize = 256;
 /// See the module.
 pub(crate) struct Stream {
     reader: Reader,
-    /// So many tokens its prompt has, most likely: how many it really had is said at the end.
-    prompt: u64,
-    begun: bool,
+    /// How long the request was, in bytes.
+    asked: usize,
+    /// Its name, once it has begun.
+    id: Option<String>,
     open: Open,
     /// The place of the block that is open, or comes next.
     place: usize,
     calls: Vec<Pending>,
+    /// What was said inside a call, as it is written.
+    waiting: Vec<(Sort, Vec<u8>)>,
     finish: Option<String>,
     counted: Option<Counted>,
     ended: Ended,
@@ -32,8 +36,7 @@ pub(crate) struct Stream {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Open {
     None,
-    Thinking,
-    Text,
+    Said(Sort),
     /// A call, by its place among the calls.
     Call(usize),
 }
@@ -60,20 +63,21 @@ struct Pending {
     name: Vec<u8>,
     /// Pieces that came while another block was open, as they are written.
     held: Vec<Vec<u8>>,
-    /// What it is called with, as far as that has been passed on; as it is written, without quotes.
+    /// What it is called with, as far as that has come; as it is written, without quotes.
     said: Vec<u8>,
     is_over: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(prompt: u64) -> Self {
+    pub(crate) fn new(asked: usize) -> Self {
         Self {
             reader: Reader::default(),
-            prompt,
-            begun: false,
+            asked,
+            id: None,
             open: Open::None,
             place: 0,
             calls: Vec::new(),
+            waiting: Vec::new(),
             finish: None,
             counted: None,
             ended: Ended::Not,
@@ -93,25 +97,25 @@ impl Stream {
         let Some(chunk) = chunk else { return self.ended = Ended::Broken };
         if refusal::is_one(data) {
             let said = refusal::read(data);
-            let words = said.message.as_deref().unwrap_or("the provider broke off");
-            out.extend_from_slice(&refusal::event(kind_of(&said), words, None));
+            let (kind, words) = says(kind_of(&said), &said);
+            out.extend_from_slice(&refusal::event(kind, &words, None));
             return self.ended = Ended::Failed;
         }
         let [id, model, choices, usage] = chunk.pick(["id", "model", "choices", "usage"]);
-        if !self.begun {
-            self.begun = true;
+        if self.id.is_none() {
+            self.id = Some(id.and_then(Value::as_str).unwrap_or_default().into_owned());
             out.extend_from_slice(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
             begin(id, model, out);
             out.extend_from_slice(b"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
-            Counted { input: self.prompt, ..Counted::default() }.write(out);
+            self.uncounted().write(out);
             out.extend_from_slice(b"}}\n\n");
         }
         self.counted = Counted::of(usage).or(self.counted);
         let Some(choice) = choices.and_then(|choices| choices.elements().next()).and_then(Result::ok) else {
             return;
         };
-        let [delta, finish] = choice.pick(["delta", "finish_reason"]);
-        if let Some(delta) = delta {
+        let [delta, message, finish] = choice.pick(["delta", "message", "finish_reason"]);
+        if let Some(delta) = delta.or(message) {
             self.delta(delta, out);
         }
         if let Some(finish) = finish.and_then(Value::as_str) {
@@ -119,33 +123,53 @@ impl Stream {
         }
     }
 
+    /// How many tokens its prompt has, most likely: how many it really had is said at the end, or never.
+    fn uncounted(&self) -> Counted {
+        Counted { input: about(self.asked), ..Counted::default() }
+    }
+
     fn delta(&mut self, delta: Value<'_>, out: &mut Vec<u8>) {
-        if let Some(text) = thoughts(delta) {
-            self.open(Open::Thinking, out);
-            self.piece(b"thinking_delta\",\"thinking\":", text.text(), out);
-        }
-        let [content, refused, calls] = delta.pick(["content", "refusal", "tool_calls"]);
-        for text in [content, refused].into_iter().filter_map(spoken) {
-            self.open(Open::Text, out);
-            self.piece(b"text_delta\",\"text\":", text.text(), out);
-        }
+        each_said(delta, &mut |sort, text| self.say(sort, text.text(), out));
+        let calls = delta.get("tool_calls");
         for (nth, call) in calls.into_iter().flat_map(Value::elements).filter_map(Result::ok).enumerate() {
             self.call(nth, call, out);
         }
+    }
+
+    /// A piece of a text, as it is written. What is said in the middle of a call waits until that is whole.
+    fn say(&mut self, sort: Sort, text: &[u8], out: &mut Vec<u8>) {
+        if let Open::Call(open) = self.open
+            && !self.calls[open].is_whole()
+        {
+            return self.waiting.push((sort, text.to_vec()));
+        }
+        self.open(Open::Said(sort), out);
+        let kind: &[u8] = match sort {
+            Sort::Thought => b"thinking_delta\",\"thinking\":",
+            Sort::Word => b"text_delta\",\"text\":",
+        };
+        self.piece(kind, text, out);
     }
 
     /// A piece of a call. Most come one after the other; of those that do not, pieces wait until it is their turn.
     fn call(&mut self, nth: usize, call: Value<'_>, out: &mut Vec<u8>) {
         let index = call.get("index").and_then(Value::as_u64);
         let Called { id, name, arguments } = Called::of(call);
-        // Some give no index, and each call whole.
         let known = match index {
-            Some(index) => self.calls.iter().position(|known| known.index == index),
-            None => self.calls.iter().position(|known| !id.is_empty() && known.id == *id),
+            Some(index) => self.calls.iter().rposition(|known| known.index == index),
+            // Some give no index, and each call whole, or whose name it has, or what comes next of the last.
+            None if !id.is_empty() => self.calls.iter().position(|known| known.id == *id),
+            None if name.is_none() => self.calls.len().checked_sub(1),
+            None => None,
         };
-        // And some count each call as the first: then another name tells it apart.
+        // And some count each call as the first: then another name tells it apart, or that nothing is missing of the first.
         let known = known.filter(|known| {
-            id.is_empty() || self.calls[*known].id.is_empty() || self.calls[*known].id == *id
+            let known = &self.calls[*known];
+            if id.is_empty() {
+                name.is_none() || arguments.is_none() || !known.is_whole()
+            } else {
+                known.id.is_empty() || known.id == *id
+            }
         });
         let place = match known {
             Some(place) => place,
@@ -171,7 +195,8 @@ impl Stream {
             arguments => spoken(arguments).map(|text| text.text().to_vec()).unwrap_or_default(),
         };
         if !piece.is_empty() {
-            self.calls[place].held.push(piece);
+            pending.said.extend_from_slice(piece.get(1..piece.len() - 1).unwrap_or_default());
+            pending.held.push(piece);
         }
         if let Open::Call(open) = self.open
             && open != place
@@ -194,7 +219,6 @@ impl Stream {
             self.open(Open::Call(next), out);
         }
         for piece in std::mem::take(&mut self.calls[next].held) {
-            self.calls[next].said.extend_from_slice(piece.get(1..piece.len() - 1).unwrap_or_default());
             self.piece(b"input_json_delta\",\"partial_json\":", &piece, out);
         }
     }
@@ -207,30 +231,43 @@ impl Stream {
         self.shut(out);
         let json = match block {
             Open::None => return,
-            Open::Thinking => r#"{"type":"thinking","thinking":"","signature":""}"#.into(),
-            Open::Text => r#"{"type":"text","text":""}"#.into(),
+            Open::Said(Sort::Thought) => r#"{"type":"thinking","thinking":"","signature":""}"#.into(),
+            Open::Said(Sort::Word) => r#"{"type":"text","text":""}"#.into(),
             Open::Call(place) => {
                 let Pending { id, name, .. } = &self.calls[place];
                 let name = String::from_utf8_lossy(name);
-                format!(
-                    r#"{{"type":"tool_use","id":{},"name":{name},"input":{{}}}}"#,
-                    String::from_utf8_lossy(&quoted(&ids::inward(id)))
-                )
+                let id = match &**id {
+                    "" => ids::given(self.id.as_deref().unwrap_or_default(), self.asked, place).into(),
+                    id => ids::inward(id),
+                };
+                // Its letters are such that nothing needs to be escaped.
+                format!(r#"{{"type":"tool_use","id":"{id}","name":{name},"input":{{}}}}"#)
             }
         };
         self.event("content_block_start", &format!(r#","content_block":{json}"#), out);
         self.open = block;
     }
 
-    /// Ends the block that is open.
+    /// Ends the block that is open, and whatever was said inside it.
     fn shut(&mut self, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.open, Open::None) {
             Open::None => return,
             Open::Call(place) => self.calls[place].is_over = true,
-            Open::Thinking | Open::Text => {}
+            Open::Said(_) => {}
         }
         self.event("content_block_stop", "", out);
         self.place += 1;
+        let waiting = std::mem::take(&mut self.waiting);
+        // Blanks alone are no text to Anthropic.
+        let is_blank = |text: &[u8]| {
+            Value::read(text).is_ok_and(|text| text.as_str().is_none_or(|text| text.trim_ascii().is_empty()))
+        };
+        if !waiting.iter().all(|(_, text)| is_blank(text)) {
+            for (sort, text) in waiting {
+                self.say(sort, &text, out);
+            }
+            self.shut(out);
+        }
     }
 
     /// An event about the block that is open.
@@ -253,7 +290,7 @@ impl Stream {
 
     /// The last events, if there have been any.
     fn conclude(&mut self, out: &mut Vec<u8>) {
-        if !self.begun {
+        if self.id.is_none() {
             return self.ended = Ended::Broken;
         }
         self.ended = Ended::Done;
@@ -273,7 +310,7 @@ impl Stream {
         );
         out.extend_from_slice(reason.as_bytes());
         out.extend_from_slice(b"\",\"stop_sequence\":null},\"usage\":");
-        self.counted.unwrap_or(Counted { input: self.prompt, ..Counted::default() }).write(out);
+        self.counted.unwrap_or_else(|| self.uncounted()).write(out);
         out.extend_from_slice(b"}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
     }
 }
@@ -297,6 +334,32 @@ impl Translator for Stream {
             self.conclude(&mut out);
         }
         if matches!(self.ended, Ended::Done | Ended::Failed) { Ok(out.into()) } else { Err(Garbled) }
+    }
+}
+
+/// An answer that comes whole to somebody who asked for a stream: not all servers can do both, call tools and stream.
+pub(crate) struct Sudden {
+    body: Vec<u8>,
+    stream: Stream,
+}
+
+impl Sudden {
+    pub(crate) fn new(asked: usize) -> Self {
+        Self { body: Vec::new(), stream: Stream::new(asked) }
+    }
+}
+
+impl Translator for Sudden {
+    fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Garbled> {
+        keep(&mut self.body, chunk)
+    }
+
+    fn finish(&mut self) -> Result<Bytes, Garbled> {
+        let mut out = Vec::new();
+        self.stream.hear(Some(&std::mem::take(&mut self.body)), &mut out);
+        let end = self.stream.finish()?;
+        out.extend_from_slice(&end);
+        Ok(out.into())
     }
 }
 
@@ -335,7 +398,7 @@ mod tests {
 
     /// What comes out of a stream that comes in pieces of so many bytes.
     fn translated(stream: &str, piece: usize) -> (String, Result<(), Garbled>) {
-        let (mut translator, mut out) = (Stream::new(100), Vec::new());
+        let (mut translator, mut out) = (Stream::new(350), Vec::new());
         for chunk in stream.as_bytes().chunks(piece) {
             match translator.push(chunk) {
                 Ok(events) => out.extend_from_slice(&events),
@@ -516,6 +579,59 @@ mod tests {
         );
     }
 
+    /// A call was closed at the first word in the middle of it, and what came after was lost; as it was if it said neither its
+    /// number nor its name.
+    #[test]
+    fn what_a_call_is_called_with_is_not_lost_to_words_inside_it_nor_for_want_of_a_name() {
+        for (word, after) in [("", ""), (" ", ""), ("ok", "ok")] {
+            let stream = [
+                delta(r#""tool_calls":[{"id":"a","function":{"name":"A","arguments":"{\"x\""}}]"#),
+                delta(&format!(r#""content":"{word}""#)),
+                delta(r#""tool_calls":[{"function":{"arguments":":1}"}}]"#),
+                delta(&format!(r#""content":"{word}""#)),
+                ends("tool_calls"),
+                DONE.to_owned(),
+            ];
+            let (events, end) = translated(&stream.concat(), usize::MAX);
+            let mut made = made_of(&events.replace(r#""id":"a""#, r#""id":"call_a""#));
+            assert_eq!((made.remove("call_a").as_deref(), end), (Some(r#"{"x":1}"#), Ok(())));
+            assert_eq!(made.remove("text").unwrap_or_default().trim(), after.repeat(2), "{events}");
+        }
+    }
+
+    /// All were `call`.
+    #[test]
+    fn calls_without_names_are_told_apart() {
+        for index in [r#""index":0,"id":"","#, r#""id":"","#, ""] {
+            let whole =
+                delta(&format!(r#""tool_calls":[{{{index}"function":{{"name":"T","arguments":"{{}}"}}}}]"#));
+            let stream = [whole.clone(), whole, ends("stop"), DONE.to_owned()].concat();
+            let (events, _) = translated(&stream, usize::MAX);
+            for id in ["call_15e_0_chatcmpl-1", "call_15e_1_chatcmpl-1"] {
+                assert!(events.contains(&format!(r#""id":"{id}""#)), "{events}");
+            }
+        }
+    }
+
+    /// It was passed on as a message where events were waited for.
+    #[test]
+    fn an_answer_that_comes_whole_is_a_stream_too() {
+        let body = r#"{"id":"x","model":"m","choices":[{"message":{"role":"assistant","content":"Hi","tool_calls":[{"id":"call_1","function":{"name":"A","arguments":"{}"}},{"id":"call_2","function":{"name":"B","arguments":{"b": 1}}}]},
+            "finish_reason":"tool_calls"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
+        let mut sudden = Sudden::new(1);
+        assert!(body.as_bytes().chunks(9).all(|chunk| sudden.push(chunk).unwrap().is_empty()));
+        let events = String::from_utf8(sudden.finish().unwrap().to_vec()).unwrap();
+        let made = made_of(&events);
+        let of = |name: &str| made.get(name).map(String::as_str);
+        assert_eq!((of("text"), of("call_1"), of("call_2")), (Some("Hi"), Some("{}"), Some(r#"{"b": 1}"#)));
+        assert!(events.contains(r#""stop_reason":"tool_use""#) && events.contains(r#""output_tokens":3"#));
+        for body in ["", "<html>", "{}", r#"{"choices":[]}"#] {
+            let mut sudden = Sudden::new(1);
+            sudden.push(body.as_bytes()).unwrap();
+            assert_eq!(sudden.finish(), Err(Garbled), "{body}");
+        }
+    }
+
     /// Gemini counts each call as the first; others give no index, and each call whole.
     #[test]
     fn calls_that_are_counted_badly_are_told_apart_by_their_names() {
@@ -577,7 +693,8 @@ mod tests {
             (2, text().prop_map(Sent::Thought).boxed()),
             (3, text().prop_map(Sent::Word).boxed()),
             (2, (0_u64..3).prop_map(Sent::Begin).boxed()),
-            (4, (0_u64..3, text()).prop_map(|(call, piece)| Sent::Piece(call, piece)).boxed()),
+            // No piece makes a call whole before its last.
+            (4, (0_u64..3, "[ -|~é\n]{1,8}").prop_map(|(call, piece)| Sent::Piece(call, piece)).boxed()),
             (1, Just(Sent::Comment).boxed()),
         ]);
         proptest::collection::vec(one, 0..24)
@@ -655,12 +772,11 @@ mod tests {
             let all = |of: &dyn Fn(&Sent) -> Option<String>| sent.iter().filter_map(of).collect::<String>();
             let thoughts = all(&|sent| if let Sent::Thought(text) = sent { Some(text.clone()) } else { None });
             let words = all(&|sent| if let Sent::Word(text) = sent { Some(text.clone()) } else { None });
-            prop_assert_eq!(made.get("thinking").cloned().unwrap_or_default(), thoughts);
-            prop_assert_eq!(made.get("text").cloned().unwrap_or_default(), words);
-            // Once words follow a call it is over, and what would be added to it is lost; so only calls that nothing comes
-            // between are compared.
-            let plain = sent.iter().all(|sent| matches!(sent, Sent::Begin(_) | Sent::Piece(..) | Sent::Comment));
-            for index in (0..3).filter(|_| plain) {
+            // Blanks in the middle of a call are nothing.
+            let letters = |text: &str| text.split_whitespace().collect::<String>();
+            let of = |kind: &str| made.get(kind).map(|text| letters(text)).unwrap_or_default();
+            prop_assert_eq!((of("thinking"), of("text")), (letters(&thoughts), letters(&words)));
+            for index in 0..3 {
                 let pieces = all(&|sent| match sent { Sent::Piece(own, piece) if *own == index => Some(piece.clone()), _ => None });
                 let is_named = sent.iter().any(|sent| matches!(sent, Sent::Begin(own) if *own == index));
                 prop_assert_eq!(made.get(&format!("call_{index}")).cloned(), is_named.then_some(pieces));
