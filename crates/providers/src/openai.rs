@@ -4,12 +4,15 @@
 use bytes::Bytes;
 use http::StatusCode;
 use http::uri::PathAndQuery;
+use relay_core::{Extent, Time, Verdict};
 use relay_headers::{Headers, Value};
-use relay_wire::refusal::{ErrorKind, Refusal};
+use relay_wire::quota::wait_in_words;
+use relay_wire::refusal::{self, ErrorKind, Refusal};
 
 use crate::adapter::{
-    Adapter, Ask, Auth, Credential, Facts, Order, Place, Target, Translator, Unsupported, Upstream,
+    Adapter, Ask, Auth, Credential, Facts, Head, Order, Piece, Place, Target, Translator, Unsupported, Upstream,
 };
+use crate::anthropic;
 use crate::cloud::{self, Envelope};
 use crate::compatible::{self, MESSAGES};
 use crate::dialect::{Habits, chat};
@@ -39,6 +42,22 @@ impl Adapter for OpenAi {
         let host = target.base.host().unwrap_or_default();
         let edits = chat::request(body, &model, call, &Habits::of(host, &model))?;
         Ok(Upstream { path: path(target)?, headers: headers(&ask, host, credential)?, edits: Some(edits) })
+    }
+
+    fn judge(&self, head: &Head<'_>, piece: Piece<'_>, now: Time) -> Verdict {
+        let Piece::Body(body) = piece else { return anthropic::judge(head, piece, now) };
+        let said = refusal::read(body);
+        let words = said.message.as_deref().unwrap_or_default();
+        match head.status.as_u16() {
+            // Google's, of a key that is none.
+            400 if words.starts_with("API key not valid") => Verdict::KeyBad(Extent::Key),
+            429 => {
+                let mut quota = head.quota.clone();
+                quota.retry_after = quota.retry_after.or_else(|| wait_in_words(words));
+                anthropic::judge(&Head { quota: &quota, ..*head }, piece, now)
+            }
+            _ => anthropic::judge(head, piece, now),
+        }
     }
 
     fn reply(&self, ask: &Ask<'_>, status: StatusCode, headers: &mut Headers) -> Option<Box<dyn Translator>> {
@@ -141,6 +160,10 @@ fn too_long(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use relay_core::Quota;
+
     use super::*;
 
     #[test]
@@ -190,5 +213,23 @@ mod tests {
             assert_eq!(says(ErrorKind::RateLimit, &refusal), (kind, expect.to_owned()), "{code}");
         }
         assert_eq!(says(ErrorKind::Api, &Refusal::default()), (ErrorKind::Api, "api error".to_owned()));
+    }
+
+    /// A key that Google does not know was asked again and again, and how long to wait was guessed.
+    #[test]
+    fn what_others_say_in_words_is_understood() {
+        let (now, quota) = (Time::from_epoch(Duration::from_secs(1_000)), Quota::default());
+        let later = |seconds| now + Duration::from_secs(seconds);
+        for (status, words, expect) in [
+            (400, "API key not valid. Please pass a valid API key.", Verdict::KeyBad(Extent::Key)),
+            (400, "Invalid value", Verdict::Refused),
+            (429, "You exceeded your current quota. Please retry in 17s.", Verdict::Spent { until: later(17) }),
+            (429, "Rate limit reached. Please try again in 2s.", Verdict::Throttled { until: later(2) }),
+        ] {
+            let status = StatusCode::from_u16(status).expect("it is one");
+            let body = refusal::write(ErrorKind::from_status(status), words, None);
+            let judged = OpenAi.judge(&Head { status, quota: &quota }, Piece::Body(&body), now);
+            assert_eq!(judged, expect, "{words}");
+        }
     }
 }

@@ -38,6 +38,14 @@ pub enum Pool {
     Fast,
 }
 
+/// How long the words of an error ask to wait, as those of OpenAI (`Please try again in 1m12.5s.`) and of Google
+/// (`Please retry in 17.6s.`) do.
+pub fn wait_in_words(words: &str) -> Option<Duration> {
+    let (_, after) = words.split_once("try again in ").or_else(|| words.split_once("retry in "))?;
+    let word = after.split_whitespace().next()?;
+    duration(word.trim_end_matches(['.', ',', ';'])).filter(|wait| wait.as_secs() <= LAST_WAIT)
+}
+
 /// Reads every header that tells of limits, of who holds them and of when to come again. The call counts against those of
 /// that pool; of others its answer may tell as well.
 ///

@@ -464,3 +464,22 @@ fn names_are_the_same_in_any_letters() {
     assert_eq!(quota.retry_after, Some(Duration::from_secs(12)));
     assert_eq!((quota.requests.limit, quota.should_retry), (Some(7), Some(true)));
 }
+
+#[test]
+fn how_long_to_wait_stands_in_words_too() {
+    let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
+    for (words, expect) in [
+        (
+            "Rate limit reached on tokens per min: Limit 10000, Used 9000. Please try again in 1m12.5s. Visit",
+            seconds(72.5),
+        ),
+        ("You exceeded your current quota. Please retry in 17.25s.", seconds(17.25)),
+        ("Please try again in 350ms", seconds(0.35)),
+        ("Please try again in a moment.", None),
+        ("Please try again in 99999999999h", None),
+        ("retry in ", None),
+        ("", None),
+    ] {
+        assert_eq!(wait_in_words(words), expect, "{words}");
+    }
+}
