@@ -4,7 +4,9 @@
 pub(crate) mod chat;
 mod habits;
 mod ids;
+mod names;
 mod schema;
 mod written;
 
 pub(crate) use self::habits::Habits;
+pub(crate) use self::names::Names;

@@ -15,7 +15,7 @@ use crate::adapter::{
 use crate::anthropic;
 use crate::cloud::{self, Envelope};
 use crate::compatible::{self, MESSAGES};
-use crate::dialect::{Habits, chat};
+use crate::dialect::{Habits, Names, chat};
 
 pub(crate) struct OpenAi;
 
@@ -65,18 +65,19 @@ impl Adapter for OpenAi {
         if let Some(Ok(id)) = id.as_deref().map(Value::new) {
             headers.set("request-id", id);
         }
-        let (call, _) = ask.call?;
+        let (call, body) = ask.call?;
         if !status.is_success() {
             headers.set("content-type", Value::fixed("application/json"));
             return Some(Box::new(Envelope::read_by(ErrorKind::from_status(status), says)));
         }
+        let names = Names::of(body);
         if !call.stream {
             headers.set("content-type", Value::fixed("application/json"));
-            return Some(Box::new(chat::Whole::new(call.len)));
+            return Some(Box::new(chat::Whole::new(call.len, names)));
         }
         let streams = headers.text("content-type").is_some_and(|form| form.starts_with("text/event-stream"));
         headers.set("content-type", Value::fixed("text/event-stream; charset=utf-8"));
-        if streams { Some(Box::new(chat::Stream::new(call.len))) } else { Some(Box::new(chat::Sudden::new(call.len))) }
+        if streams { Some(Box::new(chat::Stream::new(call.len, names))) } else { Some(Box::new(chat::Sudden::new(call.len, names))) }
     }
 }
 

@@ -1,9 +1,13 @@
 //! A JSON text that is written anew from parts of another one. Strings and values of that are taken over as they are
 //! written there, and what is long is not even copied.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use relay_wire::edit::Edits;
 use relay_wire::scan::Value;
+
+use super::names;
 
 /// What is longer than this is a slice of its document.
 const LONG: usize = 512;
@@ -35,6 +39,14 @@ impl<'a> Written<'a> {
     /// A value of the document, as it stands there.
     pub(super) fn value(&mut self, value: Value<'_>) -> &mut Self {
         self.span(value.span())
+    }
+
+    /// The name of a tool, cut if it is too long for others.
+    pub(super) fn name(&mut self, name: Value<'_>) -> &mut Self {
+        match name.as_str().as_deref().map(names::outward) {
+            Some(Cow::Owned(short)) => self.quoted(&short),
+            _ => self.value(name),
+        }
     }
 
     /// What stands between the quotes of a string of the document.

@@ -7,8 +7,8 @@ use relay_wire::refusal::{self, ErrorKind};
 use relay_wire::scan::{Kind, Value};
 
 use crate::adapter::{Garbled, Translator};
-use crate::dialect::ids;
 use crate::dialect::written::escape;
+use crate::dialect::{Names, ids};
 use crate::openai::says;
 
 /// The most of an answer that is kept: as much as any request may have.
@@ -26,12 +26,13 @@ pub(super) const fn about(asked: usize) -> u64 {
 pub(crate) struct Whole {
     /// How long the request was, in bytes.
     asked: usize,
+    names: Names,
     body: Vec<u8>,
 }
 
 impl Whole {
-    pub(crate) const fn new(asked: usize) -> Self {
-        Self { asked, body: Vec::new() }
+    pub(crate) const fn new(asked: usize, names: Names) -> Self {
+        Self { asked, names, body: Vec::new() }
     }
 }
 
@@ -49,7 +50,7 @@ impl Translator for Whole {
             return Ok(refusal::write(kind, &words, None));
         }
         let answer = Value::read(&body).map_err(|_| Garbled)?;
-        message(answer, self.asked).map(Bytes::from).ok_or(Garbled)
+        message(answer, self.asked, &self.names).map(Bytes::from).ok_or(Garbled)
     }
 }
 
@@ -63,7 +64,7 @@ pub(super) fn keep(body: &mut Vec<u8>, chunk: &[u8]) -> Result<Bytes, Garbled> {
 }
 
 /// The message that an answer is; none if it has none.
-fn message(answer: Value<'_>, asked: usize) -> Option<Vec<u8>> {
+fn message(answer: Value<'_>, asked: usize, names: &Names) -> Option<Vec<u8>> {
     let [id, model, choices, usage] = answer.pick(["id", "model", "choices", "usage"]);
     let choice = choices?.elements().next()?.ok()?;
     let [said, finish] = choice.pick(["message", "finish_reason"]);
@@ -99,7 +100,7 @@ fn message(answer: Value<'_>, asked: usize) -> Option<Vec<u8>> {
                 br#"{"type":"tool_use","id":"#,
                 &quoted(&id),
                 b",\"name\":",
-                name.text(),
+                names.inward(name),
                 b",\"input\":",
                 &input,
                 b"}",
@@ -279,7 +280,7 @@ mod tests {
     use super::*;
 
     fn translated(body: &str) -> Option<String> {
-        let mut whole = Whole::new(350);
+        let mut whole = Whole::new(350, Names::default());
         for chunk in body.as_bytes().chunks(7) {
             assert!(whole.push(chunk).unwrap().is_empty());
         }

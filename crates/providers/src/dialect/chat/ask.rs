@@ -114,7 +114,7 @@ fn write_tools(
         };
         written.put(if any { "," } else { ",\"tools\":[" });
         any = true;
-        written.put(r#"{"type":"function","function":{"name":"#).value(name);
+        written.put(r#"{"type":"function","function":{"name":"#).name(name);
         if let Some(words) = words {
             written.put(",\"description\":").value(words);
         }
@@ -150,7 +150,7 @@ fn write_choice(choice: Option<Value<'_>>, written: &mut Written<'_>) {
             written.put(",\"tool_choice\":").put(word);
         }
         (None, Some(name)) => {
-            written.put(r#","tool_choice":{"type":"function","function":{"name":"#).value(name).put("}}");
+            written.put(r#","tool_choice":{"type":"function","function":{"name":"#).name(name).put("}}");
         }
         (None, None) => {}
     }
@@ -225,5 +225,24 @@ pub(super) mod tests {
         let [first, second] = [0, 1].map(|nth| &asked["tools"][nth]["function"]);
         assert_eq!((&first["strict"], &second["strict"]), (&json!(true), &Json::Null));
         assert_eq!(second["parameters"], json!({"type": "object", "properties": {}}));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_alike_wherever_it_stands() {
+        let name = "n".repeat(80);
+        let body = json!({
+            "model": "m",
+            "messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": name, "input": {}}]}],
+            "tools": [{"name": name, "input_schema": {"type": "object", "properties": {}}}],
+            "tool_choice": {"type": "tool", "name": name},
+        });
+        let asked = asked(&body, "gpt-4.1").expect("it can be said");
+        let call = &asked["messages"][0]["tool_calls"][0];
+        let names =
+            [call, &asked["tools"][0], &asked["tool_choice"]].map(|at| at["function"]["name"].as_str());
+        assert!(
+            names.iter().all(|name| *name == names[0] && name.is_some_and(|name| name.len() == 64)),
+            "{names:?}"
+        );
     }
 }

@@ -201,7 +201,7 @@ impl<'v> Messages<'_, '_, 'v> {
             };
             self.written.put(if nth == 0 { ",\"tool_calls\":[" } else { "," });
             self.written.put("{\"id\":").quoted(&outward(id));
-            self.written.put(",\"type\":\"function\",\"function\":{\"name\":").value(name);
+            self.written.put(",\"type\":\"function\",\"function\":{\"name\":").name(name);
             self.written.put(",\"arguments\":\"").escaped(input.map_or(b"{}", Value::text)).put("\"}}");
         }
         if !calls.is_empty() {

@@ -8,7 +8,7 @@ use relay_wire::sse::Reader;
 
 use super::answer::{Called, Counted, Sort, about, begin, each_said, keep, quoted, spoken, stop_reason};
 use crate::adapter::{Garbled, Translator};
-use crate::dialect::ids;
+use crate::dialect::{Names, ids};
 use crate::openai::says;
 
 /// More calls than this are not kept apart in one answer.
@@ -19,6 +19,7 @@ pub(crate) struct Stream {
     reader: Reader,
     /// How long the request was, in bytes.
     asked: usize,
+    names: Names,
     /// Its name, once it has begun.
     id: Option<String>,
     open: Open,
@@ -69,10 +70,11 @@ struct Pending {
 }
 
 impl Stream {
-    pub(crate) fn new(asked: usize) -> Self {
+    pub(crate) fn new(asked: usize, names: Names) -> Self {
         Self {
             reader: Reader::default(),
             asked,
+            names,
             id: None,
             open: Open::None,
             place: 0,
@@ -185,7 +187,7 @@ impl Stream {
             pending.id.push_str(&id);
         }
         if let Some(name) = name.filter(|_| pending.name.is_empty()) {
-            pending.name.extend_from_slice(name.text());
+            pending.name.extend_from_slice(self.names.inward(name));
         }
         // Pieces are texts; who gives an object gives all of it.
         let piece = match arguments {
@@ -344,8 +346,8 @@ pub(crate) struct Sudden {
 }
 
 impl Sudden {
-    pub(crate) fn new(asked: usize) -> Self {
-        Self { body: Vec::new(), stream: Stream::new(asked) }
+    pub(crate) fn new(asked: usize, names: Names) -> Self {
+        Self { body: Vec::new(), stream: Stream::new(asked, names) }
     }
 }
 
@@ -398,7 +400,7 @@ mod tests {
 
     /// What comes out of a stream that comes in pieces of so many bytes.
     fn translated(stream: &str, piece: usize) -> (String, Result<(), Garbled>) {
-        let (mut translator, mut out) = (Stream::new(350), Vec::new());
+        let (mut translator, mut out) = (Stream::new(350, Names::default()), Vec::new());
         for chunk in stream.as_bytes().chunks(piece) {
             match translator.push(chunk) {
                 Ok(events) => out.extend_from_slice(&events),
@@ -566,7 +568,7 @@ mod tests {
             call(0, r#""function":{"arguments":"\"}\"}"}"#),
             call(1, r#""id":"b","function":{"name":"B","arguments":"{"}"#),
         ];
-        let mut translator = Stream::new(1);
+        let mut translator = Stream::new(1, Names::default());
         let events = stream.map(|event| translator.push(event.as_bytes()).unwrap());
         let last = String::from_utf8(events[2].to_vec()).unwrap();
         assert_eq!(
@@ -618,7 +620,7 @@ mod tests {
     fn an_answer_that_comes_whole_is_a_stream_too() {
         let body = r#"{"id":"x","model":"m","choices":[{"message":{"role":"assistant","content":"Hi","tool_calls":[{"id":"call_1","function":{"name":"A","arguments":"{}"}},{"id":"call_2","function":{"name":"B","arguments":{"b": 1}}}]},
             "finish_reason":"tool_calls"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
-        let mut sudden = Sudden::new(1);
+        let mut sudden = Sudden::new(1, Names::default());
         assert!(body.as_bytes().chunks(9).all(|chunk| sudden.push(chunk).unwrap().is_empty()));
         let events = String::from_utf8(sudden.finish().unwrap().to_vec()).unwrap();
         let made = made_of(&events);
@@ -626,7 +628,7 @@ mod tests {
         assert_eq!((of("text"), of("call_1"), of("call_2")), (Some("Hi"), Some("{}"), Some(r#"{"b": 1}"#)));
         assert!(events.contains(r#""stop_reason":"tool_use""#) && events.contains(r#""output_tokens":3"#));
         for body in ["", "<html>", "{}", r#"{"choices":[]}"#] {
-            let mut sudden = Sudden::new(1);
+            let mut sudden = Sudden::new(1, Names::default());
             sudden.push(body.as_bytes()).unwrap();
             assert_eq!(sudden.finish(), Err(Garbled), "{body}");
         }
@@ -785,7 +787,7 @@ mod tests {
 
         #[test]
         fn bytes_of_any_kind_are_no_trouble(bytes in proptest::collection::vec(any::<u8>(), 0..300), piece in 1_usize..50) {
-            let mut stream = Stream::new(1);
+            let mut stream = Stream::new(1, Names::default());
             for chunk in bytes.chunks(piece) {
                 if stream.push(chunk).is_err() {
                     break;
