@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     /// What was said inside a call, as it is written.
     waiting: Vec<(Sort, Vec<u8>)>,
     finish: Option<String>,
+    /// How many bytes have been said, of all that is said.
+    said: usize,
     counted: Option<Counted>,
     ended: Ended,
 }
@@ -81,6 +83,7 @@ impl Stream {
             calls: Vec::new(),
             waiting: Vec::new(),
             finish: None,
+            said: 0,
             counted: None,
             ended: Ended::Not,
         }
@@ -125,9 +128,9 @@ impl Stream {
         }
     }
 
-    /// How many tokens its prompt has, most likely: how many it really had is said at the end, or never.
-    fn uncounted(&self) -> Counted {
-        Counted { input: about(self.asked), ..Counted::default() }
+    /// How many tokens its prompt and it have, most likely: how many there really were is said at the end, or never.
+    const fn uncounted(&self) -> Counted {
+        Counted { input: about(self.asked), cached: 0, output: about(self.said) }
     }
 
     fn delta(&mut self, delta: Value<'_>, out: &mut Vec<u8>) {
@@ -279,7 +282,9 @@ impl Stream {
         out.extend_from_slice(event.as_bytes());
     }
 
-    fn piece(&self, kind: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    fn piece(&mut self, kind: &[u8], text: &[u8], out: &mut Vec<u8>) {
+        // Without its quotes.
+        self.said += text.len().saturating_sub(2);
         let head = format!(
             "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{},\"delta\":{{\"type\":\"",
             self.place
@@ -555,7 +560,7 @@ mod tests {
                 r#"1 {"type":"input_json_delta","partial_json":"{"}"#,
                 r#"1 {"type":"input_json_delta","partial_json":"}"}"#,
                 "1 ends",
-                r#"{"stop_reason":"tool_use","stop_sequence":null} {"input_tokens":100,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}"#,
+                r#"{"stop_reason":"tool_use","stop_sequence":null} {"input_tokens":100,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":3}"#,
             ]
         );
     }
