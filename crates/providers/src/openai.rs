@@ -75,9 +75,8 @@ impl Adapter for OpenAi {
             headers.set("content-type", Value::fixed("application/json"));
             return Some(Box::new(chat::Whole::new(call.len, names)));
         }
-        let streams = headers.text("content-type").is_some_and(|form| form.starts_with("text/event-stream"));
         headers.set("content-type", Value::fixed("text/event-stream; charset=utf-8"));
-        if streams { Some(Box::new(chat::Stream::new(call.len, names))) } else { Some(Box::new(chat::Sudden::new(call.len, names))) }
+        Some(Box::new(chat::Streamed::new(call.len, names)))
     }
 }
 

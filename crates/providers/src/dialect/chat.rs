@@ -8,4 +8,4 @@ mod stream;
 
 pub(crate) use self::answer::Whole;
 pub(crate) use self::ask::request;
-pub(crate) use self::stream::{Stream, Sudden};
+pub(crate) use self::stream::Streamed;

@@ -70,7 +70,7 @@ fn message(answer: Value<'_>, asked: usize, names: &Names) -> Option<Vec<u8>> {
     let [said, finish] = choice.pick(["message", "finish_reason"]);
     let said = said.filter(|said| said.kind() == Kind::Object)?;
     let mut out = Vec::with_capacity(said.text().len() + 512);
-    begin(id, model, &mut out);
+    begin(id, model, asked, &mut out);
     out.extend_from_slice(b"\"content\":[");
     let mut any = false;
     let mut block = |json: &[&[u8]], out: &mut Vec<u8>| {
@@ -121,9 +121,10 @@ fn message(answer: Value<'_>, asked: usize, names: &Names) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The head of a message, up to its content.
-pub(super) fn begin(id: Option<Value<'_>>, model: Option<Value<'_>>, out: &mut Vec<u8>) {
-    let id = id.and_then(Value::as_str).unwrap_or_default();
+/// The head of a message, up to its content. Clients take two of the same name for one: who has none is given one.
+pub(super) fn begin(id: Option<Value<'_>>, model: Option<Value<'_>>, asked: usize, out: &mut Vec<u8>) {
+    let id = id.and_then(Value::as_str).filter(|id| !id.is_empty());
+    let id = id.unwrap_or_else(|| format!("{asked:x}").into());
     let model = model.filter(|model| model.kind() == Kind::String);
     out.extend_from_slice(br#"{"id":"msg_"#);
     escape(ids::inward(&id).as_bytes(), out);
@@ -343,6 +344,13 @@ mod tests {
         assert!(said.contains(expect), "{said}");
         let is_about = said.contains(r#""input_tokens":100"#) && !said.contains(r#""output_tokens":0"#);
         assert!(is_about, "nobody counted, and it was 0: {said}");
+    }
+
+    /// All were `msg_`, and clients take two messages of the same name for one.
+    #[test]
+    fn messages_without_names_are_given_one() {
+        let said = translated(r#"{"id":null,"choices":[{"message":{"content":"a"}}]}"#).unwrap();
+        assert!(said.starts_with(r#"{"id":"msg_15e","type":"message""#), "{said}");
     }
 
     /// All were `call`, and no result could be told from another.

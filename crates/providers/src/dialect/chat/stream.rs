@@ -15,7 +15,7 @@ use crate::openai::says;
 const MOST_CALLS: usize = 256;
 
 /// See the module.
-pub(crate) struct Stream {
+struct Stream {
     reader: Reader,
     /// How long the request was, in bytes.
     asked: usize,
@@ -72,7 +72,7 @@ struct Pending {
 }
 
 impl Stream {
-    pub(crate) fn new(asked: usize, names: Names) -> Self {
+    fn new(asked: usize, names: Names) -> Self {
         Self {
             reader: Reader::default(),
             asked,
@@ -110,7 +110,7 @@ impl Stream {
         if self.id.is_none() {
             self.id = Some(id.and_then(Value::as_str).unwrap_or_default().into_owned());
             out.extend_from_slice(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
-            begin(id, model, out);
+            begin(id, model, self.asked, out);
             out.extend_from_slice(b"\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
             self.uncounted().write(out);
             out.extend_from_slice(b"}}\n\n");
@@ -322,7 +322,7 @@ impl Stream {
     }
 }
 
-impl Translator for Stream {
+impl Stream {
     fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Garbled> {
         if self.ended == Ended::Broken {
             return Err(Garbled);
@@ -344,26 +344,53 @@ impl Translator for Stream {
     }
 }
 
-/// An answer that comes whole to somebody who asked for a stream: not all servers can do both, call tools and stream.
-pub(crate) struct Sudden {
+/// An answer to somebody who asked for a stream. It may come whole all the same: not all servers can do both, call tools and
+/// stream. Which it is its first letter says, and not always its head.
+pub(crate) struct Streamed {
+    form: Form,
+    /// What came before it was known, or all of it if it is whole.
     body: Vec<u8>,
     stream: Stream,
 }
 
-impl Sudden {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Unknown,
+    Events,
+    Whole,
+}
+
+impl Streamed {
     pub(crate) fn new(asked: usize, names: Names) -> Self {
-        Self { body: Vec::new(), stream: Stream::new(asked, names) }
+        Self { form: Form::Unknown, body: Vec::new(), stream: Stream::new(asked, names) }
     }
 }
 
-impl Translator for Sudden {
+impl Translator for Streamed {
     fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Garbled> {
-        keep(&mut self.body, chunk)
+        if self.form == Form::Unknown {
+            self.form = match chunk.trim_ascii_start().first() {
+                None => Form::Unknown,
+                Some(b'{') => Form::Whole,
+                Some(_) => Form::Events,
+            };
+        }
+        match self.form {
+            Form::Events => {
+                let before = std::mem::take(&mut self.body);
+                // Nothing comes of blanks alone.
+                self.stream.push(&before)?;
+                self.stream.push(chunk)
+            }
+            Form::Unknown | Form::Whole => keep(&mut self.body, chunk),
+        }
     }
 
     fn finish(&mut self) -> Result<Bytes, Garbled> {
         let mut out = Vec::new();
-        self.stream.hear(Some(&std::mem::take(&mut self.body)), &mut out);
+        if self.form == Form::Whole {
+            self.stream.hear(Some(&std::mem::take(&mut self.body)), &mut out);
+        }
         let end = self.stream.finish()?;
         out.extend_from_slice(&end);
         Ok(out.into())
@@ -405,7 +432,7 @@ mod tests {
 
     /// What comes out of a stream that comes in pieces of so many bytes.
     fn translated(stream: &str, piece: usize) -> (String, Result<(), Garbled>) {
-        let (mut translator, mut out) = (Stream::new(350, Names::default()), Vec::new());
+        let (mut translator, mut out) = (Streamed::new(350, Names::default()), Vec::new());
         for chunk in stream.as_bytes().chunks(piece) {
             match translator.push(chunk) {
                 Ok(events) => out.extend_from_slice(&events),
@@ -625,17 +652,17 @@ mod tests {
     fn an_answer_that_comes_whole_is_a_stream_too() {
         let body = r#"{"id":"x","model":"m","choices":[{"message":{"role":"assistant","content":"Hi","tool_calls":[{"id":"call_1","function":{"name":"A","arguments":"{}"}},{"id":"call_2","function":{"name":"B","arguments":{"b": 1}}}]},
             "finish_reason":"tool_calls"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
-        let mut sudden = Sudden::new(1, Names::default());
-        assert!(body.as_bytes().chunks(9).all(|chunk| sudden.push(chunk).unwrap().is_empty()));
-        let events = String::from_utf8(sudden.finish().unwrap().to_vec()).unwrap();
+        let mut streamed = Streamed::new(1, Names::default());
+        assert!(body.as_bytes().chunks(9).all(|chunk| streamed.push(chunk).unwrap().is_empty()));
+        let events = String::from_utf8(streamed.finish().unwrap().to_vec()).unwrap();
         let made = made_of(&events);
         let of = |name: &str| made.get(name).map(String::as_str);
         assert_eq!((of("text"), of("call_1"), of("call_2")), (Some("Hi"), Some("{}"), Some(r#"{"b": 1}"#)));
         assert!(events.contains(r#""stop_reason":"tool_use""#) && events.contains(r#""output_tokens":3"#));
         for body in ["", "<html>", "{}", r#"{"choices":[]}"#] {
-            let mut sudden = Sudden::new(1, Names::default());
-            sudden.push(body.as_bytes()).unwrap();
-            assert_eq!(sudden.finish(), Err(Garbled), "{body}");
+            let mut streamed = Streamed::new(1, Names::default());
+            streamed.push(body.as_bytes()).unwrap();
+            assert_eq!(streamed.finish(), Err(Garbled), "{body}");
         }
     }
 
