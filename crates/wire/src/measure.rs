@@ -302,7 +302,8 @@ mod tests {
     #[test]
     fn a_text_is_the_same_however_it_is_escaped() {
         let text = "日本語 grüßt 12 한국어 и 😀 word\n";
-        let escaped: String = text.encode_utf16().map(|half| format!("\\u{half:04x}")).collect();
+        let escaped: String =
+            text.encode_utf16().map(|half| format!("\\u{half:04x}")).collect::<Vec<_>>().concat();
         let of = |text: &str| measure(format!(r#"{{"messages":[{{"content":"{text}"}}]}}"#).as_bytes());
         assert_eq!(of(&escaped), of(&text.replace('\n', "\\n")));
     }
