@@ -3,9 +3,12 @@
 
 mod answer;
 mod ask;
+mod asked;
 mod messages;
 mod stream;
+mod streamed;
 
 pub(crate) use self::answer::Whole;
 pub(crate) use self::ask::request;
-pub(crate) use self::stream::Streamed;
+pub(crate) use self::asked::Asked;
+pub(crate) use self::streamed::Streamed;

@@ -3,36 +3,28 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use relay_wire::refusal::{self, ErrorKind};
+use relay_wire::refusal;
 use relay_wire::scan::{Kind, Value};
 
+use super::asked::Asked;
 use crate::adapter::{Garbled, Translator};
+use crate::dialect::blocks::Sort;
+use crate::dialect::ids;
+use crate::dialect::refused::says_late;
 use crate::dialect::written::escape;
-use crate::dialect::{Names, ids};
-use crate::openai::says;
 
 /// The most of an answer that is kept: as much as any request may have.
 const MOST: usize = 64 << 20;
 
-/// Bytes that make a token, most likely, in tenths: for those who do not count, and until they do.
-const TENTHS_OF_BYTES: u64 = 35;
-
-/// About how many tokens so many bytes have.
-pub(super) const fn about(bytes: usize) -> u64 {
-    bytes as u64 * 10 / TENTHS_OF_BYTES
-}
-
 /// A body that is one message.
 pub(crate) struct Whole {
-    /// How long the request was, in bytes.
-    asked: usize,
-    names: Names,
+    asked: Asked,
     body: Vec<u8>,
 }
 
 impl Whole {
-    pub(crate) const fn new(asked: usize, names: Names) -> Self {
-        Self { asked, names, body: Vec::new() }
+    pub(crate) const fn new(asked: Asked) -> Self {
+        Self { asked, body: Vec::new() }
     }
 }
 
@@ -46,11 +38,11 @@ impl Translator for Whole {
         if refusal::is_one(&body) {
             // Some say so under a 200.
             let said = refusal::read(&body);
-            let (kind, words) = says(ErrorKind::Api, &said);
+            let (kind, words) = says_late(&said);
             return Ok(refusal::write(kind, &words, None));
         }
         let answer = Value::read(&body).map_err(|_| Garbled)?;
-        message(answer, self.asked, &self.names).map(Bytes::from).ok_or(Garbled)
+        message(answer, &self.asked).map(Bytes::from).ok_or(Garbled)
     }
 }
 
@@ -64,13 +56,13 @@ pub(super) fn keep(body: &mut Vec<u8>, chunk: &[u8]) -> Result<Bytes, Garbled> {
 }
 
 /// The message that an answer is; none if it has none.
-fn message(answer: Value<'_>, asked: usize, names: &Names) -> Option<Vec<u8>> {
+fn message(answer: Value<'_>, asked: &Asked) -> Option<Vec<u8>> {
     let [id, model, choices, usage] = answer.pick(["id", "model", "choices", "usage"]);
     let choice = choices?.elements().next()?.ok()?;
     let [said, finish] = choice.pick(["message", "finish_reason"]);
     let said = said.filter(|said| said.kind() == Kind::Object)?;
     let mut out = Vec::with_capacity(said.text().len() + 512);
-    begin(id, model, asked, &mut out);
+    begin(id, model, asked.bytes, &mut out);
     out.extend_from_slice(b"\"content\":[");
     let mut any = false;
     let mut block = |json: &[&[u8]], out: &mut Vec<u8>| {
@@ -94,13 +86,13 @@ fn message(answer: Value<'_>, asked: usize, names: &Names) -> Option<Vec<u8>> {
         let Some(Call { id: own, name, arguments }) = Called::of(call).whole() else { continue };
         let input = input(&arguments);
         let answer = id.and_then(Value::as_str).unwrap_or_default();
-        let id = if own.is_empty() { ids::given(&answer, asked, n_calls).into() } else { ids::inward(&own) };
+        let id = asked.call(&answer, n_calls, &own);
         block(
             &[
                 br#"{"type":"tool_use","id":"#,
                 &quoted(&id),
                 b",\"name\":",
-                names.inward(name),
+                asked.names.inward(name),
                 b",\"input\":",
                 &input,
                 b"}",
@@ -114,9 +106,7 @@ fn message(answer: Value<'_>, asked: usize, names: &Names) -> Option<Vec<u8>> {
     out.extend_from_slice(b"],\"stop_reason\":\"");
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\",\"stop_sequence\":null,\"usage\":");
-    Counted::of(usage)
-        .unwrap_or(Counted { input: about(asked), cached: 0, output: about(said.text().len()) })
-        .write(&mut out);
+    Counted::of(usage).unwrap_or_else(|| asked.uncounted(said.text().len())).write(&mut out);
     out.push(b'}');
     Some(out)
 }
@@ -138,13 +128,6 @@ pub(super) fn quoted(text: &str) -> Vec<u8> {
     escape(text.as_bytes(), &mut out);
     out.push(b'"');
     out
-}
-
-/// What is said beside calls.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
-    Thought,
-    Word,
 }
 
 /// Each text of a message, or of a piece of one. Thoughts have two names; and Mistral's models, and some proxies, make a
@@ -281,9 +264,10 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Names;
 
     fn translated(body: &str) -> Option<String> {
-        let mut whole = Whole::new(350, Names::default());
+        let mut whole = Whole::new(Asked { bytes: 350, prompt: 100, names: Names::default() });
         for chunk in body.as_bytes().chunks(7) {
             assert!(whole.push(chunk).unwrap().is_empty());
         }
