@@ -14,7 +14,7 @@ use crate::quota::Gauge;
 use crate::rest::Probe;
 use crate::time::Time;
 use crate::usage::Usage;
-use crate::verdict::{Fault, Verdict};
+use crate::verdict::{Fault, Next, Verdict};
 
 /// The most attempts one call may make, whatever happens. A backstop: every other rule ends a plan
 /// long before this on any fleet of reasonable size.
@@ -224,6 +224,45 @@ impl Plan {
     /// The class of its model.
     pub const fn class(&self) -> &Class {
         &self.class
+    }
+
+    /// How the plan goes on after an answer that was not the one.
+    pub(crate) fn go_on(&mut self, provider: ProviderId, asked: Option<Done>, next: Next, now: Time) -> Step {
+        let key = asked.map(|asked| asked.key);
+        match next {
+            Next::Commit | Next::Stop => return Step::Stop,
+            // Whatever short pause it names, this call asks it less and less often.
+            Next::KeyOrWait => self.back_off(provider, key, None, now),
+            Next::Key => self.drop_key(provider, asked),
+            Next::Provider if self.subject == Subject::Property => self.drop_key(provider, asked),
+            Next::Provider => self.left.push(provider),
+            Next::Hop => {
+                self.hops += 1;
+                if self.hops > 1 {
+                    return Step::Stop;
+                }
+                self.drop_key(provider, asked);
+            }
+            Next::BackOff(until) => self.back_off(provider, key, until, now),
+            Next::Retry => {
+                let broken =
+                    |met: &&Met| met.provider == provider && matches!(met.verdict, Verdict::Broken(_));
+                if self.met.iter().filter(broken).count() > 1 {
+                    self.left.push(provider);
+                } else {
+                    self.drop_key(provider, asked);
+                }
+            }
+        }
+        Step::Again
+    }
+
+    /// That key is not asked again; without a key, nor is the provider.
+    fn drop_key(&mut self, provider: ProviderId, asked: Option<Done>) {
+        match asked {
+            Some(asked) => self.done.push(asked),
+            None => self.left.push(provider),
+        }
     }
 
     /// This call lets that key rest: until the provider's own word, or twice as long as the last time.

@@ -28,7 +28,7 @@ use crate::fleet::{Class, Fleet, KeyId, ProviderId};
 use crate::key::Keys;
 use crate::memory::Memory;
 use crate::owner::Owners;
-use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Size, Step, Subject, Whose};
+use crate::plan::{Done, Exhausted, Lease, MOST_ATTEMPTS, Met, Plan, Size, Step, Whose};
 use crate::prefix::Prefixes;
 use crate::queue::{Queue, Spot, Ticket, Woken};
 use crate::quota::Quota;
@@ -469,47 +469,6 @@ impl State {
             if let Found::Moved(into) = self.workspaces.identify(known, workspace, now) {
                 self.keys.at_mut(place).workspace = into;
             }
-        }
-    }
-}
-
-impl Plan {
-    /// How the plan goes on after an answer that was not the one.
-    fn go_on(&mut self, provider: ProviderId, asked: Option<Done>, next: Next, now: Time) -> Step {
-        let key = asked.map(|asked| asked.key);
-        match next {
-            Next::Commit | Next::Stop => return Step::Stop,
-            // Whatever short pause it names, this call asks it less and less often.
-            Next::KeyOrWait => self.back_off(provider, key, None, now),
-            Next::Key => self.drop_key(provider, asked),
-            Next::Provider if self.subject == Subject::Property => self.drop_key(provider, asked),
-            Next::Provider => self.left.push(provider),
-            Next::Hop => {
-                self.hops += 1;
-                if self.hops > 1 {
-                    return Step::Stop;
-                }
-                self.drop_key(provider, asked);
-            }
-            Next::BackOff(until) => self.back_off(provider, key, until, now),
-            Next::Retry => {
-                let broken =
-                    |met: &&Met| met.provider == provider && matches!(met.verdict, Verdict::Broken(_));
-                if self.met.iter().filter(broken).count() > 1 {
-                    self.left.push(provider);
-                } else {
-                    self.drop_key(provider, asked);
-                }
-            }
-        }
-        Step::Again
-    }
-
-    /// That key is not asked again; without a key, nor is the provider.
-    fn drop_key(&mut self, provider: ProviderId, asked: Option<Done>) {
-        match asked {
-            Some(asked) => self.done.push(asked),
-            None => self.left.push(provider),
         }
     }
 }
